@@ -1,0 +1,89 @@
+"""The daemon's configuration, read once from the environment (12-factor, III)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network, ip_interface
+from pathlib import Path
+from typing import Self
+
+from engine.errors import InvalidParameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """Where one engine keeps its things and what it may talk to.
+
+    Two engines live side by side on a host when their `root`, `run` and `bridge` differ.
+    """
+
+    root: Path
+    """State that survives a reboot: database, blobs, layers, containers (`HAVRE_ROOT`)."""
+    run: Path
+    """What a reboot clears: sockets, pids, network namespaces (`HAVRE_RUN`)."""
+    socket: Path
+    """The API's unix socket (`HAVRE_SOCKET`)."""
+    socket_group: str = "havre"
+    """The group that may open the socket, beside root (`HAVRE_GROUP`). Membership equals root."""
+    bridge: str = "havre0"
+    """Name of the default network's bridge (`HAVRE_BRIDGE`), at most 15 characters."""
+    subnet: IPv4Interface | None = None
+    """The default network's subnet (`HAVRE_SUBNET`); `None` takes 172.17.0.0/16 or the next free one."""
+    registry_mirrors: tuple[str, ...] = ()
+    """Base URLs asked before the default registry (`HAVRE_REGISTRY_MIRRORS`, separated by commas)."""
+    insecure_registries: tuple[str, ...] = ()
+    """`host[:port]` or CIDR reached by plain HTTP or unverified TLS (`HAVRE_INSECURE_REGISTRIES`); loopback always is."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the variables named above; `InvalidParameter` names the variable that is wrong."""
+        root = _absolute("HAVRE_ROOT", environ.get("HAVRE_ROOT") or "/var/lib/havre")
+        run = _absolute("HAVRE_RUN", environ.get("HAVRE_RUN") or "/run/havre")
+        bridge = environ.get("HAVRE_BRIDGE") or "havre0"
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,14}", bridge):
+            raise InvalidParameter(f"HAVRE_BRIDGE={bridge!r}: an interface name has 1 to 15 letters, digits, '_', '.' or '-'")
+        return cls(
+            root=root,
+            run=run,
+            socket=_absolute("HAVRE_SOCKET", environ.get("HAVRE_SOCKET") or str(run / "engine.sock")),
+            socket_group=environ.get("HAVRE_GROUP") or "havre",
+            bridge=bridge,
+            subnet=_subnet(environ.get("HAVRE_SUBNET")),
+            registry_mirrors=_list(environ.get("HAVRE_REGISTRY_MIRRORS")),
+            insecure_registries=_list(environ.get("HAVRE_INSECURE_REGISTRIES")),
+        )
+
+    @property
+    def instance(self) -> str:
+        """A word that tells this engine's kernel objects (nft table, cgroup parent) from another engine's."""
+        return "havre" if self.bridge == "havre0" else f"havre-{self.bridge}"
+
+    @property
+    def subnet_network(self) -> IPv4Network | None:
+        return self.subnet.network if self.subnet else None
+
+
+def _absolute(variable: str, text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute():
+        raise InvalidParameter(f"{variable}={text!r}: give an absolute path")
+    return path
+
+
+def _list(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _subnet(text: str | None) -> IPv4Interface | None:
+    if not text:
+        return None
+    try:
+        interface = ip_interface(text)
+    except ValueError as error:
+        raise InvalidParameter(f"HAVRE_SUBNET={text!r}: {error}; give a subnet such as 172.17.0.0/16") from error
+    if not isinstance(interface, IPv4Interface) or not 8 <= interface.network.prefixlen <= 29:
+        raise InvalidParameter(f"HAVRE_SUBNET={text!r}: give an IPv4 subnet between /8 and /29, such as 172.17.0.0/16")
+    return interface

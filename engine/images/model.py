@@ -1,0 +1,114 @@
+"""What an image is (OCI image-spec, config.md) and what a pull tells while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.types import Digest, Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageConfig:
+    """Defaults that a container takes from its image (config.md, "config").
+
+    `None` for `entrypoint` and `cmd` means that the image has none, which is not the same as an empty list.
+    """
+
+    user: str = ""
+    exposed_ports: tuple[str, ...] = ()
+    """`80/tcp` and the like."""
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    volumes: tuple[str, ...] = ()
+    working_dir: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One line of an image's history (config.md, "history")."""
+
+    created: int | None
+    created_by: str = ""
+    author: str = ""
+    comment: str = ""
+    empty_layer: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image in the store. Its id is the digest of its config, as in Docker."""
+
+    id: Digest
+    platform: Platform
+    config: ImageConfig
+    created: int | None
+    size: int
+    """Bytes of all its unpacked layers, each counted once."""
+    diff_ids: tuple[Digest, ...]
+    """Lowest layer first."""
+    history: tuple[HistoryEntry, ...] = ()
+    author: str = ""
+    comment: str = ""
+    docker_version: str = ""
+    tags: tuple[str, ...] = ()
+    """Familiar names with a tag: `debian:latest`, `127.0.0.1:5000/x:1`."""
+    digests: tuple[str, ...] = ()
+    """Familiar names with the manifest's digest: `debian@sha256:…`."""
+
+
+class LayerPhase(StrEnum):
+    """How far a layer is; the values are the words that Docker's clients show."""
+
+    WAITING = "Pulling fs layer"
+    DOWNLOADING = "Downloading"
+    VERIFYING = "Verifying Checksum"
+    DOWNLOADED = "Download complete"
+    EXTRACTING = "Extracting"
+    COMPLETE = "Pull complete"
+    EXISTS = "Already exists"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerProgress:
+    """One layer's progress; `current` and `total` are bytes, of the compressed blob while downloading."""
+
+    layer: str
+    """The first 12 digits of the layer's compressed digest."""
+    phase: LayerPhase
+    current: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A line about the whole pull; `id` is the tag in the first one (`Pulling from library/debian`), else empty."""
+
+    text: str
+    id: str = ""
+
+
+Progress = Callable[[LayerProgress | Message], None]
+"""Called from several threads at once, never concurrently: the puller serialises the calls. It must return quickly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullResult:
+    """What a pull did."""
+
+    image: Digest
+    manifest: Digest
+    newer: bool
+    """False when the reference already named this image ("Image is up to date")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedImage:
+    """One line of what an image's removal did: exactly one of the two is set."""
+
+    untagged: str = ""
+    deleted: Digest | None = None

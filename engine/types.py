@@ -1,0 +1,111 @@
+"""Small value types that every part of the engine shares.
+
+An instant is an `int` of nanoseconds since the Unix epoch (UTC), from `now()`. It becomes text only at the edge,
+by `rfc3339()`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Final, Self
+
+from engine.errors import InvalidParameter
+
+ZERO_TIME: Final = "0001-01-01T00:00:00Z"
+"""How Docker writes "never": the zero value of Go's `time.Time`."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+class Digest(str):
+    """A content digest, `sha256:` and 64 hexadecimal digits (OCI image-spec, descriptor.md, "Digests").
+
+    Only SHA-256 is accepted: it is the one algorithm that every registry must serve.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Check *text* and return it as a digest; `InvalidParameter` when it is none."""
+        if not _DIGEST.fullmatch(text):
+            raise InvalidParameter(f"invalid digest {text[:100]!r}: expected sha256: and 64 hexadecimal digits")
+        return cls(text)
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """The digest of *data*."""
+        return cls("sha256:" + hashlib.sha256(data).hexdigest())
+
+    @property
+    def hex(self) -> str:
+        """The 64 digits without the algorithm."""
+        return self[7:]
+
+    @property
+    def short(self) -> str:
+        """The 12 digits that people read."""
+        return self[7:19]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What an image runs on (OCI image-spec, image-index.md, "platform")."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def new_id() -> str:
+    """A new random id of 64 hexadecimal digits that does not read as a number in its first 12.
+
+    Docker does the same: a short id that is all digits could be taken for a number by tools that read it.
+    """
+    while True:
+        identifier = secrets.token_hex(32)
+        if not identifier[:12].isdigit():
+            return identifier
+
+
+def is_id(text: str) -> bool:
+    """Whether *text* is a whole id."""
+    return _ID.fullmatch(text) is not None
+
+
+def now() -> int:
+    """This instant, in nanoseconds since the epoch."""
+    return time.time_ns()
+
+
+def rfc3339(instant: int | None) -> str:
+    """*instant* as Docker writes it: RFC 3339 in UTC, nanoseconds with trailing zeros trimmed; `None` is the zero time."""
+    if instant is None:
+        return ZERO_TIME
+    seconds, nanoseconds = divmod(instant, 1_000_000_000)
+    text = dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    fraction = f"{nanoseconds:09d}".rstrip("0")
+    return f"{text}.{fraction}Z" if fraction else f"{text}Z"
+
+
+def parse_rfc3339(text: str) -> int | None:
+    """The instant that *text* names, `None` for the zero time; `InvalidParameter` when it is no RFC 3339 time."""
+    if text in ("", ZERO_TIME):
+        return None
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", text)
+    if match is None:
+        raise InvalidParameter(f"invalid time {text[:60]!r}: expected RFC 3339, such as 2026-01-31T12:00:00.5Z")
+    try:
+        base = dt.datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
+    except ValueError as error:
+        raise InvalidParameter(f"invalid time {text[:60]!r}: {error}") from error
+    return int(base.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
