@@ -35,7 +35,7 @@ class EngineConfig:
     registry_mirrors: tuple[str, ...] = ()
     """Base URLs asked before the default registry (`HAVRE_REGISTRY_MIRRORS`, separated by commas)."""
     insecure_registries: tuple[str, ...] = ()
-    """`host[:port]` or CIDR reached by plain HTTP or unverified TLS (`HAVRE_INSECURE_REGISTRIES`); loopback always is."""
+    """`host[:port]` or CIDR reached by plain HTTP (`HAVRE_INSECURE_REGISTRIES`); loopback always is."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -44,7 +44,9 @@ class EngineConfig:
         run = _absolute("HAVRE_RUN", environ.get("HAVRE_RUN") or "/run/havre")
         bridge = environ.get("HAVRE_BRIDGE") or "havre0"
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,14}", bridge):
-            raise InvalidParameter(f"HAVRE_BRIDGE={bridge!r}: an interface name has 1 to 15 letters, digits, '_', '.' or '-'")
+            raise InvalidParameter(
+                f"HAVRE_BRIDGE={bridge!r}: an interface name has 1 to 15 letters, digits, '_', '.' or '-'"
+            )
         return cls(
             root=root,
             run=run,

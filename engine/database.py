@@ -18,7 +18,7 @@ from engine.errors import EngineFault
 
 
 class Database:
-    """Opens the file at *path*, brings its schema up to date and serves transactions. Close it, or use it as a context."""
+    """Opens the file at *path*, brings its schema up to date and serves transactions. It is a context manager."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
@@ -81,7 +81,7 @@ class Database:
             done: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if done > len(migrations):
                 raise EngineFault(
-                    f"{path} was written by a newer Havre (schema {done}, this one knows {len(migrations)}): upgrade Havre"
+                    f"{path} was written by a newer Havre (schema {done}, this one knows {len(migrations)}): upgrade"
                 )
             for number, migration in enumerate(migrations[done:], start=done + 1):
                 script = migration.read_text(encoding="utf-8")

@@ -88,7 +88,7 @@ def now() -> int:
 
 
 def rfc3339(instant: int | None) -> str:
-    """*instant* as Docker writes it: RFC 3339 in UTC, nanoseconds with trailing zeros trimmed; `None` is the zero time."""
+    """*instant* as Docker writes it: RFC 3339 in UTC, trailing zeros trimmed; `None` is the zero time."""
     if instant is None:
         return ZERO_TIME
     seconds, nanoseconds = divmod(instant, 1_000_000_000)
