@@ -1,1 +1,103 @@
+"""What webui uses to talk to a Docker-compatible endpoint: Havre's engine, a stock dockerd, Podman.
 
+Calls are synchronous (threads may share one `Client`), streams are asyncio (`AsyncClient`, one per event loop). Answers
+are frozen dataclasses (`engine.client.model`), errors are `ClientError` and its children (`engine.client.errors`),
+whose text is the endpoint's own sentence.
+
+    with Client("unix:///run/havre/engine.sock", timeout=30) as client:
+        client.ping(); client.version(); client.info()
+        client.containers(all=True, filters={"label": ["app=web"]})       # list[ContainerSummary]
+        client.container("web")                                           # ContainerDetail, .raw is inspect's JSON
+        identifier = client.create(CreateContainer(image="debian", name="web", cmd=("bash",), tty=True, open_stdin=True,
+            ports=(Port(container_port=80, host_port=8080),), binds=(BindMount(source="/srv", target="/data"),)))
+        client.start(identifier); client.stop(identifier, timeout=5); client.restart(identifier)
+        client.kill(identifier, signal="SIGHUP"); client.rename(…); client.pause(…); client.unpause(…)
+        client.wait(identifier); client.remove(identifier, force=True)
+        client.images(); client.image("debian"); client.history("debian"); client.tag("debian", "x:1")
+        client.remove_image("debian", force=False)                        # list[RemovedImage]
+        client.networks(); client.network("bridge")
+        with client.pull("debian:12", auth=Auth(username="u", password="p")) as pull:
+            for event in pull:                                            # PullEvent(status, layer, current, total)
+                ...                                                       # pull.close() from any thread cancels it
+
+    async with AsyncClient("unix:///run/havre/engine.sock") as client:
+        async for event in client.events(): ...                           # Event(kind, action, actor, attributes, time)
+        async for batch in client.logs("web", tail=1000, follow=True):    # list[LogLine(time, stream, data, partial)]
+            ...
+        terminal = await client.exec_terminal("web", ["bash"], user="", rows=24, cols=80)
+        await terminal.write(b"ls\\n"); await terminal.read()             # b"" at the end
+        await terminal.resize(rows=40, cols=120); await terminal.close(); await terminal.exit_code()
+
+To stop an async stream early, close the iterator (`contextlib.aclosing`) or cancel the task that runs it.
+"""
+
+from engine.client.calls import Client
+from engine.client.create import BindMount, CreateContainer
+from engine.client.errors import (
+    ClientError,
+    Conflict,
+    EndpointFault,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    NotSupported,
+    TimedOut,
+    Unreachable,
+)
+from engine.client.model import (
+    Attachment,
+    Auth,
+    ContainerDetail,
+    ContainerState,
+    ContainerSummary,
+    Event,
+    HistoryEntry,
+    HostInfo,
+    ImageDetail,
+    ImageSummary,
+    LogLine,
+    Mount,
+    NetworkSummary,
+    Port,
+    PullEvent,
+    RemovedImage,
+    VersionInfo,
+)
+from engine.client.pull import Pull
+from engine.client.streams import AsyncClient
+from engine.client.terminal import Terminal
+
+__all__ = [
+    "AsyncClient",
+    "Attachment",
+    "Auth",
+    "BindMount",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "ContainerDetail",
+    "ContainerState",
+    "ContainerSummary",
+    "CreateContainer",
+    "EndpointFault",
+    "Event",
+    "Forbidden",
+    "HistoryEntry",
+    "HostInfo",
+    "ImageDetail",
+    "ImageSummary",
+    "InvalidRequest",
+    "LogLine",
+    "Mount",
+    "NetworkSummary",
+    "NotFound",
+    "NotSupported",
+    "Port",
+    "Pull",
+    "PullEvent",
+    "RemovedImage",
+    "Terminal",
+    "TimedOut",
+    "Unreachable",
+    "VersionInfo",
+]

@@ -1,0 +1,241 @@
+"""Calls: one request, one typed answer (or an error of `engine.client.errors`), over the docker SDK."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import docker
+import docker.utils
+
+from engine.client import errors, parse
+from engine.client.create import CreateContainer
+from engine.client.model import (
+    Auth,
+    ContainerDetail,
+    ContainerSummary,
+    HistoryEntry,
+    HostInfo,
+    ImageDetail,
+    ImageSummary,
+    NetworkSummary,
+    RemovedImage,
+    VersionInfo,
+)
+from engine.client.pull import Pull
+from engine.client.transport import Adapter
+
+_OLDEST_API = "1.24"
+_NEWEST_API = "1.44"
+
+Filters = Mapping[str, str | Iterable[str]]
+
+
+class Client:
+    """A Docker-compatible endpoint, `unix:///path` or `tcp://host:port`. It may be shared by threads.
+
+    Making one asks nothing of the endpoint: the first call connects and agrees on the API's version. *timeout* is in
+    seconds and bounds the wait for an answer's next bytes; calls that wait for a container add that wait to it.
+    """
+
+    def __init__(self, base_url: str, *, timeout: float = 30) -> None:
+        self.base_url = base_url
+        self.timeout = timeout
+        self._lock = threading.Lock()
+        self._connected: docker.APIClient | None = None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connected is not None:
+                self._connected.close()
+            self._connected = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- the endpoint
+
+    def ping(self) -> str:
+        """The API version that is spoken; `Unreachable` when nobody answers."""
+        with errors.translated(self.base_url):
+            self._api.ping()
+            return self._api.api_version
+
+    def version(self) -> VersionInfo:
+        with errors.translated(self.base_url):
+            return parse.version_info(self._api.version())
+
+    def info(self) -> HostInfo:
+        with errors.translated(self.base_url):
+            return parse.host_info(self._api.info())
+
+    # -- containers
+
+    def containers(
+        self,
+        *,
+        all: bool = False,  # noqa: A002 - Docker's word
+        filters: Filters | None = None,
+        limit: int | None = None,
+        size: bool = False,
+    ) -> list[ContainerSummary]:
+        """The containers, newest first; without *all* only those that run. *size* is slow: it measures each."""
+        with errors.translated(self.base_url):
+            rows = self._api.containers(all=all, filters=_filters(filters), limit=limit or -1, size=size)
+        return [parse.container_summary(row) for row in rows]
+
+    def container(self, container: str) -> ContainerDetail:
+        """One container by id, beginning of an id, or name."""
+        with errors.translated(self.base_url):
+            return parse.container_detail(self._api.inspect_container(container))
+
+    def create(self, request: CreateContainer) -> str:
+        """Create a container and return its id. `NotFound` when the image is not there: pull it first."""
+        with errors.translated(self.base_url):
+            answer = self._api.create_container_from_config(request.body(), request.name or None)  # type: ignore[no-untyped-call]
+        return str(answer["Id"])
+
+    def start(self, container: str) -> None:
+        """Start it; it is no error that it already runs."""
+        with errors.translated(self.base_url):
+            self._api.start(container)
+
+    def stop(self, container: str, *, timeout: int | None = None) -> None:
+        """Stop it: its stop signal, then SIGKILL after *timeout* seconds (`None`: the container's own, else 10)."""
+        with errors.translated(self.base_url):
+            self._api.stop(container, timeout=timeout)
+
+    def restart(self, container: str, *, timeout: int | None = None) -> None:
+        with errors.translated(self.base_url):
+            self._api.restart(container, timeout=10 if timeout is None else timeout)
+
+    def kill(self, container: str, *, signal: str = "SIGKILL") -> None:
+        with errors.translated(self.base_url):
+            self._api.kill(container, signal=signal)
+
+    def pause(self, container: str) -> None:
+        with errors.translated(self.base_url):
+            self._api.pause(container)
+
+    def unpause(self, container: str) -> None:
+        with errors.translated(self.base_url):
+            self._api.unpause(container)
+
+    def rename(self, container: str, name: str) -> None:
+        with errors.translated(self.base_url):
+            self._api.rename(container, name)
+
+    def remove(self, container: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove it; *force* kills it first, *volumes* takes its anonymous volumes along."""
+        with errors.translated(self.base_url):
+            self._api.remove_container(container, v=volumes, force=force)
+
+    def wait(self, container: str, *, timeout: int | None = None) -> int:
+        """Wait until it does not run and return its exit code; `TimedOut` after *timeout* seconds."""
+        with errors.translated(self.base_url):
+            return int(self._api.wait(container, timeout=timeout)["StatusCode"])
+
+    # -- images
+
+    def images(self, *, all: bool = False, filters: Filters | None = None) -> list[ImageSummary]:  # noqa: A002
+        with errors.translated(self.base_url):
+            return [parse.image_summary(row) for row in self._api.images(all=all, filters=_filters(filters))]
+
+    def image(self, image: str) -> ImageDetail:
+        with errors.translated(self.base_url):
+            return parse.image_detail(self._api.inspect_image(image))  # type: ignore[no-untyped-call]
+
+    def history(self, image: str) -> list[HistoryEntry]:
+        """The image's layers, newest first."""
+        with errors.translated(self.base_url):
+            rows = self._api.history(image)  # type: ignore[no-untyped-call]
+            return [parse.history_entry(row) for row in rows]
+
+    def pull(self, reference: str, *, auth: Auth | None = None, platform: str = "") -> Pull:
+        """Begin to pull *reference* (`latest` where it names neither tag nor digest) and return its lines.
+
+        An endpoint that knows at once that it cannot raises here; later, the iteration raises.
+        """
+        repository, tag = docker.utils.parse_repository_tag(reference)
+        parameters = {"fromImage": repository, "tag": tag or "latest"}
+        if platform:
+            parameters["platform"] = platform
+        with errors.translated(self.base_url):
+            api = self._api
+            response = api.post(
+                f"{api.base_url}/v{api.api_version}/images/create",
+                params=parameters,
+                headers={"X-Registry-Auth": _registry_auth(auth)},
+                stream=True,
+                # Nobody knows how long a registry takes; the caller closes the pull when it has waited enough.
+                timeout=(self.timeout, None),
+            )
+        if response.status_code >= 400:
+            text = response.text
+            response.close()
+            raise errors.from_status(response.status_code, text)
+        return Pull(response, endpoint=self.base_url)
+
+    def tag(self, image: str, reference: str) -> None:
+        repository, tag = docker.utils.parse_repository_tag(reference)
+        with errors.translated(self.base_url):
+            self._api.tag(image, repository, tag or "latest")
+
+    def remove_image(self, image: str, *, force: bool = False, prune: bool = True) -> list[RemovedImage]:
+        with errors.translated(self.base_url):
+            rows = self._api.remove_image(image, force=force, noprune=not prune)
+        return [parse.removed_image(row) for row in rows]
+
+    # -- networks
+
+    def networks(self) -> list[NetworkSummary]:
+        with errors.translated(self.base_url):
+            return [parse.network_summary(row) for row in self._api.networks()]
+
+    def network(self, network: str) -> NetworkSummary:
+        with errors.translated(self.base_url):
+            return parse.network_summary(self._api.inspect_network(network))
+
+    @property
+    def _api(self) -> docker.APIClient:
+        with self._lock:
+            if self._connected is None:
+                with self._client(_OLDEST_API) as first:
+                    offered = first.version(api_version=False)["ApiVersion"]
+                self._connected = self._client(min(offered, _NEWEST_API, key=_numbers))
+            return self._connected
+
+    def _client(self, version: str) -> docker.APIClient:
+        api = docker.APIClient(base_url=self.base_url, version=version, timeout=self.timeout)  # type: ignore[arg-type]
+        if self.base_url.startswith("unix://"):
+            api.mount("http+docker://", Adapter(f"http+{self.base_url}", timeout=self.timeout))  # type: ignore[arg-type]
+        return api
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _filters(filters: Filters | None) -> dict[str, Any] | None:
+    if not filters:
+        return None
+    return {key: [value] if isinstance(value, str) else list(value) for key, value in filters.items()}
+
+
+def _registry_auth(auth: Auth | None) -> str:
+    """The header `X-Registry-Auth`: base64url of JSON; `{}` stands for none."""
+    values: dict[str, str] = {}
+    if auth is not None and auth.identity_token:
+        values = {"identitytoken": auth.identity_token, "serveraddress": auth.server_address}
+    elif auth is not None:
+        values = {"username": auth.username, "password": auth.password, "serveraddress": auth.server_address}
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode("ascii")

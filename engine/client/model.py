@@ -1,0 +1,322 @@
+"""What an endpoint tells, as values. Instants are aware datetimes in UTC, `None` for "never"; sizes are bytes.
+
+Text that comes from containers, images and labels is hostile: whoever shows it escapes it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A port that a container exposes, and the host's port that leads to it, if one does."""
+
+    container_port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+    host_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """Something mounted in a container: `kind` is bind, volume or tmpfs."""
+
+    kind: str
+    source: str
+    target: str
+    name: str = ""
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A container's place in a network; `address` is empty while it has none."""
+
+    network: str
+    network_id: str = ""
+    endpoint_id: str = ""
+    address: str = ""
+    prefix_length: int = 0
+    gateway: str = ""
+    ipv6_address: str = ""
+    mac: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSummary:
+    """A row of the list of containers."""
+
+    id: str
+    name: str
+    """Without the leading slash."""
+    image: str
+    image_id: str
+    command: str
+    created: dt.datetime
+    state: str
+    """created, running, paused, restarting, removing, exited or dead."""
+    status: str
+    """The engine's words: `Up 3 seconds (healthy)`."""
+    ports: tuple[Port, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    networks: tuple[Attachment, ...] = ()
+    size_rw: int | None = None
+    size_root: int | None = None
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:12]
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("running", "paused", "restarting")
+
+    @property
+    def health(self) -> str:
+        """healthy, unhealthy, starting, or empty where there is no health check."""
+        for word in ("unhealthy", "healthy"):
+            if f"({word})" in self.status:
+                return word
+        return "starting" if "(health: starting)" in self.status else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerState:
+    status: str
+    running: bool
+    paused: bool = False
+    restarting: bool = False
+    oom_killed: bool = False
+    dead: bool = False
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    started_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
+    health: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerDetail:
+    """What inspect tells of one container; `raw` is the whole answer."""
+
+    id: str
+    name: str
+    image: str
+    """The reference that the container was created from."""
+    image_id: str
+    created: dt.datetime | None
+    state: ContainerState
+    path: str
+    args: tuple[str, ...]
+    entrypoint: tuple[str, ...]
+    cmd: tuple[str, ...]
+    env: tuple[str, ...]
+    working_dir: str
+    user: str
+    hostname: str
+    tty: bool
+    open_stdin: bool
+    labels: Mapping[str, str]
+    restart_policy: str
+    maximum_retries: int
+    restart_count: int
+    auto_remove: bool
+    privileged: bool
+    network_mode: str
+    ports: tuple[Port, ...]
+    mounts: tuple[Mount, ...]
+    networks: tuple[Attachment, ...]
+    memory: int
+    nano_cpus: int
+    log_driver: str
+    log_path: str
+    driver: str
+    platform: str
+    raw: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:12]
+
+    @property
+    def running(self) -> bool:
+        return self.state.running
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSummary:
+    """A row of the list of images."""
+
+    id: str
+    """`sha256:` and 64 digits."""
+    tags: tuple[str, ...]
+    digests: tuple[str, ...]
+    created: dt.datetime
+    size: int
+    containers: int | None = None
+    """How many containers use it, where the endpoint counts them."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    parent: str = ""
+
+    @property
+    def short_id(self) -> str:
+        return self.id.removeprefix("sha256:")[:12]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDetail:
+    """What inspect tells of one image; `raw` is the whole answer."""
+
+    id: str
+    tags: tuple[str, ...]
+    digests: tuple[str, ...]
+    created: dt.datetime | None
+    size: int
+    architecture: str
+    os: str
+    author: str
+    comment: str
+    entrypoint: tuple[str, ...]
+    cmd: tuple[str, ...]
+    env: tuple[str, ...]
+    working_dir: str
+    user: str
+    exposed_ports: tuple[str, ...]
+    volumes: tuple[str, ...]
+    labels: Mapping[str, str]
+    layers: tuple[str, ...]
+    raw: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One line of an image's history, newest first in the list."""
+
+    id: str
+    created: dt.datetime | None
+    created_by: str
+    size: int
+    comment: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedImage:
+    """One line of a removal: exactly one of the two is set."""
+
+    untagged: str = ""
+    deleted: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSummary:
+    id: str
+    name: str
+    driver: str
+    scope: str
+    internal: bool
+    created: dt.datetime | None
+    subnets: tuple[str, ...]
+    gateways: tuple[str, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostInfo:
+    """The endpoint's host and its counts; `raw` is the whole answer."""
+
+    id: str
+    name: str
+    operating_system: str
+    kernel: str
+    architecture: str
+    cpus: int
+    memory: int
+    containers: int
+    running: int
+    paused: int
+    stopped: int
+    images: int
+    server_version: str
+    storage_driver: str
+    root_dir: str
+    cgroup_version: str
+    runtime: str
+    warnings: tuple[str, ...]
+    raw: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionInfo:
+    version: str
+    api_version: str
+    minimum_api_version: str
+    os: str
+    architecture: str
+    kernel: str
+    platform: str = ""
+    components: Mapping[str, str] = field(default_factory=dict)
+    """Name to version: Engine, runc, conmon, containerd …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened at the endpoint: `kind` is container, image, network, volume or daemon."""
+
+    kind: str
+    action: str
+    actor: str
+    attributes: Mapping[str, str]
+    time: dt.datetime
+    time_ns: int
+
+    @property
+    def name(self) -> str:
+        """The object's name where the event tells it, else its id."""
+        return self.attributes.get("name", self.actor)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of a log, or a piece of one: `partial` when the next of the same stream continues it.
+
+    `time` is RFC 3339 in nanoseconds as the endpoint wrote it (it sorts as text, and serves as `since` of a later
+    call); `data` has no line ending and may be any bytes.
+    """
+
+    time: str
+    stream: Literal["stdout", "stderr"]
+    data: bytes
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """Credentials for one registry."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    server_address: str = ""
+    identity_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullEvent:
+    """One line of a pull.
+
+    About a layer: `layer` is its 12 digits, `status` Docker's words (`Downloading`, `Pull complete`, …), `current` and
+    `total` bytes. About the whole: `layer` is empty.
+    """
+
+    status: str
+    layer: str = ""
+    current: int = 0
+    total: int = 0
