@@ -59,6 +59,8 @@ class Image:
     """Familiar names with a tag: `debian:latest`, `127.0.0.1:5000/x:1`."""
     digests: tuple[str, ...] = ()
     """Familiar names with the manifest's digest: `debian@sha256:…`."""
+    parent: Digest | None = None
+    """The image that it was built on, where that was built here too."""
 
 
 class LayerPhase(StrEnum):
@@ -112,3 +114,25 @@ class RemovedImage:
 
     untagged: str = ""
     deleted: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerUse:
+    """A container that was made from an image."""
+
+    id: str
+    running: bool
+    """Also when it is paused or restarting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLine:
+    """A line of `docker history`; `id` is set where the step's result is an image that is here."""
+
+    id: Digest | None
+    created: int | None
+    created_by: str
+    tags: tuple[str, ...]
+    size: int
+    """Bytes of the layer that this step made; 0 for one that made none."""
+    comment: str

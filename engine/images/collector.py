@@ -1,0 +1,92 @@
+"""Keeps blobs and layers while somebody needs them and removes them when nobody does.
+
+Somebody is an image's row, or a pull that is under way: it *holds* what it will need before it looks whether that is
+there already, so nothing vanishes between the look and the row.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+from engine.content.store import ContentStore
+from engine.images.records import ImageRecords
+from engine.snapshots.layers import LayerStore
+from engine.types import Digest
+
+
+class Collector:
+    """The one place that removes blobs and layers."""
+
+    def __init__(self, records: ImageRecords, content: ContentStore, layers: LayerStore) -> None:
+        self._records = records
+        self._content = content
+        self._layers = layers
+        self._lock = threading.RLock()
+        self._held: Counter[Digest] = Counter()
+
+    @contextmanager
+    def holding(self, digests: Collection[Digest]) -> Iterator[None]:
+        """Keep *digests* (of blobs and of layers) while the block runs; then remove those that no image took."""
+        with self._lock:
+            self._held.update(digests)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.subtract(digests)
+                self._held += Counter()  # drops what is held no longer
+                self.collect(digests)
+
+    def held(self, digest: Digest) -> bool:
+        with self._lock:
+            return self._held[digest] > 0
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Nothing is collected, and nothing newly held, while the block runs."""
+        with self._lock:
+            yield
+
+    def collect(self, candidates: Collection[Digest]) -> None:
+        """Remove those of *candidates* that no image has and nobody holds."""
+        with self._lock:
+            loose = {digest for digest in candidates if not self._held[digest]}
+            if not loose:
+                return
+            for digest in loose - self._records.needed_blobs():
+                self._content.remove(digest)
+            for diff_id in loose - self._records.needed_layers():
+                if self._layers.has(diff_id):
+                    self._layers.remove(diff_id)
+
+
+class DigestLocks:
+    """A lock per digest, so that two pulls of one layer fetch it once."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[Digest, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def locked(self, digest: Digest, *, check: Callable[[], None]) -> Iterator[None]:
+        """Hold the lock of *digest*; while waiting for it, *check* is called often and may raise to give up."""
+        with self._guard:
+            lock, users = self._locks.get(digest, (threading.Lock(), 0))
+            self._locks[digest] = lock, users + 1
+        try:
+            while not lock.acquire(timeout=0.1):
+                check()
+            try:
+                yield
+            finally:
+                lock.release()
+        finally:
+            with self._guard:
+                lock, users = self._locks[digest]
+                if users > 1:
+                    self._locks[digest] = lock, users - 1
+                else:
+                    del self._locks[digest]

@@ -1,0 +1,152 @@
+"""Unpacking of compressed layers as a stream, in bounded memory and with bounded output.
+
+The input is whatever a registry sends: nothing here trusts its sizes, and every step of work is bounded by `STEP`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import zstandard
+from isal import igzip_lib
+
+from engine.errors import InvalidParameter
+from engine.registry.media import Compression
+
+STEP: Final = 1024 * 1024
+"""The most bytes that a decompressor makes at a time."""
+
+SIZE_LIMIT: Final = 64 * 1024**3
+"""Bytes of the largest layer, unpacked."""
+
+RATIO_LIMIT: Final = 1500
+"""The most bytes that a byte of the input may become; deflate itself ends at 1032."""
+
+_RATIO_FREE: Final = 1024**3
+_WINDOW_LIMIT: Final = 128 * 1024**2
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+
+
+class Source(Protocol):
+    """Compressed bytes: up to *size* of them, or a whole chunk; an empty answer at the end. Errors pass through."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+def decompressed(source: Source, compression: Compression) -> Iterator[bytes]:
+    """The uncompressed bytes of *source* in chunks of at most `STEP`.
+
+    The media type is a claim: the first bytes decide, as in Docker. `InvalidParameter` when the stream is damaged,
+    incomplete or a decompression bomb.
+    """
+    counted = _Counted(source)
+    start = counted.read(4)
+    actual = sniff(start, compression)
+    rewound = _Rewound(start, counted)
+    chunks = {Compression.NONE: _plain, Compression.GZIP: _gunzip, Compression.ZSTD: _unzstd}[actual](rewound)
+    produced = 0
+    for chunk in chunks:
+        produced += len(chunk)
+        if produced > SIZE_LIMIT:
+            raise InvalidParameter(f"layer unpacks to more than the {SIZE_LIMIT} bytes allowed")
+        if produced > _RATIO_FREE + RATIO_LIMIT * counted.total:
+            raise InvalidParameter(f"layer unpacks to more than {RATIO_LIMIT} times its size: refused")
+        yield chunk
+
+
+def sniff(start: bytes, declared: Compression) -> Compression:
+    """How a stream that begins with *start* is packed; a tar has no magic there, so else it is what was declared."""
+    if start.startswith(_GZIP_MAGIC):
+        return Compression.GZIP
+    if start.startswith(_ZSTD_MAGIC):
+        return Compression.ZSTD
+    if declared is not Compression.NONE and start:
+        raise InvalidParameter(f"layer is not {declared.value}, as its media type says")
+    return Compression.NONE
+
+
+class _Counted:
+    """A source that knows how much has been read from it."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.total = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self.total += len(data)
+        return data
+
+
+class _Rewound:
+    """A source whose first bytes have been read already."""
+
+    def __init__(self, start: bytes, rest: Source) -> None:
+        self._start = start
+        self._rest = rest
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._start:
+            start, self._start = self._start, b""
+            return start
+        return self._rest.read(size)
+
+
+def _plain(source: Source) -> Iterator[bytes]:
+    while data := source.read(STEP):
+        yield data
+
+
+def _gunzip(source: Source) -> Iterator[bytes]:
+    """Every member of a gzip file (RFC 1952, 2.2), one after another; zero bytes may follow the last."""
+    data = source.read(STEP)
+    while True:
+        member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        while not member.eof:
+            try:
+                chunk = member.decompress(data, STEP)
+            except (igzip_lib.error, ValueError) as error:  # type: ignore[misc] # its stub says "instance"
+                raise InvalidParameter(f"layer's gzip stream is damaged: {error}") from error
+            if chunk:
+                yield chunk
+            data = b""
+            if member.needs_input and not member.eof:
+                data = source.read(STEP)
+                if not data:
+                    raise InvalidParameter("layer's gzip stream ends too early")
+        data = bytes(member.unused_data)
+        while not data.strip(b"\0"):
+            data = source.read(STEP)
+            if not data:
+                return
+        data = data.lstrip(b"\0")
+
+
+def _unzstd(source: Source) -> Iterator[bytes]:
+    """Every frame of a zstd file (RFC 8878)."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_LIMIT)
+    with decompressor.stream_reader(
+        _Readable(source), read_size=STEP, read_across_frames=True, closefd=False
+    ) as reader:
+        while True:
+            try:
+                chunk = reader.read(STEP)
+            except zstandard.ZstdError as error:
+                raise InvalidParameter(f"layer's zstd stream is damaged: {error}") from error
+            if not chunk:
+                return
+            yield chunk
+
+
+class _Readable(io.BytesIO):
+    """What zstandard asks of its source: a file object, of which it calls `read`."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self._source = source
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._source.read(-1 if size is None else size)

@@ -1,0 +1,90 @@
+"""The filters of an image list (Docker Engine API, `ImageList`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from engine.errors import InvalidParameter
+from engine.images.model import Image
+
+KNOWN: Final = frozenset({"before", "dangling", "label", "reference", "since"})
+
+_TRUE: Final = frozenset({"1", "t", "true"})
+_FALSE: Final = frozenset({"0", "f", "false"})
+
+
+def filtered(
+    images: Iterable[Image], filters: Mapping[str, Collection[str]], *, find: Callable[[str], Image]
+) -> list[Image]:
+    """Those of *images* that pass all *filters*; *find* finds the image that `before` and `since` name.
+
+    With `reference` an image keeps only the names that match, as in Docker. `InvalidParameter` for an unknown filter.
+    """
+    unknown = sorted(filters.keys() - KNOWN)
+    if unknown:
+        raise InvalidParameter(f"invalid filter '{unknown[0]}'")
+    dangling = _boolean(filters.get("dangling", ()))
+    before = [find(text).created or 0 for text in filters.get("before", ())]
+    since = [find(text).created or 0 for text in filters.get("since", ())]
+    patterns = [_pattern(text) for text in filters.get("reference", ())]
+    found = []
+    for image in images:
+        created = image.created or 0
+        if any(created >= limit for limit in before) or any(created <= limit for limit in since):
+            continue
+        if not all(_labelled(image, label) for label in filters.get("label", ())):
+            continue
+        shown = _only_named(image, patterns) if patterns else image
+        if patterns and not (shown.tags or shown.digests):
+            continue
+        if dangling is True and shown.tags:
+            continue
+        if dangling is False and not (shown.tags or shown.digests):
+            continue
+        found.append(shown)
+    return found
+
+
+def _boolean(values: Collection[str]) -> bool | None:
+    if not values:
+        return None
+    words = {value.lower() for value in values}
+    if len(words) == 1 and words <= _TRUE:
+        return True
+    if len(words) == 1 and words <= _FALSE:
+        return False
+    raise InvalidParameter(f"invalid filter 'dangling={sorted(values)}': give true or false")
+
+
+def _labelled(image: Image, wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in image.config.labels and (not equals or image.config.labels[key] == value)
+
+
+def _only_named(image: Image, patterns: Collection[re.Pattern[str]]) -> Image:
+    def wanted(name: str) -> bool:
+        bare = name.partition("@")[0] if "@" in name else name.rpartition(":")[0]
+        return any(pattern.fullmatch(name) or pattern.fullmatch(bare) for pattern in patterns)
+
+    return replace(image, tags=tuple(filter(wanted, image.tags)), digests=tuple(filter(wanted, image.digests)))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """A shell pattern in which `*` and `?` stop at a slash, as in Go's `path.Match`."""
+    parts = []
+    for piece in re.findall(r"\\.|\[\^?[^\]]+\]|.", text, flags=re.DOTALL):
+        if piece == "*":
+            parts.append("[^/]*")
+        elif piece == "?":
+            parts.append("[^/]")
+        elif len(piece) > 1 and piece[0] == "[":
+            parts.append(piece)
+        else:
+            parts.append(re.escape(piece[-1]))
+    try:
+        return re.compile("".join(parts))
+    except re.error as error:
+        raise InvalidParameter(f"invalid filter 'reference={text}': {error}") from error

@@ -1,0 +1,280 @@
+"""Images: found, listed, pulled, tagged, removed.
+
+An image is a row, the blobs and layers that it needs, and the names by which people call it; its id is its config's
+digest. What no image needs any more is removed from the stores at once (`Collector`), and again at start.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Final
+
+from engine.content.store import ContentStore
+from engine.database import Database
+from engine.errors import AmbiguousId, EngineError, ImageNotFound, InvalidParameter
+from engine.events import EventBus, Kind
+from engine.images.chains import gone_chains
+from engine.images.collector import Collector
+from engine.images.config import ParsedConfig, parse_config
+from engine.images.filters import filtered
+from engine.images.model import HistoryLine, Image, Progress, PullResult, RemovedImage
+from engine.images.pull import Pull, PullStores
+from engine.images.records import ImageRecord, ImageRecords
+from engine.images.removal import InUse, Remover
+from engine.images.transfer import unpack_stored
+from engine.registry.auth import RegistryAuth
+from engine.registry.hosts import RegistryHosts
+from engine.registry.media import MANIFEST_LIMIT
+from engine.registry.reference import Reference
+from engine.registry.transport import Patience
+from engine.snapshots.layers import LayerStore
+from engine.types import Digest, Platform, is_id
+
+_LOG: Final = logging.getLogger(__name__)
+_HEXADECIMAL: Final = frozenset("0123456789abcdef")
+
+
+class ImageService:
+    """The images of one engine. Any thread may call it."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        events: EventBus,
+        content: ContentStore,
+        layers: LayerStore,
+        hosts: RegistryHosts | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._database = database
+        self._events = events
+        self._content = content
+        self._layers = layers
+        self._records = ImageRecords(database)
+        self._collector = Collector(self._records, content, layers)
+        self._stores = PullStores(
+            database=database,
+            records=self._records,
+            content=content,
+            layers=layers,
+            collector=self._collector,
+            hosts=hosts or RegistryHosts(),
+            patience=patience,
+        )
+        self._configs: dict[Digest, ParsedConfig] = {}
+
+    def get(self, text: str) -> Image:
+        """The image that *text* means: a name, with a tag or digest or neither; an id; the beginning of an id.
+
+        `ImageNotFound` in Docker's words, `AmbiguousId` for a prefix of several, `InvalidParameter` for no reference.
+        """
+        return self._image(self._find(text)[0])
+
+    def list(
+        self,
+        *,
+        all: bool = False,  # noqa: A002 - Docker's word
+        filters: Mapping[str, Collection[str]] | None = None,
+    ) -> Sequence[Image]:
+        """The images, newest first; without *all* those that are only a step of a build are left out.
+
+        Filters are Docker's `dangling`, `label`, `reference`, `before`, `since`; an unknown one is `InvalidParameter`.
+        """
+        records = self._records.all()
+        parents = {record.parent for record in records}
+        shown = [self._image(record) for record in records if all or record.references or record.id not in parents]
+        found = filtered(shown, filters or {}, find=self.get)
+        return sorted(found, key=lambda image: (image.created or 0, image.id), reverse=True)
+
+    def pull(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        auth: RegistryAuth | None = None,
+        progress: Progress,
+        cancel: threading.Event | None = None,
+    ) -> PullResult:
+        """Fetch *reference* from its registry, for *platform* or else this host's.
+
+        Every digest and diffID is verified. *progress* hears Docker's lines, except the errors. When it fails, or when
+        *cancel* is set (`Cancelled`), nothing stays behind. Errors: `ManifestUnknown`, `Unauthorized`, `Unavailable`,
+        `DigestMismatch`, `StorageFull`, `InvalidParameter` for an image that this engine cannot use.
+        """
+        pull = Pull(self._stores, reference, platform=platform, auth=auth, progress=progress)
+        result = pull.run(cancel)
+        self._publish("pull", reference.familiar, reference.familiar_name, result.image)
+        return result
+
+    def tag(self, text: str, reference: Reference) -> None:
+        """Let *reference*, a name with a tag, mean the image *text* from now on."""
+        if reference.digest is not None:
+            raise InvalidParameter("refusing to create a tag with a digest reference")
+        if reference.familiar_name == "sha256":
+            raise InvalidParameter("refusing to create an ambiguous tag using digest algorithm as name")
+        with self._database.transaction():
+            record, _ = self._find(text)
+            self._records.refer(reference, record.id)
+        self._publish("tag", record.id, reference.familiar, record.id)
+
+    def remove(self, text: str, *, force: bool = False, prune: bool = True, in_use: InUse) -> Sequence[RemovedImage]:
+        """Remove a name, and the image with its last name; or an image by id. Docker's rules: `engine.images.removal`.
+
+        An image that is removed by force from under a stopped container keeps its layers until `collect`.
+        """
+        with self._collector.quiet():
+            with self._database.transaction():
+                record, reference = self._find(text)
+                remover = Remover(self._records, in_use=in_use, busy=self._collector.held)
+                if reference is None:
+                    remover.by_id(record, force=force, prune=prune)
+                else:
+                    remover.by_reference(record, text, reference, force=force, prune=prune)
+            done = remover.done
+            self._collector.collect(done.content)
+            gone = gone_chains([each.diff_ids for each in done.deleted], self._records.chains())
+        for image_id in done.untagged:
+            self._publish("untag", image_id, image_id)
+        for each in done.deleted:
+            self._configs.pop(each.id, None)
+            self._publish("delete", each.id, each.id)
+        return (*done.lines, *(RemovedImage(deleted=chain) for chain in gone))
+
+    @contextmanager
+    def held(self, text: str) -> Iterator[Image]:
+        """The image *text*, which cannot be removed while the block runs: for the time of a container's creation."""
+        with ExitStack() as stack:
+            with self._collector.quiet():
+                image = self.get(text)
+                stack.enter_context(self._collector.holding((image.id, *image.diff_ids)))
+            yield image
+
+    def history(self, text: str) -> Sequence[HistoryLine]:
+        """The steps that made the image, newest first."""
+        image = self.get(text)
+        layers = iter(image.diff_ids)
+        lines = [
+            HistoryLine(
+                id=None,
+                created=entry.created,
+                created_by=entry.created_by,
+                tags=(),
+                size=0 if entry.empty_layer else self._layer_size(next(layers, None)),
+                comment=entry.comment,
+            )
+            for entry in image.history
+        ]
+        if lines:
+            lines[-1] = replace(lines[-1], id=image.id, tags=image.tags)
+        return lines[::-1]
+
+    def raw_config(self, image_id: Digest) -> bytes:
+        """The image's config, byte for byte as its author made it."""
+        return self._content.read(image_id, limit=MANIFEST_LIMIT)
+
+    def collect(self, *, in_use: InUse) -> None:
+        """Let go of images that were removed by force and that no container uses any more."""
+        for image_id in self._records.retired():
+            with self._collector.quiet():
+                if in_use(image_id) or self._collector.held(image_id):
+                    continue
+                content = self._records.blobs(image_id) | {diff_id for diff_id, _ in self._records.layers(image_id)}
+                self._records.delete(image_id)
+                self._collector.collect(content)
+
+    def reconcile(self, *, in_use: InUse | None = None) -> None:
+        """Put stores and rows in order; call it at start, before anything else.
+
+        What no row needs is removed. A layer that is missing is made again from its blob; an image whose content cannot
+        be brought back is removed, with a warning in the log.
+        """
+        self._content.sweep()
+        self._layers.sweep()
+        if in_use is not None:
+            self.collect(in_use=in_use)
+        for record in self._records.all():
+            if reason := self._damage(record):
+                _LOG.warning(
+                    "image %s (%s) is damaged and has been removed: %s; pull it again",
+                    record.id.short,
+                    ", ".join(each.familiar for each in record.references) or "no name",
+                    reason,
+                )
+                self._records.delete(record.id)
+        self._collector.collect(self._content.digests() | self._layers.diff_ids())
+
+    def _damage(self, record: ImageRecord) -> str:
+        """What is wrong with an image after what could be repaired has been; empty when nothing is."""
+        if not self._content.has(record.id):
+            return "its config is missing"
+        for diff_id, blob in self._records.layers(record.id):
+            if self._layers.has(diff_id):
+                continue
+            if blob is None or not self._content.has(blob):
+                return f"its layer {diff_id.short} is missing"
+            try:
+                unpack_stored(self._content, self._layers, blob, diff_id)
+            except (EngineError, OSError) as error:
+                return f"its layer {diff_id.short} cannot be unpacked again: {error}"
+        return ""
+
+    def _find(self, text: str) -> tuple[ImageRecord, Reference | None]:
+        """The image that *text* means, and the reference by which it was found, if it was not by its id."""
+        digits = text.removeprefix("sha256:")
+        if is_id(digits):
+            record = self._records.get(Digest(f"sha256:{digits}"))
+            if record is None:
+                raise ImageNotFound(f"sha256:{digits}")
+            return record, None
+        reference = Reference.parse(text)
+        if reference.digest is not None:
+            reference = reference.with_digest(reference.digest)
+        image_id = self._records.resolve(reference)
+        if image_id is not None and (record := self._records.get(image_id)):
+            return record, None if image_id.hex.startswith(digits) else reference
+        if digits and _HEXADECIMAL.issuperset(digits):
+            found = self._records.by_prefix(digits)
+            if len(found) > 1:
+                raise AmbiguousId(digits, "image")
+            if found and (record := self._records.get(found[0])):
+                return record, None
+        raise ImageNotFound(reference.familiar)
+
+    def _image(self, record: ImageRecord) -> Image:
+        parsed = self._config(record.id)
+        return Image(
+            id=record.id,
+            platform=parsed.platform,
+            config=parsed.config,
+            created=parsed.created,
+            size=record.size,
+            diff_ids=record.diff_ids,
+            history=parsed.history,
+            author=parsed.author,
+            comment=parsed.comment,
+            docker_version=parsed.docker_version,
+            tags=tuple(each.familiar for each in record.references if each.digest is None),
+            digests=tuple(each.familiar for each in record.references if each.digest is not None),
+            parent=record.parent,
+        )
+
+    def _config(self, image_id: Digest) -> ParsedConfig:
+        """The parsed config; it never changes, so it is parsed once."""
+        parsed = self._configs.get(image_id)
+        if parsed is None:
+            parsed = self._configs[image_id] = parse_config(self.raw_config(image_id))
+        return parsed
+
+    def _layer_size(self, diff_id: Digest | None) -> int:
+        return self._layers.size(diff_id) if diff_id is not None else 0
+
+    def _publish(self, action: str, actor: str, name: str, image_id: Digest | None = None) -> None:
+        """Publish an event with the image's labels, as Docker does."""
+        record = self._records.get(image_id) if image_id else None
+        labels = self._config(record.id).config.labels if record else {}
+        self._events.publish(Kind.IMAGE, action, actor, {**labels, "name": name})

@@ -1,0 +1,103 @@
+"""HTTP connections that another thread can cut short, so that a pull ends the moment it is cancelled."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import weakref
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.poolmanager import PoolManager
+
+_POOL_SIZE = 8
+
+
+class SocketSwitch:
+    """Knows the open sockets of one client and shuts them all down on demand, whoever is reading from them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connections: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
+        self._off = False
+
+    def register(self, connection: HTTPConnection) -> None:
+        """Put *connection* under the switch; one that comes too late is cut at once."""
+        with self._lock:
+            self._connections.add(connection)
+            off = self._off
+        if off:
+            _shut(connection)
+
+    def turn_off(self) -> None:
+        """Wake every reader with an end of file, and every connection to come."""
+        with self._lock:
+            self._off = True
+            connections = tuple(self._connections)
+        for connection in connections:
+            _shut(connection)
+
+
+class CuttableAdapter(HTTPAdapter):
+    """A requests adapter whose connections are registered with a `SocketSwitch`.
+
+    It never retries: `engine.registry.transport` does, because it knows what has been read already.
+    """
+
+    def __init__(self, switch: SocketSwitch) -> None:
+        self._switch = switch
+        super().__init__(pool_connections=_POOL_SIZE, pool_maxsize=_POOL_SIZE, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        _install(self.poolmanager, self._switch)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
+        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)
+        _install(manager, self._switch)
+        return manager
+
+
+def new_session(switch: SocketSwitch) -> requests.Session:
+    """A session that takes nothing from the environment: neither `.netrc` nor proxies nor certificates.
+
+    What of the environment counts is passed with each request by the transport.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, CuttableAdapter(switch))
+    return session
+
+
+def _install(manager: PoolManager, switch: SocketSwitch) -> None:
+    class PlainConnection(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            switch.register(self)
+
+    class SecureConnection(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            # Skipping verification is the configuration's decision here, not an oversight to be warned of.
+            self.is_verified = True
+            switch.register(self)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = PlainConnection
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = SecureConnection
+
+    manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+
+
+def _shut(connection: HTTPConnection) -> None:
+    held = connection.sock
+    if held is not None:
+        with contextlib.suppress(OSError):
+            held.shutdown(socket.SHUT_RDWR)

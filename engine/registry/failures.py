@@ -1,0 +1,84 @@
+"""What a registry's refusals mean, in the words that Docker's clients know (distribution-spec, "Error Codes")."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from engine.errors import EngineError, InvalidParameter, ManifestUnknown, Unauthorized, Unavailable
+from engine.registry.reference import Reference
+
+_BODY_LIMIT: Final = 64 * 1024
+_TEXT_LIMIT: Final = 300
+
+
+def refusal(response: requests.Response, reference: Reference) -> EngineError:
+    """The error that *response*, an answer of 400 or more about *reference*, stands for. Closes the response."""
+    code, text = _first_error(response)
+    words = f"{code.lower().replace('_', ' ')}: {text or code.lower().replace('_', ' ')}" if code else text
+    status = response.status_code
+    if code == "DENIED" or (status == 403 and not code):
+        # Docker answers "not found" here, on purpose: who may not pull may not learn what exists.
+        return ManifestUnknown(
+            f"pull access denied for {reference.familiar_name}, repository does not exist or may require "
+            f"'docker login': {words or 'denied: requested access to the resource is denied'}"
+        )
+    if code == "UNAUTHORIZED" or status == 401:
+        return Unauthorized(words or "unauthorized: authentication required")
+    if code == "MANIFEST_UNKNOWN":
+        return ManifestUnknown(f"manifest for {reference.familiar} not found: {words}")
+    if code == "NAME_UNKNOWN":
+        return ManifestUnknown(f"repository {reference.familiar_name} not found: {words}")
+    if status == 404:
+        return ManifestUnknown(f"manifest for {reference.familiar} not found: {words or 'the registry says 404'}")
+    if status >= 500 or status == 429:
+        return Unavailable(f"registry {reference.domain} failed: {words or _status_line(response)}")
+    return InvalidParameter(f"registry {reference.domain} refused: {words or _status_line(response)}")
+
+
+def unreachable(domain: str, error: BaseException) -> Unavailable:
+    """The error for a registry that does not answer, with the innermost reason that *error* knows."""
+    return Unavailable(f"cannot reach registry {domain}: {_reason(error)}")
+
+
+def _status_line(response: requests.Response) -> str:
+    return f"received unexpected HTTP status: {response.status_code} {_printable(response.reason or '')}".rstrip()
+
+
+def _first_error(response: requests.Response) -> tuple[str, str]:
+    with response:
+        try:
+            body = json.loads(response.raw.read(_BODY_LIMIT, decode_content=True))
+            if isinstance(body.get("details"), str):  # Docker Hub's token server
+                return "UNAUTHORIZED", _printable(body["details"])
+            first = body["errors"][0]
+            code, text = first.get("code") or "", first.get("message") or ""
+        except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError, HTTPError):
+            return "", ""
+    return (_printable(str(code)), _printable(str(text)))
+
+
+def _printable(text: str) -> str:
+    """*text* without what could disturb a terminal: it comes from a stranger."""
+    return "".join(char for char in text[:_TEXT_LIMIT] if char.isprintable())
+
+
+def _reason(error: BaseException) -> str:
+    """The reason nearest to the kernel or the resolver: libraries wrap it in several layers of their own."""
+    seen: set[int] = set()
+    best = ""
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        if isinstance(current, OSError) and current.strerror:
+            best = current.strerror
+        elif isinstance(current, TimeoutError | requests.Timeout):
+            best = best or "it did not answer in time"
+        inner = getattr(current, "reason", None) or next(
+            (argument for argument in current.args if isinstance(argument, BaseException)), None
+        )
+        current = inner if isinstance(inner, BaseException) else current.__cause__ or current.__context__
+    return best or _printable(str(error))
