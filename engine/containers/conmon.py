@@ -1,0 +1,167 @@
+"""The start of one conmon process, up to the moment when it tells the pid of what it watches.
+
+The protocol is that of conmon's `src/conmon.c` and `src/parent_pipe_fd.c`, versions 2.0.25 to 2.1.13. Each pipe's
+descriptor is told by an environment variable:
+
+    _OCI_SYNCPIPE     from conmon, one JSON line: `{"data": PID}`, or `{"data": -1, "message": TEXT}` on failure
+    _OCI_STARTPIPE    to conmon: it reads once before it forks, and an attached exec once more before `runc exec`
+    _OCI_ATTACHPIPE   from conmon, one JSON line once its attach socket listens (attached exec only)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from engine.containers.failures import runtime_failure
+from engine.errors import RuntimeFailed
+from engine.kernel.process import Process
+
+START_TIMEOUT: Final = 120.0
+"""Seconds that the runtime may take to create a process: cold page caches and a loaded host included."""
+
+_ENVIRONMENT: Final = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    # conmon stamps log lines in local time: in UTC they sort as they came, and no daylight saving repeats an hour.
+    "TZ": "UTC0",
+    # conmon binds the console socket below TMPDIR. Relative to its own directory the path is private and short
+    # enough for a socket's address (108 bytes), however long that of the run directory.
+    "TMPDIR": ".",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conmon:
+    """A conmon under way. `process` is conmon itself."""
+
+    process: Process
+    verb: str
+    directory: Path
+    deadline: float
+    sync: int
+    start: int
+    attach: int
+
+    def wait_until_attachable(self) -> None:
+        """Wait until the attach socket of an attached exec listens; nothing runs yet."""
+        if not self._line(self.attach):
+            self._fail("")
+
+    def proceed(self) -> None:
+        """Let an attached exec run its command."""
+        os.write(self.start, b"1")
+
+    def watched_pid(self) -> int:
+        """Wait until the runtime has made the process, and return its pid as the host sees it.
+
+        Raises `CommandUnusable` or `RuntimeFailed` with the runtime's words when it could not.
+        """
+        line = self._line(self.sync)
+        try:
+            answer = json.loads(line)
+            pid = int(answer["data"])
+        except (ValueError, KeyError, TypeError):
+            self._fail(line.decode(errors="replace"))
+        if pid <= 0:
+            self._fail(str(answer.get("message", "")))
+        return pid
+
+    def _line(self, descriptor: int) -> bytes:
+        """The next line from *descriptor*, or what there was before its end."""
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        line = b""
+        while not line.endswith(b"\n"):
+            if not poll.poll(max(0.0, self.deadline - time.monotonic()) * 1000):
+                # The runtime's process dies with conmon (it asks for that by PR_SET_PDEATHSIG).
+                self.process.send(signal.SIGKILL)
+                raise RuntimeFailed(f"the OCI runtime did not {self.verb} the process within {START_TIMEOUT:.0f} s")
+            chunk = os.read(descriptor, 65536)
+            if not chunk:
+                break
+            line += chunk
+        return line
+
+    def _fail(self, said: str) -> NoReturn:
+        raise runtime_failure(verb=self.verb, said=said, log=self.directory / "runtime.log")
+
+
+@contextmanager
+def launched(arguments: Sequence[str], *, directory: Path, verb: str, attached: bool = False) -> Iterator[Conmon]:
+    """Run conmon with *arguments* in *directory*, where it writes `monitor.pid`.
+
+    *verb* is what the runtime shall do, `create` or `exec`. With *attached*, conmon waits for `proceed`. The pipes
+    close with the block; conmon goes on. Raises `RuntimeFailed` when conmon itself does not start.
+    """
+    with ExitStack() as stack:
+
+        def pipe() -> tuple[int, int]:
+            ends = os.pipe()
+            for end in ends:
+                stack.callback(_close, end, closed)
+            return ends
+
+        closed: set[int] = set()
+        sync, sync_end = pipe()
+        environment = _ENVIRONMENT | {"_OCI_SYNCPIPE": str(sync_end)}
+        passed = [sync_end]
+        start = attach = -1
+        if attached:
+            start_end, start = pipe()
+            attach, attach_end = pipe()
+            passed += [start_end, attach_end]
+            environment |= {"_OCI_STARTPIPE": str(start_end), "_OCI_ATTACHPIPE": str(attach_end)}
+            os.write(start, b"0")
+        try:
+            first = subprocess.Popen(
+                arguments,
+                cwd=directory,
+                env=environment,
+                pass_fds=passed,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            raise RuntimeFailed(f"cannot run the container monitor {arguments[0]}: {error.strerror}") from error
+        for end in passed:
+            _close(end, closed)
+        # The first process forks the monitor, notes its pid and leaves; the monitor lets go of stderr.
+        with first:
+            status = first.wait()
+            if status != 0 and first.stderr is not None:
+                said = first.stderr.read().decode(errors="replace").strip()
+                raise RuntimeFailed(f"the container monitor {arguments[0]} failed (status {status}): {said}")
+        yield Conmon(
+            process=process(int((directory / "monitor.pid").read_text(encoding="ascii"))),
+            verb=verb,
+            directory=directory,
+            deadline=time.monotonic() + START_TIMEOUT,
+            sync=sync,
+            start=start,
+            attach=attach,
+        )
+
+
+def process(pid: int) -> Process:
+    """The process *pid*; one that has ended already comes with the start time 0, and so never counts as alive."""
+    try:
+        return Process.of(pid)
+    except ProcessLookupError:
+        return Process(pid, 0)
+
+
+def _close(descriptor: int, closed: set[int]) -> None:
+    """Close once: its number may belong to another thread's file afterwards."""
+    if descriptor not in closed:
+        closed.add(descriptor)
+        os.close(descriptor)

@@ -1,0 +1,45 @@
+"""What the OCI runtime says when it fails, told in the words that Docker's clients look for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from engine.errors import CommandUnusable, EngineError, RuntimeFailed
+
+# The docker CLI derives its own exit status from these words (cli/command/container/run.go), so they are a contract.
+_NOT_FOUND: Final = ("executable file not found", "no such file or directory", "system cannot find the file specified")
+_NOT_EXECUTABLE: Final = ("permission denied", "is a directory", "exec format error", "not a directory")
+
+
+def runtime_failure(*, verb: str, said: str, log: Path) -> EngineError:
+    """The error for a runtime that could not *verb* (`create`, `start`, `exec`) a process.
+
+    *log* is the runtime's log in JSON lines, whose last error counts; *said* is what it wrote to stderr, for want of
+    one. A command that cannot be executed is a `CommandUnusable`, anything else a `RuntimeFailed`.
+    """
+    reason = _last_error(log) or said.strip() or "the runtime gave no reason"
+    message = f"OCI runtime {verb} failed: {reason}: unknown"
+    # Only these words of the runtime are about the command itself; mounts fail with "no such file or directory" too.
+    if "exec: " in reason or "chdir to cwd" in reason:
+        if any(words in reason for words in _NOT_FOUND):
+            return CommandUnusable(message, exit_code=127)
+        if any(words in reason for words in _NOT_EXECUTABLE):
+            return CommandUnusable(message, exit_code=126)
+    return RuntimeFailed(message)
+
+
+def _last_error(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    for line in reversed(lines):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("level") in ("error", "fatal", "panic"):
+            return str(entry.get("msg", ""))
+    return ""

@@ -1,0 +1,287 @@
+"""Monitors: one conmon for each container, which holds its stdio, writes its log and its exit code.
+
+A monitor is started with `runc create` below it and outlives the daemon. Its directory, `<run>/monitors/<id>`, holds
+
+    config.json        a link to the bundle's: conmon puts its sockets into the directory that it gives runc as bundle
+    attach             SEQPACKET socket for standard streams (`engine.containers.attach`)
+    ctl, winsz         fifos: `1 ROWS COLUMNS` resizes the terminal, `2 0 0` opens the log anew
+    pid, monitor.pid   the container's first process, and conmon
+    monitor.json       the same with start times, written last: a directory without it was never finished
+    <id>               the exit code, there once the container has ended and its output is in the log
+    oom                there when the kernel killed for want of memory
+    exec-<id>/         the same for each exec session (`engine.containers.exec`)
+
+How conmon starts is in `engine.containers.conmon`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.containers.conmon import launched, process
+from engine.errors import RuntimeFailed
+from engine.kernel.process import Process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitor:
+    """A running (or ended) monitor and what it watches: a container, or one exec session in it."""
+
+    id: str
+    """The container's, or the exec session's."""
+    container_id: str
+    directory: Path
+    process: Process
+    """The first process of the container, or the one of the exec session."""
+    monitor: Process
+    tty: bool
+    stdin: bool
+    """Whether it has a stdin that can be written."""
+    stdin_once: bool
+    """Whether the first attached client that ends its stdin ends the container's too."""
+
+    @property
+    def exit_path(self) -> Path:
+        return self.directory / self.container_id
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code that the monitor has written (128 + signal for a killed process), `None` when it has not."""
+        try:
+            return int(self.exit_path.read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    @property
+    def oom_killed(self) -> bool:
+        """Whether the kernel killed a process of the container for want of memory."""
+        return (self.directory / "oom").exists()
+
+    def resize(self, *, rows: int, columns: int) -> None:
+        """Set the size of the terminal; without a terminal it does nothing. `RuntimeFailed` when conmon is gone."""
+        if self.tty:
+            self._control(f"1 {rows} {columns}\n")
+
+    def reopen_log(self) -> None:
+        """Have conmon open its log by name again, after the file has been renamed."""
+        self._control("2 0 0\n")
+
+    def save(self) -> None:
+        """Record the monitor in its directory, so that a later daemon finds it."""
+        record = {
+            "id": self.id,
+            "container": self.container_id,
+            "process": [self.process.pid, self.process.started],
+            "monitor": [self.monitor.pid, self.monitor.started],
+            "tty": self.tty,
+            "stdin": self.stdin,
+            "stdin_once": self.stdin_once,
+        }
+        temporary = self.directory / "monitor.json.new"
+        temporary.write_text(json.dumps(record), encoding="ascii")
+        temporary.replace(self.directory / "monitor.json")
+
+    @classmethod
+    def load(cls, directory: Path) -> Monitor | None:
+        """The monitor recorded in *directory*, `None` when there is none or its start was never finished."""
+        try:
+            record = json.loads((directory / "monitor.json").read_text(encoding="ascii"))
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        return cls(
+            id=record["id"],
+            container_id=record["container"],
+            directory=directory,
+            process=Process(*record["process"]),
+            monitor=Process(*record["monitor"]),
+            tty=record["tty"],
+            stdin=record["stdin"],
+            stdin_once=record["stdin_once"],
+        )
+
+    def _control(self, line: str) -> None:
+        # Without O_NONBLOCK the open would wait for a reader for ever once conmon has gone.
+        try:
+            descriptor = os.open(self.directory / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise RuntimeFailed(f"the monitor of {self.id} does not answer: {error.strerror}") from error
+        try:
+            os.write(descriptor, line.encode("ascii"))
+        except OSError as error:
+            raise RuntimeFailed(f"the monitor of {self.id} takes no orders: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+
+
+class Monitors:
+    """Starts monitors under *root* (`<run>/monitors`), with *conmon* over the OCI runtime *runtime*.
+
+    *runtime_root* is where the runtime keeps its state (`--root`).
+    """
+
+    def __init__(self, *, root: Path, conmon: Path, runtime: Path, runtime_root: Path) -> None:
+        self._root = root
+        self._conmon = conmon
+        self._runtime = runtime
+        self._runtime_root = runtime_root
+
+    def directory(self, container_id: str) -> Path:
+        return self._root / container_id
+
+    def exec_directory(self, container_id: str, exec_id: str) -> Path:
+        return self._root / container_id / f"exec-{exec_id}"
+
+    def launch(
+        self, *, container_id: str, bundle: Path, log_path: Path, tty: bool, stdin: bool, stdin_once: bool
+    ) -> Monitor:
+        """Create (not start) the container whose `config.json` lies in *bundle*, under a new monitor.
+
+        What it prints goes to *log_path* in the format of Kubernetes' log files. Takes about 30 ms.
+
+        Raises `CommandUnusable` when the runtime cannot execute the container's command, `RuntimeFailed` with the
+        runtime's words for anything else. Nothing is left of the monitor then; the runtime may have kept state, which
+        `runc delete --force` removes.
+        """
+        directory = self.directory(container_id)
+        with self._new(directory):
+            (directory / "config.json").symlink_to(bundle / "config.json")
+            arguments = self._arguments(container_id, container_id, directory)
+            arguments += [f"--bundle={directory}", f"--log-path=k8s-file:{log_path}"]
+            arguments += _streams(tty=tty, stdin=stdin, stdin_once=stdin_once)
+            with launched(arguments, directory=directory, verb="create") as conmon:
+                pid = conmon.watched_pid()
+            monitor = Monitor(
+                id=container_id,
+                container_id=container_id,
+                directory=directory,
+                process=process(pid),
+                monitor=conmon.process,
+                tty=tty,
+                stdin=stdin,
+                stdin_once=stdin_once,
+            )
+            monitor.save()
+        return monitor
+
+    def launch_exec(
+        self,
+        *,
+        exec_id: str,
+        container_id: str,
+        spec: Mapping[str, Any],
+        stdin: bool,
+        connect: Callable[[Path], socket.socket] | None,
+    ) -> tuple[Monitor, socket.socket | None]:
+        """Run the process *spec* (OCI runtime-spec, config.md, "Process") in a running container.
+
+        With *connect*, the session is attached: *connect* is called with its directory once the attach socket listens,
+        and the process starts only afterwards, so that not a byte of its output is missed. Returns the monitor and the
+        connection. Raises as `launch` does.
+        """
+        directory = self.exec_directory(container_id, exec_id)
+        tty = bool(spec.get("terminal", False))
+        connection: socket.socket | None = None
+        try:
+            with self._new(directory):
+                process_path = directory / "process.json"
+                process_path.write_text(json.dumps(spec), encoding="utf-8")
+                arguments = self._arguments(exec_id, container_id, directory)
+                arguments += [
+                    "--exec",
+                    f"--exec-process-spec={process_path}",
+                    f"--bundle={directory}",
+                    "--log-path=off",
+                ]
+                arguments += ["--exec-attach"] if connect else []
+                arguments += _streams(tty=tty, stdin=stdin, stdin_once=True)
+                with launched(arguments, directory=directory, verb="exec", attached=connect is not None) as conmon:
+                    if connect:
+                        conmon.wait_until_attachable()
+                        connection = connect(directory)
+                        conmon.proceed()
+                    pid = conmon.watched_pid()
+                monitor = Monitor(
+                    id=exec_id,
+                    container_id=container_id,
+                    directory=directory,
+                    process=process(pid),
+                    monitor=conmon.process,
+                    tty=tty,
+                    stdin=stdin,
+                    stdin_once=True,
+                )
+                monitor.save()
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        return monitor, connection
+
+    def find(self, container_id: str) -> Monitor | None:
+        """The monitor that this or an earlier daemon started for the container, running or not."""
+        return Monitor.load(self.directory(container_id))
+
+    def remove(self, container_id: str) -> None:
+        """Forget a container's monitor and those of its exec sessions. One that still runs is killed first."""
+        _discard(self.directory(container_id))
+
+    def ids(self) -> set[str]:
+        """The containers that have a directory here, finished or not."""
+        return {entry.name for entry in self._root.iterdir()} if self._root.is_dir() else set()
+
+    def _arguments(self, monitor_id: str, container_id: str, directory: Path) -> list[str]:
+        runtime_arguments = ("--root", self._runtime_root, "--log", directory / "runtime.log", "--log-format", "json")
+        return [
+            str(self._conmon),
+            "--api-version",
+            "--full-attach",
+            "--no-sync-log",
+            "--log-level=error",
+            f"--cid={container_id}",
+            f"--cuuid={monitor_id}",
+            f"--runtime={self._runtime}",
+            *(f"--runtime-arg={argument}" for argument in runtime_arguments),
+            f"--exit-dir={directory}",
+            f"--container-pidfile={directory / 'pid'}",
+            f"--conmon-pidfile={directory / 'monitor.pid'}",
+        ]
+
+    @contextmanager
+    def _new(self, directory: Path) -> Iterator[None]:
+        """A new, empty *directory*, discarded again when the block raises."""
+        _discard(directory)
+        directory.mkdir(mode=0o700, parents=True)
+        try:
+            yield
+        except BaseException:
+            _discard(directory)
+            raise
+
+
+def _streams(*, tty: bool, stdin: bool, stdin_once: bool) -> list[str]:
+    """conmon's options for the standard streams. A terminal's stdin stays open: it is the terminal."""
+    if tty:
+        return ["--terminal"]
+    if not stdin:
+        return []
+    return ["--stdin"] if stdin_once else ["--stdin", "--leave-stdin-open"]
+
+
+def _discard(directory: Path) -> None:
+    """Remove a monitor's directory, and the monitors recorded there if they still run."""
+    if not directory.is_dir():
+        return
+    for recorded in (directory, *directory.glob("exec-*")):
+        monitor = Monitor.load(recorded)
+        if monitor is not None:
+            monitor.monitor.send(signal.SIGKILL)
+    shutil.rmtree(directory)
