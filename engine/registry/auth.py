@@ -15,7 +15,7 @@ from engine.errors import InvalidParameter, Unauthorized
 from engine.registry.hosts import is_loopback
 
 _HEADER_LIMIT: Final = 64 * 1024
-_CHALLENGE: Final = re.compile(r"\s*,?\s*([A-Za-z][A-Za-z0-9._-]*)(?:\s+|$)(?![=])")
+_CHALLENGE: Final = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9._-]*)(?=[\s,]|$)(?!\s*=)")
 _PARAMETER: Final = re.compile(r'\s*,?\s*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
 
 
