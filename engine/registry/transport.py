@@ -159,19 +159,24 @@ class Transport:
         response = self._follow(endpoint, path, headers, used)
         if response.status_code != 401:
             return response
-        header = response.headers.get("WWW-Authenticate", "")
-        with self._lock:
-            current = self._authorization.get(endpoint.url, "")
-            fresh = (
-                current
-                if current and current != used
-                else self._authorization_for(endpoint, header, refused=bool(used))
-            )
-            if not fresh:
-                return response
-            self._authorization[endpoint.url] = fresh
+        try:
+            fresh = self._fresh(endpoint, response.headers.get("WWW-Authenticate", ""), used)
+        except BaseException:
+            response.close()
+            raise
+        if not fresh:
+            return response
         response.close()
         return self._follow(endpoint, path, headers, fresh)
+
+    def _fresh(self, endpoint: Endpoint, header: str, used: str) -> str:
+        """Credentials that have not been refused yet, for all threads to use; empty when there are none."""
+        with self._lock:
+            current = self._authorization.get(endpoint.url, "")
+            if current == used:
+                current = self._authorization_for(endpoint, header, refused=bool(used))
+                self._authorization[endpoint.url] = current
+            return current
 
     def _given(self, endpoint: Endpoint) -> str:
         token = self._auth.registry_token if self._auth and not endpoint.mirror else ""
