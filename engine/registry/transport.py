@@ -173,7 +173,7 @@ class Transport:
         """Credentials that have not been refused yet, for all threads to use; empty when there are none."""
         with self._lock:
             current = self._authorization.get(endpoint.url, "")
-            if current == used:
+            if current in ("", used):
                 current = self._authorization_for(endpoint, header, refused=bool(used))
                 self._authorization[endpoint.url] = current
             return current

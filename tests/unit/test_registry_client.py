@@ -274,13 +274,18 @@ def test_identity_and_registry_tokens() -> None:
         with client_of(registry, auth=RegistryAuth(registry_token="an-opaque-token")) as client:
             client.manifest("latest")
         assert registry.count("/token") == 0
+        with client_of(registry, auth=RegistryAuth(registry_token="old", identity_token="refresh")) as client:
+            client.manifest("latest")
 
 
 def test_credentials_do_not_go_to_a_realm_without_tls() -> None:
     account = Account("ada", "secret", realm="http://auth.example/token")
-    with RegistryServer(account) as registry, client_of(registry, auth=ADA) as client:
-        with pytest.raises(Unauthorized, match="not reached by TLS"):
-            client.manifest("latest")
+    with (
+        RegistryServer(account) as registry,
+        client_of(registry, auth=ADA) as client,
+        pytest.raises(Unauthorized, match="not reached by TLS"),
+    ):
+        client.manifest("latest")
 
 
 def test_authorization_is_dropped_by_a_redirect_to_another_host() -> None:
