@@ -1,0 +1,244 @@
+"""Unpacked layers: one directory each, named by its diffID, written once by the unpack helper and never again.
+
+<root>/<hex of the diffID>/diff     the files
+                          /size     bytes of the files, as text
+                          /link     the layer's short name
+      /l/<short>                    a link to ../<hex>/diff, for short mount options
+      /tmp-<random>/                a layer in the making; swept at start
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import Cancelled, DigestMismatch, EngineFault, InvalidParameter, StorageFull
+from engine.kernel import syscalls
+from engine.types import Digest, is_id
+
+_HELPER = Path(__file__).with_name("unpack.py")
+_PIPE_SIZE = 1024 * 1024
+_F_SETPIPE_SZ = 1031
+_SHORT = 10
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpackLimits:
+    """What one layer may be at most."""
+
+    entries: int = 2_000_000
+    bytes: int = 64 * 1024**3
+
+
+class LayerStore:
+    """The layers below *root*. Threads may use it at once."""
+
+    def __init__(self, root: Path, *, limits: UnpackLimits = UnpackLimits()) -> None:
+        self._root = root
+        self._limits = limits
+        self._lock = threading.Lock()
+        self.links.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def links(self) -> Path:
+        """The directory of short links, for `mount_overlay`."""
+        return self._root / "l"
+
+    def has(self, diff_id: Digest) -> bool:
+        return (self._root / diff_id.hex).is_dir()
+
+    def diff_ids(self) -> set[Digest]:
+        """Every layer that is here."""
+        return {Digest(f"sha256:{entry.name}") for entry in self._root.iterdir() if is_id(entry.name)}
+
+    def size(self, diff_id: Digest) -> int:
+        """Bytes of the layer's files, as the archive told them; `EngineFault` when the layer is not here."""
+        return int(self._read(diff_id, "size"))
+
+    def diff(self, diff_id: Digest) -> Path:
+        """The directory of the layer's files. Nobody writes there."""
+        return self._root / diff_id.hex / "diff"
+
+    def short_names(self, diff_ids: Sequence[Digest]) -> list[str]:
+        """The names of the layers' links, in the order given."""
+        return [self._read(diff_id, "link") for diff_id in diff_ids]
+
+    @contextmanager
+    def unpack(self, *, expected: Digest) -> Iterator[LayerUnpacker]:
+        """Take in a layer: write its uncompressed tar, then commit. Left without a commit, nothing stays.
+
+        Raises `InvalidParameter` for an archive that is broken or refused, `DigestMismatch` when its digest is not
+        *expected*, `StorageFull` when there is no room.
+        """
+        temporary = self._root / f"tmp-{secrets.token_hex(8)}"
+        (temporary / "diff").mkdir(parents=True)
+        (temporary / "diff").chmod(0o755)
+        unpacker = LayerUnpacker(self, temporary, expected, self._limits)
+        try:
+            yield unpacker
+        finally:
+            unpacker.close()
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def remove(self, diff_id: Digest) -> None:
+        """Remove a layer that nothing uses; no error when it is not there."""
+        directory = self._root / diff_id.hex
+        doomed = self._root / f"tmp-{secrets.token_hex(8)}"
+        with self._lock:
+            try:
+                link = self._read(diff_id, "link")
+                directory.rename(doomed)
+            except (FileNotFoundError, EngineFault):
+                return
+            (self.links / link).unlink(missing_ok=True)
+        shutil.rmtree(doomed)
+
+    def sweep(self) -> None:
+        """Remove what a daemon that was killed left half made, and repair links. Only before anything else runs."""
+        for entry in list(self._root.iterdir()):
+            if entry.name.startswith("tmp-"):
+                shutil.rmtree(entry)
+        known = {}
+        for entry in self._root.iterdir():
+            if (entry / "link").is_file():
+                known[(entry / "link").read_text(encoding="ascii")] = entry.name
+        for link in list(self.links.iterdir()):
+            if link.name not in known:
+                link.unlink()
+        for name, target in known.items():
+            self._link(name, target)
+
+    def take(self, temporary: Path, diff_id: Digest, size: int) -> None:
+        """Give a whole, verified layer its name. Somebody else's of the same diffID may be there first: it stays."""
+        name = secrets.token_hex(_SHORT // 2)
+        (temporary / "size").write_text(str(size), encoding="ascii")
+        (temporary / "link").write_text(name, encoding="ascii")
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # One call for the thousands of files, instead of an fsync each.
+            syscalls.syncfs(descriptor)
+        finally:
+            os.close(descriptor)
+        with self._lock:
+            if self.has(diff_id):
+                return
+            # The link first: a layer that has its name also has its link.
+            self._link(name, diff_id.hex)
+            temporary.rename(self._root / diff_id.hex)
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _link(self, name: str, target: str) -> None:
+        with contextlib.suppress(FileExistsError):
+            (self.links / name).symlink_to(Path("..") / target / "diff")
+
+    def _read(self, diff_id: Digest, name: str) -> str:
+        try:
+            return (self._root / diff_id.hex / name).read_text(encoding="ascii")
+        except FileNotFoundError as error:
+            raise EngineFault(
+                f"layer {diff_id.short} is missing in {self._root}: remove the images that use it and pull them again"
+            ) from error
+
+
+class LayerUnpacker:
+    """A layer in the making: `write` its tar, `commit` it. Made by `LayerStore.unpack`."""
+
+    def __init__(self, store: LayerStore, temporary: Path, expected: Digest, limits: UnpackLimits) -> None:
+        self._store = store
+        self._temporary = temporary
+        self._expected = expected
+        self._hash = hashlib.sha256()
+        # The helper is this very module's neighbour, run by this very interpreter, with nothing of the environment.
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                str(_HELPER),
+                str(temporary / "diff"),
+                str(limits.entries),
+                str(limits.bytes),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"LANG": "C.UTF-8"},
+            bufsize=0,
+        )
+        if self._process.stdin is None:
+            raise EngineFault("the unpack helper has no standard input")
+        self._pipe = self._process.stdin.fileno()
+        _grow(self._pipe)
+
+    def write(self, data: bytes) -> None:
+        """Hand on *data* of the uncompressed tar; blocks while the helper is behind."""
+        self._hash.update(data)
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._pipe, view) :]
+        except BrokenPipeError:
+            self._finish()
+            raise EngineFault("the unpack helper ended before its archive did") from None
+
+    def commit(self) -> None:
+        """Verify the diffID and give the layer its name."""
+        size = self._finish()
+        found = Digest("sha256:" + self._hash.hexdigest())
+        if found != self._expected:
+            raise DigestMismatch(f"layer unpacks to {found}, not to {self._expected} as its image says")
+        self._store.take(self._temporary, self._expected, size)
+
+    def close(self) -> None:
+        """End the helper, whatever it is doing."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def _finish(self) -> int:
+        """Wait for the helper and return the bytes that it wrote; raises what it tells."""
+        if self._process.returncode is not None:
+            raise EngineFault("the unpack helper has already ended")
+        out, complaints = self._process.communicate()
+        try:
+            result = json.loads(out)
+        except ValueError:
+            if self._process.returncode == -9:
+                raise Cancelled("the unpack helper was killed") from None
+            text = complaints.decode(errors="replace").strip().rpartition("\n")[2][:500]
+            raise EngineFault(f"the unpack helper broke with code {self._process.returncode}: {text}") from None
+        if "error" not in result:
+            return int(result["bytes"])
+        if result["errno"] in _FULL:
+            raise StorageFull(
+                f"no room for layer {self._expected.short}: {result['error']}; free some space and try again"
+            )
+        if result["errno"] is None:
+            raise InvalidParameter(f"layer {self._expected.short} is refused: {result['error']}")
+        raise EngineFault(f"layer {self._expected.short} cannot be unpacked: {result['error']}")
+
+
+def _grow(pipe: int) -> None:
+    with contextlib.suppress(PermissionError):
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_SIZE)

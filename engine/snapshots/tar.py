@@ -1,0 +1,235 @@
+"""A streaming reader of tar archives: ustar, GNU and pax (POSIX.1-2017 pax, "pax Interchange Format").
+
+Python's `tarfile` is not used: it has been led out of its destination and into endless loops more than once. This
+reader opens nothing; it tells what the archive says, within limits, and refuses what it cannot know. It imports nothing of the
+engine, because the unpack helper loads it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+BLOCK = 512
+LARGEST_EXTENSION = 1024 * 1024
+"""Bytes of a pax header or a GNU long name: far above any true one."""
+LONGEST_NAME = 4096
+
+FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
+_FILES = frozenset({b"0", b"\0", b"7"})
+_KNOWN = frozenset({FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO})
+_XATTR = b"SCHILY.xattr."
+
+
+class TarError(Exception):
+    """The archive is broken or asks for something that is refused; the text says what and where."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One member. Names are bytes, as they are in the archive, without slashes at the end."""
+
+    name: bytes
+    kind: bytes
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    mtime: int = 0
+    """Nanoseconds since the epoch."""
+    link: bytes = b""
+    major: int = 0
+    minor: int = 0
+    xattrs: dict[bytes, bytes] = field(default_factory=dict)
+
+
+class TarReader:
+    """Reads *stream* once, front to back. After each entry its content must be read with `copy` or it is skipped."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = 0
+        """Bytes of the current entry's content that are still to come."""
+        self._padding = 0
+        self._global: dict[bytes, bytes] = {}
+
+    def __iter__(self) -> Iterator[Entry]:
+        while True:
+            self._skip()
+            header = self._stream.read(BLOCK)
+            if not header or not header.strip(b"\0"):
+                # Two zero blocks end an archive; some end it with one, or with the end of the stream.
+                self._drain()
+                return
+            if len(header) < BLOCK:
+                raise TarError("the archive ends in the middle of a header")
+            yield self._entry(header, {})
+
+    def copy(self, size: int = 1024 * 1024) -> Iterator[bytes]:
+        """The content of the current entry, in pieces of at most *size* bytes."""
+        while self._left:
+            data = self._stream.read(min(size, self._left))
+            if not data:
+                raise TarError("the archive ends in the middle of a file")
+            self._left -= len(data)
+            yield data
+
+    def _entry(self, header: bytes, local: dict[bytes, bytes]) -> Entry:
+        long_name = long_link = None
+        while True:
+            kind = header[156:157]
+            size = self._content(header)
+            if kind in (b"x", b"g"):
+                records = _pax_records(self._extension(size))
+                if kind == b"g":
+                    self._global.update(records)
+                else:
+                    local.update(records)
+            elif kind == b"L":
+                long_name = self._extension(size).rstrip(b"\0")
+            elif kind == b"K":
+                long_link = self._extension(size).rstrip(b"\0")
+            else:
+                break
+            header = self._stream.read(BLOCK)
+            if len(header) < BLOCK:
+                raise TarError("the archive ends after an extended header")
+        return self._build(header, kind, size, {**self._global, **local}, long_name, long_link)
+
+    def _build(
+        self,
+        header: bytes,
+        kind: bytes,
+        size: int,
+        pax: dict[bytes, bytes],
+        long_name: bytes | None,
+        long_link: bytes | None,
+    ) -> Entry:
+        ustar = header[257:262] == b"ustar"
+        name = _string(header[0:100])
+        if ustar and header[263:265] == b"00" and header[345] != 0:
+            name = _string(header[345:500]) + b"/" + name
+        name = pax.get(b"path", long_name if long_name is not None else name)
+        if kind in _FILES:
+            # Before POSIX a name that ends in a slash was how a directory was told.
+            kind = DIRECTORY if kind != b"0" and name.endswith(b"/") else FILE
+        if kind not in _KNOWN:
+            raise TarError(f"{_show(name)}: entries of type {kind!r} are not supported")
+        if any(key.startswith(b"GNU.sparse.") for key in pax):
+            raise TarError(f"{_show(name)}: sparse files are not supported; make the archive without --sparse")
+        if len(name) > LONGEST_NAME or b"\0" in name:
+            raise TarError(f"{_show(name)}: a name of {len(name)} bytes, or with a NUL in it")
+        link = pax.get(b"linkpath", long_link if long_link is not None else _string(header[157:257]))
+        if len(link) > LONGEST_NAME or b"\0" in link:
+            raise TarError(f"{_show(name)}: the target of its link has {len(link)} bytes, or a NUL in it")
+        if b"size" in pax:
+            size = _decimal(pax[b"size"], name)
+        if kind != FILE:
+            # Only files have content; a size on another type is ignored by every reader of note.
+            size = 0 if kind != HARD_LINK else size
+        self._left, self._padding = size, -size % BLOCK
+        return Entry(
+            name=name.rstrip(b"/") or name[:1],
+            kind=kind,
+            mode=_number(header[100:108], name) & 0o7777,
+            uid=_decimal(pax[b"uid"], name) if b"uid" in pax else _number(header[108:116], name),
+            gid=_decimal(pax[b"gid"], name) if b"gid" in pax else _number(header[116:124], name),
+            size=size,
+            mtime=_time(pax[b"mtime"], name) if b"mtime" in pax else _number(header[136:148], name) * 1_000_000_000,
+            link=link,
+            major=_number(header[329:337], name) if kind in (CHARACTER, BLOCK_DEVICE) else 0,
+            minor=_number(header[337:345], name) if kind in (CHARACTER, BLOCK_DEVICE) else 0,
+            xattrs={key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)} if pax else {},
+        )
+
+    def _content(self, header: bytes) -> int:
+        """Check the header's sum and return the size that it tells."""
+        name = _string(header[0:100])
+        told = _number(header[148:156], name)
+        found = sum(header) - sum(header[148:156]) + 256
+        if told != found:
+            raise TarError(f"{_show(name)}: the header's checksum is {found}, not {told} as it says")
+        return _number(header[124:136], name)
+
+    def _extension(self, size: int) -> bytes:
+        if size > LARGEST_EXTENSION:
+            raise TarError(f"an extended header of {size} bytes; at most {LARGEST_EXTENSION} are accepted")
+        padded = size + -size % BLOCK
+        data = self._stream.read(padded)
+        if len(data) < padded:
+            raise TarError("the archive ends in the middle of an extended header")
+        return data[:size]
+
+    def _skip(self) -> None:
+        for _ in self.copy():
+            pass
+        if self._padding:
+            if len(self._stream.read(self._padding)) < self._padding:
+                raise TarError("the archive ends in the padding of a file")
+            self._padding = 0
+
+    def _drain(self) -> None:
+        """Read what follows the end, so that whoever writes the stream is not cut off."""
+        while self._stream.read(1024 * 1024):
+            pass
+
+
+def _pax_records(data: bytes) -> dict[bytes, bytes]:
+    """`LENGTH key=value\\n` records."""
+    records = {}
+    at = 0
+    while at < len(data):
+        space = data.find(b" ", at, at + 20)
+        digits = data[at:space]
+        if space < 0 or not digits.isdigit():
+            raise TarError("a pax header that does not begin with its length")
+        end = at + int(digits)
+        if end > len(data) or end <= space or data[end - 1 : end] != b"\n":
+            raise TarError("a pax record that is longer than its header")
+        key, equals, value = data[space + 1 : end - 1].partition(b"=")
+        if not equals or not key:
+            raise TarError("a pax record without a key")
+        records[key] = value
+        at = end
+    return records
+
+
+def _string(data: bytes) -> bytes:
+    return data.split(b"\0", 1)[0]
+
+
+def _number(data: bytes, name: bytes) -> int:
+    """An octal number, or GNU's base 256; negative ones are refused."""
+    if data[0] & 0x80:
+        value = int.from_bytes(bytes([data[0] & 0x7F]) + data[1:], "big")
+        if data[0] & 0x40 or value >= 1 << 63:
+            raise TarError(f"{_show(name)}: a number that is negative or too large")
+        return value
+    text = data.strip(b" \0")
+    if not text:
+        return 0
+    try:
+        if text[:1] in (b"-", b"+"):
+            raise ValueError
+        return int(text, 8)
+    except ValueError:
+        raise TarError(f"{_show(name)}: {text[:20]!r} is no octal number") from None
+
+
+def _decimal(data: bytes, name: bytes) -> int:
+    if not data.isdigit() or len(data) > 18:
+        raise TarError(f"{_show(name)}: {data[:20]!r} is no number")
+    return int(data)
+
+
+def _time(data: bytes, name: bytes) -> int:
+    """Seconds with a fraction, perhaps negative, as nanoseconds."""
+    sign = -1 if data.startswith(b"-") else 1
+    seconds, _, fraction = data.removeprefix(b"-").partition(b".")
+    nanoseconds = (fraction[:9]).ljust(9, b"0")
+    return sign * (_decimal(seconds, name) * 1_000_000_000 + _decimal(nanoseconds, name))
+
+
+def _show(name: bytes) -> str:
+    return ascii(name[:200].decode("utf-8", "backslashreplace"))
