@@ -1,0 +1,418 @@
+"""Pulling from a real registry that misbehaves, into real stores: all or nothing, and the next attempt works."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.errors import (
+    Cancelled,
+    DigestMismatch,
+    EngineError,
+    ImageNotFound,
+    InvalidParameter,
+    ManifestUnknown,
+    StorageFull,
+    Unavailable,
+)
+from engine.images.model import LayerPhase, LayerProgress, Message
+from engine.registry.auth import RegistryAuth
+from engine.registry.reference import Reference
+from engine.types import Digest, Platform
+from tests.fixtures.image_host import REPOSITORY, Host
+from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, put_index, tar_of
+from tests.fixtures.registry_server import (
+    Account,
+    Corrupt,
+    Hang,
+    RegistryServer,
+    Shorten,
+    Slow,
+    Status,
+    Truncate,
+    wait_until,
+)
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as root")
+
+BASE = LayerBlob.gzip(tar_of({"base": b"base\n", "etc/noise": os.urandom(300_000)}))
+MIDDLE = LayerBlob.zstd(tar_of({"middle": b"middle\n"}))
+TOP = LayerBlob.plain(tar_of({"top": b"top\n"}))
+
+
+@pytest.fixture
+def registry() -> Iterator[RegistryServer]:
+    with RegistryServer() as server:
+        yield server
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = Host.at(tmp_path)
+    yield host
+    host.database.close()
+
+
+def put(registry: RegistryServer, **options: object) -> MadeImage:
+    return put_image(registry, REPOSITORY, [BASE, MIDDLE, TOP], **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("oci", [True, False])
+def test_an_image_comes_whole(registry: RegistryServer, host: Host, oci: bool) -> None:
+    made = put_image(registry, REPOSITORY, [LayerBlob.gzip(BASE.tar, oci=oci)], oci=oci)
+    result = host.pull(registry)
+    assert (result.image, result.manifest, result.newer) == (made.id, made.manifest, True)
+    image = host.images.get(f"{registry.address}/{REPOSITORY}")
+    assert image.id == made.id
+    assert image.tags == (f"{registry.address}/{REPOSITORY}:latest",)
+    assert image.digests == (f"{registry.address}/{REPOSITORY}@{made.manifest}",)
+    assert image.diff_ids == (BASE.diff_id,)
+    assert (host.layers.diff(Digest(BASE.diff_id)) / "base").read_bytes() == b"base\n"
+    assert host.content.digests() == {made.id, made.manifest, made.layers[0].digest}
+    assert Digest.of(host.images.raw_config(image.id)) == image.id
+    event = host.events.past()[-1]
+    assert (event.kind, event.action, event.actor) == ("image", "pull", image.tags[0])
+    assert event.attributes == {"maker": "test", "name": f"{registry.address}/{REPOSITORY}"}
+
+
+def test_gzip_zstd_and_plain_layers_in_dockers_order_of_words(registry: RegistryServer, host: Host) -> None:
+    made = put(registry)
+    host.pull(registry)
+    assert host.seen[0] == Message(text=f"Pulling from {REPOSITORY}", id="latest")
+    assert host.seen[-2:] == [
+        Message(text=f"Digest: {made.manifest}"),
+        Message(text=f"Status: Downloaded newer image for {registry.address}/{REPOSITORY}:latest"),
+    ]
+    layers = [each for each in host.seen if isinstance(each, LayerProgress)]
+    assert [each.layer for each in layers[:3]] == [layer.digest[7:19] for layer in made.layers]
+    assert {each.phase for each in layers[:3]} == {LayerPhase.WAITING}
+    for layer in made.layers:
+        phases = [each.phase for each in layers if each.layer == layer.digest[7:19]]
+        assert phases == sorted(phases, key=list(LayerPhase).index)
+        assert phases[-1] is LayerPhase.COMPLETE
+        assert LayerPhase.DOWNLOADED in phases
+    image = host.images.get(made.id)
+    assert image.size == sum(host.layers.size(diff_id) for diff_id in image.diff_ids)
+
+
+def test_a_second_pull_fetches_the_manifest_only(registry: RegistryServer, host: Host) -> None:
+    put(registry)
+    host.pull(registry)
+    registry.heal()
+    host.seen.clear()
+    result = host.pull(registry)
+    assert not result.newer
+    assert [request.path for request in registry.requests] == [f"/v2/{REPOSITORY}/manifests/latest"]
+    assert host.seen[-1] == Message(text=f"Status: Image is up to date for {registry.address}/{REPOSITORY}:latest")
+
+
+def test_shared_layers_are_fetched_once(registry: RegistryServer, host: Host) -> None:
+    put_image(registry, REPOSITORY, [BASE], tag="base")
+    put_image(registry, REPOSITORY, [BASE, TOP], tag="app")
+    host.pull(registry, ":base")
+    host.seen.clear()
+    host.pull(registry, ":app")
+    assert registry.count(BASE.digest) == 1
+    assert LayerProgress(layer=BASE.digest[7:19], phase=LayerPhase.EXISTS) in host.seen
+
+
+def test_a_layer_may_occur_twice(registry: RegistryServer, host: Host) -> None:
+    made = put_image(registry, REPOSITORY, [BASE, TOP, BASE])
+    host.pull(registry)
+    image = host.images.get(made.id)
+    assert image.diff_ids == (BASE.diff_id, TOP.diff_id, BASE.diff_id)
+    assert image.size == host.layers.size(Digest(BASE.diff_id)) + host.layers.size(Digest(TOP.diff_id))
+
+
+def test_concurrent_pulls_share_their_downloads(registry: RegistryServer, host: Host) -> None:
+    put_image(registry, REPOSITORY, [BASE, TOP], tag="1")
+    put_image(registry, REPOSITORY, [BASE, MIDDLE], tag="2")
+    registry.fault(BASE.digest, Slow(0.05))
+    failures: list[EngineError] = []
+
+    def pull(tag: str) -> None:
+        try:
+            host.pull(registry, f":{tag}")
+        except EngineError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=pull, args=(tag,)) for tag in ("1", "2", "1")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert registry.count(BASE.digest) == 1
+    assert len(host.images.list()) == 2
+
+
+def test_an_index_gives_the_platforms_image(registry: RegistryServer, host: Host) -> None:
+    amd = put_image(registry, REPOSITORY, [BASE], tag="amd")
+    arm = put_image(registry, REPOSITORY, [TOP], tag="arm", config={"architecture": "arm64"})
+    index = put_index(registry, REPOSITORY, {"linux/amd64": amd, "linux/arm64/v8": arm})
+    result = host.pull(registry, platform=Platform(os="linux", architecture="arm64"))
+    assert (result.image, result.manifest) == (arm.id, index)
+    assert host.content.has(Digest(index))
+    assert host.pull(registry, platform=Platform(os="linux", architecture="amd64")).image == amd.id
+    assert host.images.get(f"{registry.address}/{REPOSITORY}").id == amd.id
+    assert host.images.get(arm.id).tags == ()
+    with pytest.raises(ManifestUnknown, match="no matching manifest for linux/s390x"):
+        host.pull(registry, platform=Platform(os="linux", architecture="s390x"))
+
+
+def test_by_digest(registry: RegistryServer, host: Host) -> None:
+    made = put(registry)
+    result = host.pull(registry, f":latest@{made.manifest}")
+    name = f"{registry.address}/{REPOSITORY}"
+    assert result.manifest == made.manifest
+    image = host.images.get(f"{name}@{made.manifest}")
+    assert (image.tags, image.digests) == ((), (f"{name}@{made.manifest}",))
+    assert host.seen[-1] == Message(text=f"Status: Downloaded newer image for {name}@{made.manifest}")
+
+
+def test_another_platform_than_asked_is_a_warning(registry: RegistryServer, host: Host) -> None:
+    put(registry)
+    host.pull(registry, platform=Platform(os="linux", architecture="arm64"))
+    assert isinstance(host.seen[-1], Message)
+    assert host.seen[-1].text.endswith(
+        "was found but its platform (linux/amd64) does not match the specified platform (linux/arm64)"
+    )
+
+
+def test_a_moved_tag_leaves_the_old_image_without_one(registry: RegistryServer, host: Host) -> None:
+    old = put_image(registry, REPOSITORY, [BASE])
+    host.pull(registry)
+    new = put_image(registry, REPOSITORY, [TOP])
+    assert host.pull(registry).newer
+    assert host.images.get(f"{registry.address}/{REPOSITORY}").id == new.id
+    assert host.images.get(old.id).tags == ()
+
+
+def test_credentials_reach_the_registry(host: Host) -> None:
+    with RegistryServer(Account("ada", "secret")) as registry:
+        made = put(registry)
+        assert host.pull(registry, auth=RegistryAuth(username="ada", password="secret")).image == made.id
+        with pytest.raises(ManifestUnknown, match="pull access denied"):
+            host.pull(registry)
+
+
+# Each is a way to misbehave, what is told, and the error.
+
+
+def wrong_diff_id(registry: RegistryServer) -> None:
+    rootfs = {"type": "layers", "diff_ids": [MIDDLE.diff_id, TOP.diff_id, str(Digest.of(b"other"))]}
+    put(registry, config={"rootfs": rootfs})
+
+
+def too_few_diff_ids(registry: RegistryServer) -> None:
+    put(registry, config={"rootfs": {"type": "layers", "diff_ids": [BASE.diff_id]}})
+
+
+def foreign_layer(registry: RegistryServer) -> None:
+    foreign = LayerBlob(TOP.tar, TOP.blob, "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
+    put_image(registry, REPOSITORY, [BASE, foreign])
+
+
+def windows(registry: RegistryServer) -> None:
+    put(registry, config={"os": "windows"})
+
+
+def not_a_tar(registry: RegistryServer) -> None:
+    put_image(registry, REPOSITORY, [BASE, LayerBlob.gzip(b"this is no tar" * 1000)])
+
+
+def cut_gzip(registry: RegistryServer) -> None:
+    put_image(registry, REPOSITORY, [BASE, LayerBlob(TOP.tar, BASE.blob[:-100], BASE.media_type)])
+
+
+def missing_blob(registry: RegistryServer) -> None:
+    put(registry)
+    registry.fault(BASE.digest, Status(404, "BLOB_UNKNOWN", "blob unknown to registry"))
+
+
+@pytest.mark.parametrize(
+    ("arrange", "error", "words"),
+    [
+        (
+            lambda it: it.fault(BASE.digest, Corrupt()),
+            DigestMismatch,
+            f"blob verification failed: expected {BASE.digest}",
+        ),
+        (lambda it: it.fault(TOP.digest, Corrupt()), DigestMismatch, "blob verification failed"),
+        (lambda it: it.fault(BASE.digest, Shorten(to=1000)), DigestMismatch, "ended after 1000 of"),
+        (lambda it: it.fault(BASE.digest, Truncate(after=0)), Unavailable, "ended after 0 of"),
+        (lambda it: it.fault(MIDDLE.digest, Status(500)), Unavailable, "500"),
+        (lambda it: it.fault("/manifests/", Corrupt()), DigestMismatch, "manifest verification failed"),
+        (lambda it: it.fault("/manifests/", Status(404)), ManifestUnknown, "not found"),
+        (wrong_diff_id, DigestMismatch, "layer unpacks to"),
+        (too_few_diff_ids, InvalidParameter, "layers from manifest don't match image configuration"),
+        (foreign_layer, InvalidParameter, "foreign layer"),
+        (windows, InvalidParameter, 'image operating system "windows" cannot be used on this platform'),
+        (not_a_tar, InvalidParameter, "refused"),
+        (cut_gzip, InvalidParameter, "ends too early"),
+        (missing_blob, ManifestUnknown, "blob unknown"),
+    ],
+)
+def test_a_failed_pull_leaves_nothing_and_the_next_one_works(
+    registry: RegistryServer, host: Host, arrange, error: type[EngineError], words: str
+) -> None:
+    put(registry)
+    arrange(registry)
+    with pytest.raises(error) as caught:
+        host.pull(registry)
+    assert words in str(caught.value)
+    assert host.traces() == []
+    registry.heal()
+    made = put(registry)
+    assert host.pull(registry).image == made.id
+    assert threading.active_count() < 20
+
+
+def test_a_failed_pull_leaves_what_others_need(registry: RegistryServer, host: Host) -> None:
+    put_image(registry, REPOSITORY, [BASE], tag="base")
+    host.pull(registry, ":base")
+    before = host.traces()
+    put(registry)
+    registry.fault(TOP.digest, Corrupt())
+    with pytest.raises(DigestMismatch):
+        host.pull(registry)
+    assert host.traces() == before
+
+
+def test_an_unreachable_registry(host: Host) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        reference = Reference.parse(f"127.0.0.1:{unused.getsockname()[1]}/x")
+        with pytest.raises(Unavailable, match="Connection refused"):
+            host.images.pull(reference, progress=host.seen.append)
+    assert host.traces() == []
+    assert host.seen == []
+
+
+def test_a_passing_failure_is_not_told(registry: RegistryServer, host: Host) -> None:
+    made = put(registry)
+    registry.fault("/manifests/", Status(503), times=1)
+    registry.fault(BASE.digest, Truncate(after=100_000), times=1)
+    assert host.pull(registry).image == made.id
+    assert host.traces()
+
+
+@pytest.mark.parametrize("where", ["/manifests/", BASE.digest])
+@pytest.mark.parametrize("fault", [Hang(), Slow(0.5)])
+def test_cancelling_is_prompt_and_leaves_nothing(
+    registry: RegistryServer, host: Host, where: str, fault: Hang | Slow
+) -> None:
+    made = put(registry)
+    registry.fault(where, fault)
+    if isinstance(fault, Slow) and where == "/manifests/":
+        pytest.skip("a manifest comes in one piece")
+    cancel = threading.Event()
+    timer = threading.Timer(0.3, cancel.set)
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(Cancelled, match=r"pull of .* cancelled"):
+        host.pull(registry, cancel=cancel)
+    assert time.monotonic() - start < 1.5
+    timer.join()
+    assert host.traces() == []
+    registry.heal()
+    assert host.pull(registry, cancel=threading.Event()).image == made.id
+
+
+def test_cancelling_one_of_two_pulls_of_a_layer_leaves_the_other(registry: RegistryServer, host: Host) -> None:
+    made = put_image(registry, REPOSITORY, [BASE])
+    registry.fault(BASE.digest, Slow(0.1))
+    cancel, results, cancelled = threading.Event(), [], []
+
+    def pull_and_give_up() -> None:
+        try:
+            host.pull(registry, cancel=cancel)
+        except Cancelled as error:
+            cancelled.append(error)
+
+    first = threading.Thread(target=pull_and_give_up)
+    first.start()
+    wait_until(lambda: registry.count(BASE.digest) == 1)
+    second = threading.Thread(target=lambda: results.append(host.pull(registry)))
+    second.start()
+    cancel.set()
+    first.join()
+    second.join()
+    assert cancelled
+    assert [result.image for result in results] == [made.id]
+
+
+def test_a_full_disk(registry: RegistryServer, tmp_path: Path) -> None:
+    big = LayerBlob.gzip(tar_of({"big": os.urandom(3_000_000)}))
+    put_image(registry, REPOSITORY, [TOP, big])
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "havre-test", tmp_path], check=True)
+    host = Host.at(tmp_path)
+    try:
+        with pytest.raises(StorageFull, match="No space left on device"):
+            host.pull(registry)
+        assert host.traces() == []
+        put_image(registry, REPOSITORY, [TOP])
+        host.pull(registry)
+    finally:
+        host.database.close()
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_rotten_blob_in_the_store_is_fetched_anew(registry: RegistryServer, host: Host) -> None:
+    made = put_image(registry, REPOSITORY, [BASE], tag="1")
+    host.pull(registry, ":1")
+    blob = host.content.path(Digest(BASE.digest))
+    blob.chmod(0o600)
+    blob.write_bytes(BASE.blob[:-10] + bytes(10))
+    host.layers.remove(Digest(BASE.diff_id))
+    made = put_image(registry, REPOSITORY, [BASE, TOP], tag="2")
+    host.pull(registry, ":2")
+    assert host.images.get(made.id).diff_ids == (BASE.diff_id, TOP.diff_id)
+    assert hashlib.sha256(blob.read_bytes()).hexdigest() == BASE.digest[7:]
+
+
+def test_a_bad_platform_entry_does_not_break_the_index(registry: RegistryServer, host: Host) -> None:
+    made = put_image(registry, REPOSITORY, [BASE], tag="amd")
+    attestation = {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": str(Digest.of(b"attestation")),
+        "size": 1,
+        "platform": {"os": "unknown", "architecture": "unknown"},
+    }
+    entry = {**attestation, "digest": made.manifest, "platform": {"os": "linux", "architecture": "amd64"}}
+    index = {"schemaVersion": 2, "manifests": [attestation, entry]}
+    registry.add_manifest(
+        REPOSITORY, json.dumps(index).encode(), "application/vnd.oci.image.index.v1+json", tag="latest"
+    )
+    assert host.pull(registry, platform=Platform(os="linux", architecture="amd64")).image == made.id
+
+
+def test_a_killed_engines_leftovers_go_at_start(registry: RegistryServer, host: Host) -> None:
+    made = put(registry)
+    host.pull(registry)
+    kept = host.traces()
+    (host.root / "content" / "tmp" / "half").write_bytes(b"half")
+    host.content.put(b"a blob that no image needs")
+    loose = tar_of({"loose": b"x"})
+    with host.layers.unpack(expected=Digest.of(loose)) as sink:
+        sink.write(loose)
+        sink.commit()
+    host.images.reconcile()
+    assert sorted(host.traces()) == sorted(kept)
+    host.layers.remove(Digest(BASE.diff_id))
+    host.images.reconcile()
+    assert (host.layers.diff(Digest(BASE.diff_id)) / "base").read_bytes() == b"base\n"
+    host.content.remove(Digest(made.id))
+    host.images.reconcile()
+    with pytest.raises(ImageNotFound):
+        host.images.get(made.id)
+    assert host.traces() == []
