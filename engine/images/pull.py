@@ -109,12 +109,17 @@ class Pull:
         threading.Thread(target=self._settle, args=(outcome,), name="pull", daemon=True).start()
         while not wait((outcome,), timeout=_POLL).done:
             if cancel is not None and cancel.is_set() and not self._stopped.is_set():
-                self._stop()
+                self.stop()
                 if not wait((outcome,), timeout=_GRACE).done:
                     raise self._cancelled()
         if self._stopped.is_set() and cancel is not None and cancel.is_set() and outcome.exception():
             raise self._cancelled() from outcome.exception()
         return outcome.result()
+
+    def stop(self) -> None:
+        """Give up: `run` raises `Cancelled` soon."""
+        self._stopped.set()
+        self._client.abort()
 
     def _settle(self, outcome: Future[PullResult]) -> None:
         try:
@@ -208,7 +213,7 @@ class Pull:
             finished = wait(transfers, return_when=FIRST_EXCEPTION).done
             failure = next((error for each in finished if (error := each.exception())), None)
             if failure is not None:
-                self._stop()
+                self.stop()
                 pool.shutdown(cancel_futures=True)
                 raise failure
 
@@ -228,10 +233,6 @@ class Pull:
                 # The copy in the store has rotted: fetch it anew.
                 stores.content.remove(layer.digest)
                 transfer.run(layer, diff_id, check=self._check)
-
-    def _stop(self) -> None:
-        self._stopped.set()
-        self._client.abort()
 
     def _check(self) -> None:
         if self._stopped.is_set():

@@ -35,6 +35,9 @@ from engine.snapshots.layers import LayerStore
 from engine.types import Digest, Platform, is_id
 
 _LOG: Final = logging.getLogger(__name__)
+_CLOSING: Final = 5.0
+"""Seconds that `close` waits for pulls to end."""
+
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 
 
@@ -67,6 +70,15 @@ class ImageService:
             patience=patience,
         )
         self._configs: dict[Digest, ParsedConfig] = {}
+        self._pulls: set[Pull] = set()
+        self._idle = threading.Condition()
+
+    def close(self) -> None:
+        """Cancel the pulls that are under way and wait a moment for them to clean up."""
+        with self._idle:
+            for pull in self._pulls:
+                pull.stop()
+            self._idle.wait_for(lambda: not self._pulls, timeout=_CLOSING)
 
     def get(self, text: str) -> Image:
         """The image that *text* means: a name, with a tag or digest or neither; an id; the beginning of an id.
@@ -107,7 +119,8 @@ class ImageService:
         `DigestMismatch`, `StorageFull`, `InvalidParameter` for an image that this engine cannot use.
         """
         pull = Pull(self._stores, reference, platform=platform, auth=auth, progress=progress)
-        result = pull.run(cancel)
+        with self._pulling(pull):
+            result = pull.run(cancel)
         self._publish("pull", reference.familiar, reference.familiar_name, result.image)
         return result
 
@@ -222,6 +235,17 @@ class ImageService:
             except (EngineError, OSError) as error:
                 return f"its layer {diff_id.short} cannot be unpacked again: {error}"
         return ""
+
+    @contextmanager
+    def _pulling(self, pull: Pull) -> Iterator[None]:
+        with self._idle:
+            self._pulls.add(pull)
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._pulls.remove(pull)
+                self._idle.notify_all()
 
     def _find(self, text: str) -> tuple[ImageRecord, Reference | None]:
         """The image that *text* means, and the reference by which it was found, if it was not by its id."""

@@ -306,15 +306,16 @@ def test_a_passing_failure_is_not_told(registry: RegistryServer, host: Host) -> 
     assert host.traces()
 
 
-@pytest.mark.parametrize("where", ["/manifests/", BASE.digest])
-@pytest.mark.parametrize("fault", [Hang(), Slow(0.5)])
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [("/manifests/", Hang()), ("layer", Hang()), ("layer", Slow(0.5))],
+    ids=["manifest", "silent layer", "slow layer"],
+)
 def test_cancelling_is_prompt_and_leaves_nothing(
     registry: RegistryServer, host: Host, where: str, fault: Hang | Slow
 ) -> None:
     made = put(registry)
-    registry.fault(where, fault)
-    if isinstance(fault, Slow) and where == "/manifests/":
-        pytest.skip("a manifest comes in one piece")
+    registry.fault(BASE.digest if where == "layer" else where, fault)
     cancel = threading.Event()
     timer = threading.Timer(0.3, cancel.set)
     timer.start()
@@ -326,6 +327,26 @@ def test_cancelling_is_prompt_and_leaves_nothing(
     assert host.traces() == []
     registry.heal()
     assert host.pull(registry, cancel=threading.Event()).image == made.id
+
+
+def test_closing_cancels_pulls(registry: RegistryServer, host: Host) -> None:
+    put(registry)
+    registry.fault(BASE.digest, Hang())
+    cancelled: list[Cancelled] = []
+
+    def pull() -> None:
+        try:
+            host.pull(registry)
+        except Cancelled as error:
+            cancelled.append(error)
+
+    puller = threading.Thread(target=pull)
+    puller.start()
+    wait_until(lambda: registry.count(BASE.digest) == 1)
+    host.images.close()
+    puller.join()
+    assert cancelled
+    assert host.traces() == []
 
 
 def test_cancelling_one_of_two_pulls_of_a_layer_leaves_the_other(registry: RegistryServer, host: Host) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -346,3 +348,51 @@ def test_abort_ends_a_wait_at_once(registry: RegistryServer, fault: Hang | Slow)
         assert caught
         with pytest.raises(Cancelled):
             client.manifest("latest")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate that signs itself, for 0.0.0.0: an address that reaches this host but is not loopback by name."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    subject = ("-subj", "/CN=test", "-addext", "subjectAltName=IP:0.0.0.0")
+    files = ("-keyout", key, "-out", certificate)
+    subprocess.run(["openssl", "req", *kind, *subject, *files], check=True, capture_output=True)
+    return certificate, key
+
+
+def test_tls_is_verified_unless_the_registry_is_insecure(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RegistryServer(certificate=certificate) as registry:
+        image = put_image(registry, REPOSITORY, [])
+        address = registry.address.replace("127.0.0.1", "0.0.0.0")
+        with client_of(address) as client, pytest.raises(Unavailable, match="certificate verify failed"):
+            client.manifest("latest")
+        with client_of(address, hosts=RegistryHosts(insecure=(address,))) as client:
+            assert client.manifest("latest").digest == image.manifest
+        with client_of(registry) as client:
+            assert client.manifest("latest").digest == image.manifest
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        with client_of(address) as client:
+            assert client.manifest("latest").digest == image.manifest
+
+
+def test_plain_http_is_for_insecure_registries_only(registry: RegistryServer, image: MadeImage) -> None:
+    address = registry.address.replace("127.0.0.1", "0.0.0.0")
+    with client_of(address) as client, pytest.raises(Unavailable, match="cannot reach registry"):
+        client.manifest("latest")
+    assert registry.requests == []
+    with client_of(address, hosts=RegistryHosts(insecure=("0.0.0.0/32",))) as client:
+        assert client.manifest("latest").digest == image.manifest
+
+
+def test_the_environments_proxy_is_not_for_loopback(
+    registry: RegistryServer, image: MadeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with client_of(registry) as client:
+        assert client.manifest("latest").digest == image.manifest
+    address = registry.address.replace("127.0.0.1", "0.0.0.0")
+    with client_of(address, hosts=RegistryHosts(insecure=(address,))) as client, pytest.raises(Unavailable):
+        client.manifest("latest")
