@@ -26,6 +26,7 @@ class Collector:
         self._layers = layers
         self._lock = threading.RLock()
         self._held: Counter[Digest] = Counter()
+        self._ended = 0
 
     @contextmanager
     def holding(self, digests: Collection[Digest]) -> Iterator[None]:
@@ -38,7 +39,14 @@ class Collector:
             with self._lock:
                 self._held.subtract(digests)
                 self._held += Counter()  # drops what is held no longer
+                self._ended += 1
                 self.collect(digests)
+
+    @property
+    def ended(self) -> int:
+        """How many holds have ended: when it has changed, somebody may have come to use what he held."""
+        with self._lock:
+            return self._ended
 
     def held(self, digest: Digest) -> bool:
         with self._lock:

@@ -10,7 +10,7 @@ Source: moby, `daemon/images/image_delete.go`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.errors import Conflict
@@ -20,7 +20,7 @@ from engine.registry.reference import Reference
 from engine.types import Digest
 
 InUse = Callable[[Digest], Sequence[ContainerUse]]
-"""The containers that were made from an image. Called inside a transaction: it may read rows but wait for no lock."""
+"""The containers that were made from an image. `ImageService` calls it with no lock held: it may take its own."""
 
 
 @dataclass(slots=True)
@@ -37,15 +37,21 @@ class Removal:
 class Remover:
     """Applies the rules to the rows. Runs inside one transaction of its caller, which collects content afterwards."""
 
-    def __init__(self, records: ImageRecords, *, in_use: InUse, busy: Callable[[Digest], bool]) -> None:
+    def __init__(
+        self,
+        records: ImageRecords,
+        *,
+        uses: Mapping[Digest, Sequence[ContainerUse]],
+        busy: Callable[[Digest], bool],
+    ) -> None:
         self._records = records
-        self._in_use = in_use
+        self._uses = uses
         self._busy = busy
         self.done = Removal()
 
     def by_reference(self, record: ImageRecord, text: str, reference: Reference, *, force: bool, prune: bool) -> None:
         """Take *reference*, which was given as *text*, away from the image."""
-        uses = self._in_use(record.id)
+        uses = self._uses.get(record.id, ())
         if not force and uses and is_single(record.references):
             raise Conflict(
                 f'conflict: unable to remove repository reference "{text}" (must force) - container '
@@ -81,7 +87,7 @@ class Remover:
         for each in record.references:
             self._untag(image_id, each)
         self.done.content |= {*self._records.blobs(image_id), *record.diff_ids}
-        if self._in_use(image_id):
+        if self._uses.get(image_id):
             self._records.retire(image_id)
         else:
             self._records.delete(image_id)
@@ -103,7 +109,7 @@ class Remover:
 
     def _conflict(self, record: ImageRecord, *, hard: bool, stopped: bool, names: bool) -> Conflict | None:
         """The first of the asked kinds of conflict, in Docker's order."""
-        uses = self._in_use(record.id)
+        uses = self._uses.get(record.id, ())
         running = next((use for use in uses if use.running), None)
         idle = next((use for use in uses if not use.running), None)
         reason = ""
@@ -113,7 +119,7 @@ class Remover:
         elif hard and running:
             reason = f"image is being used by running container {running.id[:12]}"
         elif hard and self._busy(record.id):
-            reason = "image is being used by a container that is being created"
+            reason = "image is being pulled or used for a new container"
         elif names and record.references:
             reason, forced = "image is referenced in multiple repositories", "must be forced"
         elif stopped and idle:

@@ -140,17 +140,24 @@ class ImageService:
 
         An image that is removed by force from under a stopped container keeps its layers until `collect`.
         """
-        with self._collector.quiet():
-            with self._database.transaction():
-                record, reference = self._find(text)
-                remover = Remover(self._records, in_use=in_use, busy=self._collector.held)
-                if reference is None:
-                    remover.by_id(record, force=force, prune=prune)
-                else:
-                    remover.by_reference(record, text, reference, force=force, prune=prune)
-            done = remover.done
-            self._collector.collect(done.content)
-            gone = gone_chains([each.diff_ids for each in done.deleted], self._records.chains())
+        while True:
+            ended = self._collector.ended
+            uses = {image_id: in_use(image_id) for image_id in self._lineage(text)}
+            with self._collector.quiet():
+                # A container that was being created while the uses were asked for may not be among them.
+                if self._collector.ended != ended:
+                    continue
+                with self._database.transaction():
+                    record, reference = self._find(text)
+                    remover = Remover(self._records, uses=uses, busy=self._collector.held)
+                    if reference is None:
+                        remover.by_id(record, force=force, prune=prune)
+                    else:
+                        remover.by_reference(record, text, reference, force=force, prune=prune)
+                done = remover.done
+                self._collector.collect(done.content)
+                gone = gone_chains([each.diff_ids for each in done.deleted], self._records.chains())
+                break
         for image_id in done.untagged:
             self._publish("untag", image_id, image_id)
         for each in done.deleted:
@@ -193,8 +200,11 @@ class ImageService:
     def collect(self, *, in_use: InUse) -> None:
         """Let go of images that were removed by force and that no container uses any more."""
         for image_id in self._records.retired():
+            if in_use(image_id):
+                continue
             with self._collector.quiet():
-                if in_use(image_id) or self._collector.held(image_id):
+                # A pull may have brought it back meanwhile. A new container cannot: nobody finds a retired image.
+                if image_id not in self._records.retired() or self._collector.held(image_id):
                     continue
                 content = self._records.blobs(image_id) | {diff_id for diff_id, _ in self._records.layers(image_id)}
                 self._records.delete(image_id)
@@ -235,6 +245,15 @@ class ImageService:
             except (EngineError, OSError) as error:
                 return f"its layer {diff_id.short} cannot be unpacked again: {error}"
         return ""
+
+    def _lineage(self, text: str) -> Sequence[Digest]:
+        """The image *text* and those that it was built on."""
+        record: ImageRecord | None = self._find(text)[0]
+        lineage = []
+        while record is not None and record.id not in lineage:
+            lineage.append(record.id)
+            record = self._records.get(record.parent) if record.parent else None
+        return lineage
 
     @contextmanager
     def _pulling(self, pull: Pull) -> Iterator[None]:

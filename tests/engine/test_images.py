@@ -287,13 +287,30 @@ def test_shared_layers_stay(registry: RegistryServer, host: Host, image: Image, 
 def test_a_held_image_cannot_be_removed(host: Host, image: Image, name: str) -> None:
     with host.images.held(name) as held:
         assert held == image
-        with pytest.raises(Conflict, match="container that is being created"):
+        with pytest.raises(Conflict, match="used for a new container"):
             host.images.remove(image.id, force=True, in_use=nobody)
         host.images.remove(name, in_use=nobody)
         assert host.layers.has(image.diff_ids[0])
     assert host.images.get(image.id).tags == ()
     host.images.remove(image.id, in_use=nobody)
     assert host.traces() == []
+
+
+def test_a_container_that_is_created_meanwhile_counts(host: Host, image: Image, name: str) -> None:
+    """The container appears after the first question for uses, before the removal."""
+    answers: list[Sequence[ContainerUse]] = []
+
+    def in_use(_: Digest) -> Sequence[ContainerUse]:
+        if not answers:
+            with host.images.held(name):
+                answers.append(())
+        else:
+            answers.append((ContainerUse(id=CONTAINER, running=True),))
+        return answers[-1]
+
+    with pytest.raises(Conflict, match="is using its referenced image"):
+        host.images.remove(name, in_use=in_use)
+    assert host.images.get(name) == image
 
 
 def test_pulls_and_removals_at_once(registry: RegistryServer, host: Host, name: str) -> None:
