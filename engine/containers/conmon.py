@@ -76,11 +76,14 @@ class Conmon:
         return pid
 
     def _line(self, descriptor: int) -> bytes:
-        """The next line from *descriptor*, or what there was before its end."""
+        """The first line from *descriptor*, or what there was before its end.
+
+        A second may follow at once: the exit code of a quick exec, which the exit file tells as well.
+        """
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         line = b""
-        while not line.endswith(b"\n"):
+        while b"\n" not in line:
             if not poll.poll(max(0.0, self.deadline - time.monotonic()) * 1000):
                 # The runtime's process dies with conmon (it asks for that by PR_SET_PDEATHSIG).
                 self.process.send(signal.SIGKILL)
@@ -89,7 +92,7 @@ class Conmon:
             if not chunk:
                 break
             line += chunk
-        return line
+        return line.partition(b"\n")[0]
 
     def _fail(self, said: str) -> NoReturn:
         raise runtime_failure(verb=self.verb, said=said, log=self.directory / "runtime.log")

@@ -16,6 +16,7 @@ How conmon starts is in `engine.containers.conmon`.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from engine.containers.conmon import launched, process
 from engine.errors import RuntimeFailed
@@ -179,13 +180,14 @@ class Monitors:
         container_id: str,
         spec: Mapping[str, Any],
         stdin: bool,
+        note: Mapping[str, Any],
         connect: Callable[[Path], socket.socket] | None,
     ) -> tuple[Monitor, socket.socket | None]:
         """Run the process *spec* (OCI runtime-spec, config.md, "Process") in a running container.
 
         With *connect*, the session is attached: *connect* is called with its directory once the attach socket listens,
-        and the process starts only afterwards, so that not a byte of its output is missed. Returns the monitor and the
-        connection. Raises as `launch` does.
+        and the process starts only afterwards, so that not a byte of its output is missed. *note* is kept with the
+        monitor for a later daemon (`execs`). Returns the monitor and the connection. Raises as `launch` does.
         """
         directory = self.exec_directory(container_id, exec_id)
         tty = bool(spec.get("terminal", False))
@@ -194,6 +196,7 @@ class Monitors:
             with self._new(directory):
                 process_path = directory / "process.json"
                 process_path.write_text(json.dumps(spec), encoding="utf-8")
+                (directory / "exec.json").write_text(json.dumps(note), encoding="utf-8")
                 arguments = self._arguments(exec_id, container_id, directory)
                 arguments += [
                     "--exec",
@@ -233,6 +236,21 @@ class Monitors:
     def remove(self, container_id: str) -> None:
         """Forget a container's monitor and those of its exec sessions. One that still runs is killed first."""
         _discard(self.directory(container_id))
+
+    def execs(self, container_id: str) -> list[tuple[Monitor, Mapping[str, Any]]]:
+        """The monitors of a container's exec sessions with their notes. What was never finished is removed."""
+        found: list[tuple[Monitor, Mapping[str, Any]]] = []
+        for directory in self.directory(container_id).glob("exec-*"):
+            monitor = Monitor.load(directory)
+            if monitor is None:
+                _discard(directory)
+            else:
+                found.append((monitor, json.loads((directory / "exec.json").read_text(encoding="utf-8"))))
+        return found
+
+    def remove_exec(self, container_id: str, exec_id: str) -> None:
+        """Forget an exec session's monitor. One that still runs is killed first."""
+        _discard(self.exec_directory(container_id, exec_id))
 
     def ids(self) -> set[str]:
         """The containers that have a directory here, finished or not."""
@@ -276,6 +294,9 @@ def _streams(*, tty: bool, stdin: bool, stdin_once: bool) -> list[str]:
     return ["--stdin"] if stdin_once else ["--stdin", "--leave-stdin-open"]
 
 
+_TRIES: Final = 20
+
+
 def _discard(directory: Path) -> None:
     """Remove a monitor's directory, and the monitors recorded there if they still run."""
     if not directory.is_dir():
@@ -284,4 +305,15 @@ def _discard(directory: Path) -> None:
         monitor = Monitor.load(recorded)
         if monitor is not None:
             monitor.monitor.send(signal.SIGKILL)
-    shutil.rmtree(directory)
+    for _ in range(_TRIES):
+        try:
+            shutil.rmtree(directory)
+            return
+        except FileNotFoundError:
+            if not directory.exists():
+                return
+        except OSError as error:
+            # A monitor on its way out, or another thread with the end of an exec session, is in there as well.
+            if error.errno != errno.ENOTEMPTY:
+                raise
+    raise RuntimeFailed(f"cannot remove {directory}: something keeps writing to it")
