@@ -1,0 +1,107 @@
+"""Recovery: what the database says and what is on the host are made to agree, when the daemon starts.
+
+The daemon may have been killed at any instant. A container that still runs is adopted; one that has ended meanwhile
+gets the exit code that its monitor wrote; whatever no container owns is removed.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+from pathlib import Path
+from typing import Final
+
+from engine.config import EngineConfig
+from engine.containers.model import RestartPolicyName, Status
+from engine.containers.monitor import Monitor
+from engine.containers.records import Record
+from engine.containers.service import ContainerService
+from engine.errors import EngineError
+from engine.kernel import cgroup
+from engine.networks.service import NetworkService
+from engine.snapshots.store import SnapshotStore
+
+_LOG: Final = logging.getLogger(__name__)
+_LOST: Final = 255
+
+
+def reconcile(
+    *, service: ContainerService, networks: NetworkService, snapshots: SnapshotStore, config: EngineConfig
+) -> None:
+    """Bring a loaded, idle *service* to life. The network is started on the way, with those who still need theirs."""
+    records = {record.container.id: record for record in service.records()}
+    alive = {
+        container_id: monitor
+        for container_id, record in records.items()
+        if record.container.state.status in (Status.RUNNING, Status.PAUSED)
+        and (monitor := service.monitors.find(container_id)) is not None
+        and monitor.id == container_id
+        and monitor.process.alive
+        and monitor.monitor.alive
+    }
+    _remove_strangers(service, known=set(records), alive=set(alive))
+    networks.start(live=alive.keys())
+    snapshots.reconcile(known=records.keys(), running=alive.keys())
+    for record in records.values():
+        try:
+            _put_right(service, record, alive.get(record.container.id))
+        except EngineError:
+            _LOG.exception("could not recover container %s", record.container.name)
+    _sweep_directories(config.root / "containers", known=set(records))
+    for group in cgroup.leftovers(config.instance):
+        if not any(container_id in group.parts for container_id in alive):
+            cgroup.remove(group)
+
+
+def _put_right(service: ContainerService, record: Record, monitor: Monitor | None) -> None:
+    container = record.container
+    status = container.state.status
+    if monitor is not None:
+        _LOG.info("container %s goes on with pid %d", container.name, monitor.process.pid)
+        service.watch(monitor)
+    elif status in (Status.RUNNING, Status.PAUSED):
+        left = service.monitors.find(container.id)
+        code = left.exit_code if left is not None else None
+        if left is not None and code is None:
+            left.process.send(signal.SIGKILL)
+        error = "" if code is not None else "the container ended while the engine was away; how is not known"
+        service.finish(
+            container.id,
+            code=_LOST if code is None else code,
+            error=error,
+            oom_killed=left is not None and left.oom_killed,
+        )
+    elif status in (Status.REMOVING, Status.DEAD):
+        service.discard(container.id)
+    elif status is Status.RESTARTING or _starts_with_the_engine(record):
+        service.begin_again(container.id)
+
+
+def _starts_with_the_engine(record: Record) -> bool:
+    container = record.container
+    if container.state.started_at is None:
+        return False
+    policy = container.host.restart.name
+    return policy is RestartPolicyName.ALWAYS or (
+        policy is RestartPolicyName.UNLESS_STOPPED and not record.stopped_by_hand
+    )
+
+
+def _remove_strangers(service: ContainerService, *, known: set[str], alive: set[str]) -> None:
+    """Monitors and runtime states of containers that nobody knows, or whose start was cut off."""
+    ended = {record.container.id for record in service.records() if record.container.state.running} - alive
+    for container_id in (service.monitors.ids() | service.runtime.ids()) - alive - ended:
+        if container_id in known:
+            _LOG.info("the start of container %s was cut off: taking it down", container_id[:12])
+        else:
+            _LOG.info("container %s is not known: taking it down", container_id[:12])
+        if container_id in service.runtime.ids():
+            service.runtime.delete(container_id)
+        service.monitors.remove(container_id)
+
+
+def _sweep_directories(directory: Path, *, known: set[str]) -> None:
+    for entry in directory.iterdir():
+        if entry.name not in known:
+            shutil.rmtree(entry, ignore_errors=True)

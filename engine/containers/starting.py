@@ -1,0 +1,221 @@
+"""Starting a container: everything that its process needs, made in order and taken down again when a step fails."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from engine.containers import capabilities, users
+from engine.containers.attach import Attachments
+from engine.containers.model import Container
+from engine.containers.monitor import Monitor, Monitors
+from engine.containers.runtime import Runtime
+from engine.containers.spec import Prepared, runtime_spec
+from engine.errors import CommandUnusable, EngineFault, InvalidParameter, PortInUse, RuntimeFailed
+from engine.kernel import cgroup, paths
+from engine.networks import files
+from engine.networks.model import ResolverConfig, Sandbox, SandboxRequest
+from engine.networks.service import NetworkService
+from engine.snapshots.store import SnapshotStore
+
+_CREATE_FAILED: Final = "failed to create task for container: failed to create shim task: "
+_INITS: Final = ("docker-init", "tini", "catatonit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A running container's monitor and network."""
+
+    monitor: Monitor
+    sandbox: Sandbox
+
+
+class Starter:
+    """Starts containers and takes down what starting made."""
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        cgroup_parent: str,
+        held: frozenset[str],
+        snapshots: SnapshotStore,
+        networks: NetworkService,
+        monitors: Monitors,
+        runtime: Runtime,
+        attachments: Attachments,
+        executor: Executor,
+    ) -> None:
+        self._directory = directory
+        self._cgroup_parent = cgroup_parent
+        self._held = held
+        self._snapshots = snapshots
+        self._networks = networks
+        self._monitors = monitors
+        self._runtime = runtime
+        self._attachments = attachments
+        self._executor = executor
+
+    def bundle(self, container_id: str) -> Path:
+        """The container's directory: its OCI bundle, its log, and the files that are mounted into it."""
+        return self._directory / container_id
+
+    def start(self, container: Container) -> Started:
+        """Run the container's process. Nothing is left of an attempt that fails.
+
+        Raises `CommandUnusable`, `PortInUse`, `RuntimeFailed`, `InvalidParameter`, `EngineFault`, in Docker's words.
+        """
+        with ExitStack() as undo:
+            # The network takes as long as all the rest before the runtime: one thread makes it meanwhile.
+            network = self._executor.submit(self._networks.open, _sandbox_request(container))
+            undo.callback(self._networks.release, container.id)
+            undo.callback(lambda: network.exception())
+            undo.callback(self._snapshots.unmount, container.id)
+            rootfs = self._snapshots.mount(container.id)
+            prepare = self._prepared(container, rootfs)
+            try:
+                sandbox = network.result()
+            except PortInUse as error:
+                raise PortInUse(
+                    f"driver failed programming external connectivity on endpoint {container.name} "
+                    f"({container.id}): {error}"
+                ) from error
+            self._write_files(container, sandbox)
+            spec = runtime_spec(container, prepare(sandbox))
+            bundle = self.bundle(container.id)
+            (bundle / "config.json").write_text(json.dumps(spec), encoding="utf-8")
+            # Named by a container that was killed with its daemon, a runtime's state or monitor would be in the way.
+            undo.callback(self._forget, container.id)
+            try:
+                monitor = self._monitors.launch(
+                    container_id=container.id,
+                    bundle=bundle,
+                    log_path=Path(container.log_path),
+                    tty=container.config.tty,
+                    stdin=container.config.open_stdin,
+                    stdin_once=container.config.stdin_once,
+                )
+                self._attachments.connect(monitor)
+                self._runtime.start(container.id)
+            except CommandUnusable as error:
+                raise CommandUnusable(_CREATE_FAILED + str(error), exit_code=error.exit_code) from error
+            except RuntimeFailed as error:
+                raise RuntimeFailed(_CREATE_FAILED + str(error)) from error
+            undo.pop_all()
+            return Started(monitor=monitor, sandbox=sandbox)
+
+    def take_down(self, container_id: str) -> None:
+        """Remove everything that a start made, of a container that has ended. May be repeated."""
+        network = self._executor.submit(self._networks.release, container_id)
+        try:
+            self._forget(container_id)
+            self._snapshots.unmount(container_id)
+        finally:
+            network.result()
+
+    def _forget(self, container_id: str) -> None:
+        if container_id in self._runtime.ids():
+            self._runtime.delete(container_id)
+        self._monitors.remove(container_id)
+
+    def _prepared(self, container: Container, rootfs: Path) -> Callable[[Sandbox], Prepared]:
+        """What does not need the network: identity, working directory, mount points; the rest when it is there."""
+        host = container.host
+        with paths.opened_root(rootfs) as root:
+            identity = users.resolve(root, container.config.user, group_add=host.group_add)
+            _make_working_dir(root, container.config.working_dir)
+            for bind in host.binds:
+                _make_mount_point(root, bind.source, bind.target)
+            for place in host.tmpfs:
+                os.close(paths.make_directories(root, place))
+        granted = capabilities.effective(
+            add=host.cap_add, drop=host.cap_drop, privileged=host.privileged, held=self._held
+        )
+        bundle = self.bundle(container.id)
+
+        def finish(sandbox: Sandbox) -> Prepared:
+            return Prepared(
+                rootfs=rootfs,
+                netns=sandbox.netns,
+                files={f"/etc/{name}": bundle / name for name in ("hosts", "hostname", "resolv.conf")},
+                identity=identity,
+                capabilities=granted,
+                cgroups_path=f"/{self._cgroup_parent}/{container.id}",
+                cgroup_version=cgroup.version(),
+                init=find_init() if host.init else None,
+            )
+
+        return finish
+
+    def _write_files(self, container: Container, sandbox: Sandbox) -> None:
+        host = container.host
+        endpoint = next((each for each in sandbox.endpoints if each.address is not None), None)
+        resolver = ResolverConfig(
+            servers=tuple(ipaddress.ip_address(server) for server in host.dns),
+            search=host.dns_search,
+            options=host.dns_options,
+        )
+        texts: Mapping[str, str] = {
+            "hostname": container.config.hostname + "\n",
+            "hosts": files.hosts(
+                hostname=container.config.hostname,
+                domainname=container.config.domainname,
+                address=endpoint.address.ip if endpoint is not None and endpoint.address is not None else None,
+                gateway=endpoint.gateway if endpoint is not None else None,
+                extra=host.extra_hosts,
+                share_host=sandbox.netns is None,
+            ),
+            "resolv.conf": files.resolv_conf(resolver, share_host=sandbox.netns is None),
+        }
+        bundle = self.bundle(container.id)
+        for name, text in texts.items():
+            (bundle / name).write_text(text, encoding="utf-8")
+
+
+def find_init() -> Path:
+    """The small init program of this host, for `--init`."""
+    for name in _INITS:
+        found = shutil.which(
+            name, path="/usr/libexec/docker:/usr/bin:/usr/local/bin:/usr/libexec/catatonit:/usr/libexec/podman"
+        )
+        if found:
+            return Path(found)
+    raise EngineFault("no init program on this host for --init: install the package tini")
+
+
+def _sandbox_request(container: Container) -> SandboxRequest:
+    mode = container.host.network_mode
+    ports = container.host.ports if mode not in ("host", "none") else ()
+    return SandboxRequest(container_id=container.id, network=mode, ports=ports)
+
+
+def _make_working_dir(root: int, path: str) -> None:
+    if path:
+        try:
+            os.close(paths.make_directories(root, os.path.normpath(path)))
+        except OSError as error:
+            raise InvalidParameter(f"the working directory {path[:200]!r} cannot be made: {error.strerror}") from error
+
+
+def _make_mount_point(root: int, source: str, target: str) -> None:
+    """A place for a bind: a directory for a directory, a file for anything else. Docker makes a missing source."""
+    place = os.path.normpath(target)
+    try:
+        if not Path(source).exists():
+            Path(source).mkdir(parents=True)
+        if Path(source).is_dir():
+            os.close(paths.make_directories(root, place))
+        else:
+            paths.make_file(root, place)
+    except OSError as error:
+        raise InvalidParameter(
+            f"invalid mount of {source[:200]!r} at {target[:200]!r}: {error.filename}: {error.strerror}"
+        ) from error

@@ -1,0 +1,100 @@
+"""The engine as a whole: builds the services, starts them, stops them."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Final, Self
+
+from engine.config import EngineConfig
+from engine.containers.reconcile import reconcile
+from engine.containers.service import ContainerService
+from engine.content.store import ContentStore
+from engine.database import Database
+from engine.errors import Conflict
+from engine.events import EventBus
+from engine.images.service import ImageService
+from engine.networks.service import NetworkService
+from engine.registry.hosts import RegistryHosts
+from engine.snapshots.layers import LayerStore
+from engine.snapshots.store import SnapshotStore
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Engine:
+    """One engine on this host. Use it as a context: leaving it stops the services, never the containers."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self._stack = ExitStack()
+        with ExitStack() as stack:
+            config.root.mkdir(parents=True, exist_ok=True, mode=0o711)
+            config.run.mkdir(parents=True, exist_ok=True, mode=0o711)
+            _lock(config, stack)
+            self.events = EventBus()
+            self.database = stack.enter_context(Database(config.root / "havre.sqlite3"))
+            self.content = ContentStore(config.root / "content")
+            self.layers = LayerStore(config.root / "layers")
+            self.snapshots = SnapshotStore(config.root / "snapshots", self.layers)
+            self.images = ImageService(
+                database=self.database,
+                events=self.events,
+                content=self.content,
+                layers=self.layers,
+                hosts=RegistryHosts(mirrors=config.registry_mirrors, insecure=config.insecure_registries),
+            )
+            stack.callback(self.images.close)
+            self.networks = NetworkService(database=self.database, events=self.events, config=config)
+            stack.callback(self.networks.close)
+            self.containers = ContainerService(
+                database=self.database,
+                events=self.events,
+                config=config,
+                images=self.images,
+                networks=self.networks,
+                snapshots=self.snapshots,
+            )
+            stack.callback(self.containers.close)
+            self._stack = stack.pop_all()
+
+    def start(self) -> None:
+        """Recover what an earlier daemon left, and begin to serve."""
+        self.containers.load()
+        self.images.reconcile(in_use=self.containers.uses)
+        reconcile(service=self.containers, networks=self.networks, snapshots=self.snapshots, config=self.config)
+        _LOG.info("engine ready: root %s, run %s, bridge %s", self.config.root, self.config.run, self.config.bridge)
+
+    def close(self) -> None:
+        """Stop the services. Containers go on, and the next engine finds them."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _lock(config: EngineConfig, stack: ExitStack) -> None:
+    """One engine a root and a run directory: two would undo each other's work."""
+    for directory in (config.run, config.root):
+        descriptor = os.open(directory / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"another engine already uses {directory}: stop it, or give this one other directories "
+                "(HAVRE_ROOT, HAVRE_RUN) and another bridge (HAVRE_BRIDGE)"
+            ) from None

@@ -1,0 +1,38 @@
+"""Control groups (cgroups(7)): which kind this host has, and what is left of a container's."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+@lru_cache(maxsize=1)
+def version(root: Path = ROOT) -> int:
+    """2 where the host has only the unified hierarchy, else 1: a hybrid host keeps its controllers in version 1."""
+    return 2 if (root / "cgroup.controllers").is_file() else 1
+
+
+def controllers(root: Path = ROOT) -> frozenset[str]:
+    """The controllers that this host offers, by their version 1 names."""
+    if version(root) == 2:
+        return frozenset((root / "cgroup.controllers").read_text(encoding="ascii").split())
+    return frozenset(entry.name for entry in root.iterdir() if (entry / "cgroup.procs").is_file())
+
+
+def leftovers(parent: str, root: Path = ROOT) -> Iterator[Path]:
+    """The groups below *parent*, in every hierarchy, deepest first."""
+    hierarchies = [root] if version(root) == 2 else [entry for entry in root.iterdir() if entry.is_dir()]
+    for hierarchy in hierarchies:
+        top = hierarchy / parent
+        if top.is_dir():
+            yield from sorted((entry for entry in top.rglob("*") if entry.is_dir()), reverse=True)
+
+
+def remove(group: Path) -> None:
+    """Remove an empty group; one that still has processes stays."""
+    with contextlib.suppress(OSError):
+        group.rmdir()

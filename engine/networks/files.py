@@ -1,0 +1,101 @@
+"""/etc/hosts and /etc/resolv.conf of a container (hosts(5), resolv.conf(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+from typing import Final
+
+from engine.errors import InvalidParameter
+from engine.networks.model import ResolverConfig
+
+_LOCAL: Final = (
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::0\tip6-localnet",
+    "ff00::0\tip6-mcastprefix",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+)
+_FALL_BACK: Final = ("8.8.8.8", "8.8.4.4")
+"""Docker's: for a host whose own servers are all on its loopback, where a container cannot reach them."""
+
+
+def hosts(
+    *,
+    hostname: str,
+    domainname: str = "",
+    address: IPv4Address | None,
+    gateway: IPv4Address | None,
+    extra: Iterable[str] = (),
+    share_host: bool = False,
+    host_file: Path = Path("/etc/hosts"),
+) -> str:
+    """The container's hosts file. *extra* are `name:address` lines; `host-gateway` stands for the host itself.
+
+    With *share_host* it is the host's own file and the extra lines.
+    """
+    lines = [_read(host_file).rstrip("\n")] if share_host else list(_LOCAL)
+    for entry in extra:
+        name, _, target = entry.partition(":")
+        if target == "host-gateway":
+            target = str(gateway or "127.0.0.1")
+        lines.append(f"{_address(entry, target)}\t{name}")
+    if address is not None:
+        full = f"{hostname}.{domainname} {hostname}" if domainname else hostname
+        lines.append(f"{address}\t{full}")
+    return "\n".join(lines) + "\n"
+
+
+def resolv_conf(config: ResolverConfig, *, share_host: bool = False, host_file: Path = Path("/etc/resolv.conf")) -> str:
+    """The container's resolver configuration: the request's words, else the host's without its loopback servers."""
+    text = _read(host_file)
+    if share_host and not (config.servers or config.search or config.options):
+        return text
+    servers = [str(server) for server in config.servers]
+    if not servers:
+        servers = [word for word in _words(text, "nameserver") if share_host or _reachable(word)]
+    if not servers:
+        servers = list(_FALL_BACK)
+    search = list(config.search) or _words(text, "search") or _words(text, "domain")
+    if search == ["."]:
+        search = []  # resolv.conf(5): that is how one asks for none
+    options = list(config.options) or _words(text, "options")
+    lines = [f"nameserver {server}" for server in servers]
+    if search:
+        lines.append("search " + " ".join(search))
+    if options:
+        lines.append("options " + " ".join(options))
+    return "\n".join(lines) + "\n"
+
+
+def _words(text: str, key: str) -> list[str]:
+    words: list[str] = []
+    for line in text.splitlines():
+        parts: Sequence[str] = line.split("#", 1)[0].split()
+        if len(parts) > 1 and parts[0] == key:
+            # Each search line replaces the one before; servers add up.
+            words = [*words, parts[1]] if key == "nameserver" else list(parts[1:])
+    return words
+
+
+def _reachable(server: str) -> bool:
+    try:
+        return not ip_address(server.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _address(entry: str, text: str) -> str:
+    try:
+        return str(ip_address(text.strip("[]")))
+    except ValueError as error:
+        raise InvalidParameter(f'bad format for add-host: "{entry[:200]}": {text[:60]!r} is no address') from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
