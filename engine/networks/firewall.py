@@ -59,7 +59,7 @@ table {table} {{
         fib daddr type local jump publish
     }}
     chain output {{
-        type nat hook output priority dstnat; policy accept
+        type nat hook output priority -100; policy accept
         fib daddr type local jump publish
     }}
     chain publish {{

@@ -117,7 +117,8 @@ class LayerStore:
             if (entry / "link").is_file():
                 known[(entry / "link").read_text(encoding="ascii")] = entry.name
         for link in list(self.links.iterdir()):
-            if link.name not in known:
+            # Those that point elsewhere are not of layers: the snapshots keep their init layer's here.
+            if link.name not in known and not link.readlink().is_absolute():
                 link.unlink()
         for name, target in known.items():
             self._link(name, target)
