@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.containers.conmon import launched, process
+from engine.containers.logfile import mend
 from engine.errors import RuntimeFailed
 from engine.kernel.process import Process
 
@@ -154,6 +155,7 @@ class Monitors:
         """
         directory = self.directory(container_id)
         with self._new(directory):
+            mend(log_path)
             (directory / "config.json").symlink_to(bundle / "config.json")
             arguments = self._arguments(container_id, container_id, directory)
             arguments += [f"--bundle={directory}", f"--log-path=k8s-file:{log_path}"]
