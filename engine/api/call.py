@@ -1,0 +1,76 @@
+"""One request on its way to a handler, and the answers that handlers give."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from engine.api.fields import Fields, decode
+from engine.api.query import Query
+from engine.api.version import NEWEST, PRODUCT_VERSION, ApiVersion, text
+from engine.api.workers import Workers
+from engine.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from engine.engine import Engine
+
+COMMON_HEADERS: Final = {
+    "Api-Version": text(NEWEST),
+    "Docker-Experimental": "false",
+    "Ostype": "linux",
+    "Server": f"Havre/{PRODUCT_VERSION} (linux)",
+}
+JSON_HEADERS: Final = {**COMMON_HEADERS, "Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request: what it asks of which engine."""
+
+    request: web.BaseRequest
+    engine: Engine
+    workers: Workers
+    version: ApiVersion
+    query: Query
+    arguments: Mapping[str, str]
+    """What the names in the route's pattern stand for."""
+
+    async def body(self) -> Fields:
+        """The JSON object of the body; an empty one where there is no body."""
+        data = await self.request.read()
+        if not data.strip():
+            return Fields({})
+        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise InvalidParameter(f"Content-Type specified ({kind}) must be 'application/json'")
+        return Fields(decode(data))
+
+
+def json_answer(document: Any, *, status: int = 200) -> web.Response:
+    return web.Response(body=encode(document), status=status, headers=JSON_HEADERS)
+
+
+def error_answer(status: int, message: str) -> web.Response:
+    if status == 304:
+        return web.Response(status=status, headers=COMMON_HEADERS)
+    return json_answer({"message": message}, status=status)
+
+
+def empty_answer(status: int = 204) -> web.Response:
+    return web.Response(status=status, headers=COMMON_HEADERS)
+
+
+def encode(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
+
+
+async def begin_stream(call: Call, *, content_type: str = "application/json") -> web.StreamResponse:
+    """Begin an answer of unknown length: the status and the headers are on their way when this returns."""
+    response = web.StreamResponse(headers={**COMMON_HEADERS, "Content-Type": content_type})
+    response.enable_chunked_encoding()
+    await response.prepare(call.request)
+    return response

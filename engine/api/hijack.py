@@ -1,0 +1,157 @@
+"""Connections that stop being HTTP: attach and exec start.
+
+The client says what it wants in a request, and from the answer's head on the connection is the container's standard
+streams: input until the client's half-close, output until the process ends.
+
+aiohttp's protocol closes a connection at the client's end of input, so the connection is given another protocol before
+anything else is done; what the client typed ahead is carried over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import select
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+
+from engine.api.call import Call, encode
+from engine.api.version import PRODUCT_VERSION, ApiVersion
+
+_MULTIPLEXED_TYPE: Final[ApiVersion] = (1, 42)
+_SETTLE: Final = 0.01
+"""Seconds between the head and the first output: the SDK's `http.client` swallows what follows the head too fast."""
+_LIMIT: Final = 64 * 1024
+"""Bytes of input held before the client has to wait."""
+
+
+class Hijacked(web.StreamResponse):
+    """What the handler of a hijacked connection returns: everything has been sent already."""
+
+    async def prepare(self, _request: web.BaseRequest) -> None:
+        return None
+
+    async def write_eof(self, _data: bytes = b"") -> None:
+        return None
+
+    @property
+    def keep_alive(self) -> bool:
+        return False
+
+
+class Connection:
+    """A hijacked connection. Made first of all in a handler, before anything that awaits the engine."""
+
+    def __init__(self, call: Call) -> None:
+        request = call.request
+        if request.transport is None:
+            raise ConnectionResetError("the client has left")
+        self._upgrade = request.headers.get("Upgrade", "").lower() == "tcp"
+        self._version = call.version
+        self._transport: asyncio.Transport = request.transport
+        self._loop = asyncio.get_running_loop()
+        self.reader = asyncio.StreamReader(limit=_LIMIT, loop=self._loop)
+        request.protocol.set_parser(_TypedAhead(self.reader))  # type: ignore[arg-type]
+        protocol = _Protocol(self.reader, self._loop, request.protocol.connection_lost)
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        self._writer = asyncio.StreamWriter(self._transport, protocol, self.reader, self._loop)
+        self._hangup = _Hangup(self._transport, self._loop)
+
+    async def accept(self, *, tty: bool) -> None:
+        """Send the head: from here on the connection is a stream."""
+        kind = "raw-stream" if tty or self._version < _MULTIPLEXED_TYPE else "multiplexed-stream"
+        if self._upgrade:
+            status, upgrade = "101 UPGRADED", "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+        else:
+            status, upgrade = "200 OK", ""
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/vnd.docker.{kind}\r\n{upgrade}\r\n"
+        self._writer.write(head.encode("ascii"))
+        await self._writer.drain()
+
+    async def settle(self) -> None:
+        """Wait before the first output, see `_SETTLE`."""
+        await asyncio.sleep(_SETTLE)
+
+    async def refuse(self, status: int, message: str) -> None:
+        """Answer with an error instead of a head, and end the connection."""
+        body = encode({"message": message})
+        head = (
+            f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+            f"Server: Havre/{PRODUCT_VERSION} (linux)\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self._writer.write(head.encode("ascii") + body)
+        await self._writer.drain()
+
+    async def write(self, data: bytes) -> None:
+        """Send output, waiting while the client does not read; `ConnectionError` when it has left."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def gone(self) -> None:
+        """Return when the client has left altogether; the end of its input alone is no such thing."""
+        await self._hangup.wait()
+
+    def close(self) -> Hijacked:
+        """End the connection after what has been written, and give what the handler is to return."""
+        self._hangup.close()
+        self._writer.close()
+        return Hijacked()
+
+
+class _Protocol(asyncio.StreamReaderProtocol):
+    """asyncio's own stream protocol, whose `eof_received` keeps the connection open; it tells aiohttp of the end."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop, lost: Callable[[Exception | None], None]
+    ) -> None:
+        super().__init__(reader, loop=loop)
+        self._lost = lost
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._lost(exc)
+
+
+class _TypedAhead:
+    """Takes from aiohttp what came behind the request (`RequestHandler.set_parser`)."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self._reader.feed_data(data)
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """The connection has ended; the reader hears of it from its own protocol."""
+
+
+class _Hangup:
+    """Learns that the peer of a socket has closed both directions.
+
+    After a half-close the event loop does not look at the socket any more, and where nothing is printed nobody would
+    notice that the client has left. epoll always tells of a hang-up, even where it is asked for nothing.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._future: asyncio.Future[None] = loop.create_future()
+        self._poll = select.epoll(sizehint=1)
+        self._poll.register(transport.get_extra_info("socket").fileno(), 0)
+        loop.add_reader(self._poll.fileno(), self._happened)
+
+    async def wait(self) -> None:
+        await asyncio.shield(self._future)
+
+    def close(self) -> None:
+        if not self._poll.closed:
+            self._loop.remove_reader(self._poll.fileno())
+            self._poll.close()
+
+    def _happened(self) -> None:
+        self.close()
+        if not self._future.done():
+            self._future.set_result(None)

@@ -1,0 +1,238 @@
+"""Containers, as the API tells them: a row of the list, and everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.api import words
+from engine.api.create_config import DEFAULTS as CONFIG_DEFAULTS
+from engine.api.create_host import DEFAULTS as HOST_DEFAULTS
+from engine.api.render_network import endpoint_settings
+from engine.containers.model import Container, Exec, Status
+from engine.networks.model import Endpoint, PublishedPort
+from engine.types import rfc3339
+
+SECOND = 1_000_000_000
+
+MASKED_PATHS = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+def summary(container: Container, *, now: int) -> dict[str, Any]:
+    """A row of `GET /containers/json`, without sizes."""
+    return {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": container.config.image,
+        "ImageID": container.image,
+        "Command": command(container),
+        "Created": container.created // SECOND,
+        "Ports": _summary_ports(container),
+        "Labels": dict(container.config.labels),
+        "State": str(container.state.status),
+        "Status": words.status(container.state, now=now),
+        "HostConfig": {"NetworkMode": container.host.network_mode},
+        "NetworkSettings": {"Networks": _networks(container)},
+        "Mounts": mounts(container),
+    }
+
+
+def command(container: Container) -> str:
+    """Path and arguments in one line; what holds a space is quoted, as dockerd does."""
+    return " ".join([container.path, *(f"'{part}'" if " " in part else part for part in container.args)])
+
+
+def inspect(container: Container, *, root: Path, exec_ids: Sequence[str] = ()) -> dict[str, Any]:
+    """The answer of `GET /containers/{id}/json`, without sizes; *root* is the engine's directory of state."""
+    directory = root / "containers" / container.id
+    return {
+        "Id": container.id,
+        "Created": rfc3339(container.created),
+        "Path": container.path,
+        "Args": list(container.args),
+        "State": _state(container),
+        "Image": container.image,
+        "ResolvConfPath": str(directory / "resolv.conf"),
+        "HostnamePath": str(directory / "hostname"),
+        "HostsPath": str(directory / "hosts"),
+        "LogPath": container.log_path,
+        "Name": f"/{container.name}",
+        "RestartCount": container.state.restart_count,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": list(exec_ids) or None,
+        "HostConfig": _host_config(container),
+        "GraphDriver": _graph_driver(container, root / "snapshots" / container.id),
+        "Mounts": mounts(container),
+        "Config": CONFIG_DEFAULTS | dict(container.raw_config),
+        "NetworkSettings": _network_settings(container),
+    }
+
+
+def exec_session(session: Exec) -> dict[str, Any]:
+    """The answer of `GET /exec/{id}/json`."""
+    config = session.config
+    return {
+        "ID": session.id,
+        "Running": session.running,
+        "ExitCode": session.exit_code,
+        "ProcessConfig": {
+            "tty": config.tty,
+            "entrypoint": config.cmd[0] if config.cmd else "",
+            "arguments": list(config.cmd[1:]),
+            "privileged": config.privileged,
+            **({"user": config.user} if config.user else {}),
+        },
+        "OpenStdin": config.attach_stdin,
+        "OpenStderr": config.attach_stderr,
+        "OpenStdout": config.attach_stdout,
+        "CanRemove": False,
+        "ContainerID": session.container_id,
+        "DetachKeys": "",
+        "Pid": session.pid,
+    }
+
+
+def mounts(container: Container) -> list[dict[str, Any]]:
+    """The binds, as mount points."""
+    return [
+        {
+            "Type": "bind",
+            "Source": bind.source,
+            "Destination": bind.target,
+            "Mode": "ro" if bind.read_only else "",
+            "RW": not bind.read_only,
+            "Propagation": bind.propagation,
+        }
+        for bind in container.host.binds
+    ]
+
+
+def _state(container: Container) -> dict[str, Any]:
+    state = container.state
+    return {
+        "Status": str(state.status),
+        "Running": state.running,
+        "Paused": state.status is Status.PAUSED,
+        "Restarting": state.status is Status.RESTARTING,
+        "OOMKilled": state.oom_killed,
+        "Dead": state.status is Status.DEAD,
+        "Pid": state.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": rfc3339(state.started_at),
+        "FinishedAt": rfc3339(state.finished_at),
+    }
+
+
+def _host_config(container: Container) -> dict[str, Any]:
+    host = HOST_DEFAULTS | dict(container.raw_host_config)
+    if not container.host.privileged:
+        host["MaskedPaths"] = host["MaskedPaths"] or list(MASKED_PATHS)
+        host["ReadonlyPaths"] = host["ReadonlyPaths"] or list(READONLY_PATHS)
+    return host
+
+
+def _graph_driver(container: Container, snapshot: Path) -> dict[str, Any]:
+    return {
+        "Name": "overlay2",
+        "Data": {
+            "ID": container.id,
+            "LowerDir": str(snapshot / "init"),
+            "MergedDir": str(snapshot / "merged"),
+            "UpperDir": str(snapshot / "upper"),
+            "WorkDir": str(snapshot / "work"),
+        },
+    }
+
+
+def _network_settings(container: Container) -> dict[str, Any]:
+    sandbox = container.sandbox
+    main = sandbox.endpoints[0] if sandbox and sandbox.endpoints else None
+    flat = endpoint_settings(main)
+    return {
+        "Bridge": "",
+        "SandboxID": sandbox.container_id if sandbox else "",
+        "SandboxKey": str(sandbox.netns) if sandbox and sandbox.netns else "",
+        "Ports": _port_map(container),
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        **{
+            name: flat[name]
+            for name in (
+                "EndpointID",
+                "Gateway",
+                "GlobalIPv6Address",
+                "GlobalIPv6PrefixLen",
+                "IPAddress",
+                "IPPrefixLen",
+                "IPv6Gateway",
+                "MacAddress",
+            )
+        },
+        "Networks": _networks(container),
+    }
+
+
+def _networks(container: Container) -> dict[str, Any]:
+    endpoints: Sequence[Endpoint] = container.sandbox.endpoints if container.sandbox else ()
+    if endpoints:
+        return {endpoint.network_name: endpoint_settings(endpoint) for endpoint in endpoints}
+    mode = container.host.network_mode
+    return {"bridge" if mode == "default" else mode: endpoint_settings(None)}
+
+
+def _port_map(container: Container) -> dict[str, Any]:
+    if container.sandbox is None or container.sandbox.netns is None:
+        return {}
+    ports: dict[str, Any] = dict.fromkeys(container.config.exposed_ports)
+    for port in _ordered(container.sandbox.ports):
+        spec = f"{port.container_port}/{port.protocol}"
+        if ports.get(spec) is None:
+            ports[spec] = []
+        ports[spec].append({"HostIp": port.host_ip, "HostPort": str(port.host_port)})
+    return ports
+
+
+def _summary_ports(container: Container) -> list[dict[str, Any]]:
+    if container.sandbox is None or container.sandbox.netns is None:
+        return []
+    published = {f"{port.container_port}/{port.protocol}" for port in container.sandbox.ports}
+    rows = []
+    for spec in container.config.exposed_ports:
+        if spec not in published:
+            number, _, protocol = spec.partition("/")
+            rows.append({"PrivatePort": int(number), "Type": protocol or "tcp"})
+    return rows + [
+        {
+            "IP": port.host_ip,
+            "PrivatePort": port.container_port,
+            "PublicPort": port.host_port,
+            "Type": port.protocol,
+        }
+        for port in _ordered(container.sandbox.ports)
+    ]
+
+
+def _ordered(ports: Sequence[PublishedPort]) -> list[PublishedPort]:
+    """IPv4 before IPv6, as Docker lists them."""
+    return sorted(ports, key=lambda port: (port.container_port, port.protocol, ":" in port.host_ip, port.host_ip))

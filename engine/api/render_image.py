@@ -1,0 +1,105 @@
+"""Images, as the API tells them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.api import words
+from engine.images.model import HistoryLine, Image, LayerPhase, LayerProgress, Message, RemovedImage
+from engine.types import rfc3339
+
+_SECOND = 1_000_000_000
+_WITH_BAR = (LayerPhase.DOWNLOADING, LayerPhase.EXTRACTING)
+
+
+def summary(image: Image, *, containers: int = -1) -> dict[str, Any]:
+    """A row of `GET /images/json`; *containers* counts those made from it, -1 where nobody counted."""
+    return {
+        "Containers": containers,
+        "Created": (image.created or 0) // _SECOND,
+        "Id": image.id,
+        "Labels": dict(image.config.labels) or None,
+        "ParentId": image.parent or "",
+        "RepoDigests": list(image.digests),
+        "RepoTags": list(image.tags),
+        "SharedSize": -1,
+        "Size": image.size,
+        "VirtualSize": image.size,
+    }
+
+
+def inspect(image: Image, *, raw_config: dict[str, Any], layers_directory: str) -> dict[str, Any]:
+    """The answer of `GET /images/{name}/json`; *raw_config* is the image's own config document."""
+    config = raw_config.get("config")
+    lower = [f"{layers_directory}/{diff_id.hex}/diff" for diff_id in reversed(image.diff_ids)]
+    return {
+        "Id": image.id,
+        "RepoTags": list(image.tags),
+        "RepoDigests": list(image.digests),
+        "Parent": image.parent or "",
+        "Comment": image.comment,
+        "Created": rfc3339(image.created),
+        "Container": raw_config.get("container") or "",
+        "ContainerConfig": raw_config.get("container_config"),
+        "DockerVersion": image.docker_version,
+        "Author": image.author,
+        "Config": _CONFIG | (config if isinstance(config, dict) else {}),
+        "Architecture": image.platform.architecture,
+        **({"Variant": image.platform.variant} if image.platform.variant else {}),
+        "Os": image.platform.os,
+        "Size": image.size,
+        "VirtualSize": image.size,
+        "GraphDriver": {
+            "Name": "overlay2",
+            "Data": {"UpperDir": lower[0] if lower else "", "LowerDir": ":".join(lower[1:])},
+        },
+        "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
+        "Metadata": {"LastTagTime": rfc3339(None)},
+    }
+
+
+def history_line(line: HistoryLine) -> dict[str, Any]:
+    return {
+        "Comment": line.comment,
+        "Created": (line.created or 0) // _SECOND,
+        "CreatedBy": line.created_by,
+        "Id": line.id or "<missing>",
+        "Size": line.size,
+        "Tags": list(line.tags) or None,
+    }
+
+
+def removed(line: RemovedImage) -> dict[str, str]:
+    return {"Untagged": line.untagged} if line.untagged else {"Deleted": str(line.deleted)}
+
+
+def pull_line(progress: LayerProgress | Message) -> dict[str, Any]:
+    """A line of a pull's answer."""
+    if isinstance(progress, Message):
+        return {"status": progress.text} | ({"id": progress.id} if progress.id else {})
+    line: dict[str, Any] = {"status": str(progress.phase), "progressDetail": {}, "id": progress.layer}
+    if progress.phase in _WITH_BAR:
+        line["progressDetail"] = {"current": progress.current, "total": progress.total}
+        line["progress"] = words.progress_bar(progress.current, progress.total)
+    return line
+
+
+_CONFIG: dict[str, Any] = {
+    "Hostname": "",
+    "Domainname": "",
+    "User": "",
+    "AttachStdin": False,
+    "AttachStdout": False,
+    "AttachStderr": False,
+    "Tty": False,
+    "OpenStdin": False,
+    "StdinOnce": False,
+    "Env": None,
+    "Cmd": None,
+    "Image": "",
+    "Volumes": None,
+    "WorkingDir": "",
+    "Entrypoint": None,
+    "OnBuild": None,
+    "Labels": None,
+}

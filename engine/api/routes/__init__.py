@@ -1,0 +1,32 @@
+"""The routes, one module a noun."""
+
+from engine.api.routes import (
+    attach,
+    containers,
+    events,
+    execs,
+    images,
+    lifecycle,
+    logs,
+    networks,
+    pull,
+    system,
+    volumes,
+    wait,
+)
+
+ALL = (
+    system.routes,
+    events.routes,
+    lifecycle.routes,
+    wait.routes,
+    attach.routes,
+    logs.routes,
+    execs.routes,
+    containers.routes,
+    pull.routes,
+    images.routes,
+    networks.routes,
+    volumes.routes,
+)
+"""In the order in which they are tried."""

@@ -1,0 +1,130 @@
+"""Containers: listed, created, looked at, removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from engine.api import create, render_container
+from engine.api.call import Call, empty_answer, json_answer
+from engine.api.fields import decode
+from engine.api.router import Routes
+from engine.containers.model import Container, Status
+from engine.errors import EngineError, InvalidParameter, NotImplementedHere
+from engine.types import now
+
+routes = Routes()
+
+_PRUNED = (Status.CREATED, Status.EXITED, Status.DEAD)
+
+
+@routes.get("/containers/json")
+async def container_list(call: Call) -> web.Response:
+    query, engine = call.query, call.engine
+    everything, sized = query.flag("all"), query.flag("size")
+    filters, limit = query.filters(), query.integer("limit")
+
+    def collect() -> list[dict[str, Any]]:
+        found = engine.containers.list(all=everything, filters=filters, limit=limit if limit and limit > 0 else None)
+        instant = now()
+        rows = []
+        for container in found:
+            row = render_container.summary(container, now=instant)
+            rows.append(row | _sizes(call, container) if sized else row)
+        return rows
+
+    return json_answer(await (call.workers.patient if sized else call.workers.quick)(collect))
+
+
+@routes.post("/containers/create")
+async def container_create(call: Call) -> web.Response:
+    body = await call.body()
+    raw = decode(await call.request.read()) if body.names else {}
+    name = call.query.text("name").removeprefix("/") or None
+
+    def make() -> tuple[str, list[str]]:
+        request = create.parse(body, raw)
+        created = call.engine.containers.create(
+            name=name,
+            config=request.config,
+            host=request.host,
+            raw_config=request.raw_config,
+            raw_host_config=request.raw_host_config,
+        )
+        return created.id, [*request.warnings, *created.warnings]
+
+    container_id, warnings = await call.workers.patient(make)
+    return json_answer({"Id": container_id, "Warnings": warnings}, status=201)
+
+
+@routes.post("/containers/prune")
+async def container_prune(call: Call) -> web.Response:
+    filters = call.query.filters()
+    if unknown := filters.keys() - {"label"}:
+        raise NotImplementedHere(f"prune: the filter {min(unknown)!r} is not supported by this engine yet")
+
+    def prune() -> dict[str, Any]:
+        removed, reclaimed = [], 0
+        for container in call.engine.containers.list(all=True, filters=filters):
+            if container.state.status not in _PRUNED:
+                continue
+            try:
+                size = call.engine.snapshots.usage(container.id)
+                call.engine.containers.remove(container.id)
+            except EngineError:
+                continue  # started or removed by somebody else meanwhile
+            removed.append(container.id)
+            reclaimed += size
+        return {"ContainersDeleted": removed or None, "SpaceReclaimed": reclaimed}
+
+    return json_answer(await call.workers.patient(prune))
+
+
+@routes.get("/containers/{id}/json")
+async def container_inspect(call: Call) -> web.Response:
+    sized = call.query.flag("size")
+
+    def look() -> dict[str, Any]:
+        container = call.engine.containers.get(call.arguments["id"])
+        document = render_container.inspect(
+            container,
+            root=call.engine.config.root,
+            exec_ids=call.engine.containers.exec_ids(container.id),
+        )
+        return document | _sizes(call, container) if sized else document
+
+    return json_answer(await (call.workers.patient if sized else call.workers.quick)(look))
+
+
+@routes.delete("/containers/{id}")
+async def container_remove(call: Call) -> web.Response:
+    query = call.query
+    if query.flag("link"):
+        raise InvalidParameter("link: this engine has no links between containers")
+    await call.workers.patient(call.engine.containers.remove, call.arguments["id"], force=query.flag("force"))
+    return empty_answer()
+
+
+@routes.get("/containers/{id}/stats")
+@routes.get("/containers/{id}/top")
+@routes.get("/containers/{id}/changes")
+@routes.get("/containers/{id}/export")
+@routes.get("/containers/{id}/archive")
+@routes.add("HEAD", "/containers/{id}/archive")
+@routes.add("PUT", "/containers/{id}/archive")
+@routes.post("/containers/{id}/update")
+@routes.post("/commit")
+async def not_here(call: Call) -> web.Response:
+    what = call.request.path.rsplit("/", 1)[-1]
+    raise NotImplementedHere(f"{what}: not supported by this engine yet")
+
+
+def _sizes(call: Call, container: Container) -> dict[str, int]:
+    engine = call.engine
+    written = engine.snapshots.usage(container.id)
+    try:
+        below = engine.images.get(container.image).size
+    except EngineError:
+        below = 0  # the image has been removed by force
+    return {"SizeRw": written, "SizeRootFs": written + below}

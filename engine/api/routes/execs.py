@@ -1,0 +1,113 @@
+"""Exec sessions: created in a container, started with or without streams, looked at, resized."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from engine.api.call import Call, empty_answer, json_answer
+from engine.api.detach import DetachKeys
+from engine.api.fields import Fields
+from engine.api.hijack import Connection
+from engine.api.pump import pump
+from engine.api.render_container import exec_session
+from engine.api.router import Routes
+from engine.api.routes.lifecycle import terminal_size
+from engine.api.status import status_of
+from engine.containers.model import Exec, ExecConfig
+from engine.errors import CommandUnusable, EngineError, InvalidParameter, RuntimeFailed
+
+routes = Routes()
+
+
+@routes.post("/containers/{id}/exec")
+async def exec_create(call: Call) -> web.Response:
+    body = await call.body()
+    config = ExecConfig(
+        cmd=body.texts("Cmd"),
+        env=body.texts("Env"),
+        working_dir=body.text("WorkingDir"),
+        user=body.text("User"),
+        tty=body.flag("Tty"),
+        attach_stdin=body.flag("AttachStdin"),
+        attach_stdout=body.flag("AttachStdout"),
+        attach_stderr=body.flag("AttachStderr"),
+        privileged=body.flag("Privileged"),
+        detach_keys=body.text("DetachKeys"),
+    )
+    if not config.cmd:
+        raise InvalidParameter("No exec command specified")
+    DetachKeys(config.detach_keys)
+    exec_id = await call.workers.quick(call.engine.containers.exec_create, call.arguments["id"], config)
+    return json_answer({"Id": exec_id}, status=201)
+
+
+@routes.post("/exec/{id}/start")
+async def exec_start(call: Call) -> web.StreamResponse:
+    body = await call.body()
+    detach = body.flag("Detach")
+    rows, cols = _console_size(body)
+    if detach:
+        await call.workers.patient(
+            call.engine.containers.exec_start, call.arguments["id"], detach=True, rows=rows, cols=cols
+        )
+        return empty_answer(200)
+    connection = Connection(call)
+    try:
+        try:
+            await _attached(call, connection, rows=rows, cols=cols)
+        except EngineError as error:
+            await connection.refuse(status_of(error), str(error))
+    finally:
+        answer = connection.close()
+    return answer
+
+
+@routes.get("/exec/{id}/json")
+async def exec_inspect(call: Call) -> web.Response:
+    return json_answer(exec_session(await _inspect(call)))
+
+
+@routes.post("/exec/{id}/resize")
+async def exec_resize(call: Call) -> web.Response:
+    rows, cols = terminal_size(call)
+    await call.workers.quick(call.engine.containers.exec_resize, call.arguments["id"], rows=rows, cols=cols)
+    return empty_answer(200)
+
+
+async def _attached(call: Call, connection: Connection, *, rows: int, cols: int) -> None:
+    config = (await _inspect(call)).config
+    try:
+        attachment = await call.workers.patient(
+            call.engine.containers.exec_start, call.arguments["id"], detach=False, rows=rows, cols=cols
+        )
+    except (CommandUnusable, RuntimeFailed) as error:
+        # dockerd accepts the stream before it tries: clients read the reason there, and the code from inspect.
+        await connection.accept(tty=True)
+        await connection.settle()
+        await connection.write(f"{error}\r\n".encode())
+        return
+    if attachment is None:
+        return
+    try:
+        await connection.accept(tty=config.tty)
+    except BaseException:
+        attachment.close()
+        raise
+    keys = DetachKeys(config.detach_keys) if config.tty and config.attach_stdin else None
+    await pump(connection, attachment, keys=keys)
+
+
+async def _inspect(call: Call) -> Exec:
+    return await call.workers.quick(call.engine.containers.exec_inspect, call.arguments["id"])
+
+
+def _console_size(body: Fields) -> tuple[int, int]:
+    """`ConsoleSize`, rows and columns; zeros where there is none."""
+    value = body.get("ConsoleSize")
+    if value is None:
+        return 0, 0
+    if not (
+        isinstance(value, list) and len(value) == 2 and all(type(each) is int and 0 <= each <= 65535 for each in value)
+    ):
+        raise body.wrong("ConsoleSize", "two integers, rows and columns", value)
+    return value[0], value[1]

@@ -1,0 +1,82 @@
+"""What is done to a container: start, stop, restart, kill, pause, unpause, rename, resize."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from engine.api.call import Call, empty_answer
+from engine.api.router import Routes
+from engine.errors import InvalidParameter
+
+routes = Routes()
+
+
+@routes.post("/containers/{id}/start")
+async def start(call: Call) -> web.Response:
+    await call.workers.patient(call.engine.containers.start, call.arguments["id"])
+    return empty_answer()
+
+
+@routes.post("/containers/{id}/stop")
+async def stop(call: Call) -> web.Response:
+    await call.workers.patient(
+        call.engine.containers.stop,
+        call.arguments["id"],
+        timeout=call.query.integer("t"),
+        signal=call.query.text("signal") or None,
+    )
+    return empty_answer()
+
+
+@routes.post("/containers/{id}/restart")
+async def restart(call: Call) -> web.Response:
+    await call.workers.patient(
+        call.engine.containers.restart,
+        call.arguments["id"],
+        timeout=call.query.integer("t"),
+        signal=call.query.text("signal") or None,
+    )
+    return empty_answer()
+
+
+@routes.post("/containers/{id}/kill")
+async def kill(call: Call) -> web.Response:
+    signal = call.query.text("signal") or "SIGKILL"
+    await call.workers.patient(call.engine.containers.kill, call.arguments["id"], signal=signal)
+    return empty_answer()
+
+
+@routes.post("/containers/{id}/pause")
+async def pause(call: Call) -> web.Response:
+    await call.workers.patient(call.engine.containers.pause, call.arguments["id"])
+    return empty_answer()
+
+
+@routes.post("/containers/{id}/unpause")
+async def unpause(call: Call) -> web.Response:
+    await call.workers.patient(call.engine.containers.unpause, call.arguments["id"])
+    return empty_answer()
+
+
+@routes.post("/containers/{id}/rename")
+async def rename(call: Call) -> web.Response:
+    name = call.query.text("name").removeprefix("/")
+    if not name:
+        raise InvalidParameter("Neither old nor new names may be empty")
+    await call.workers.quick(call.engine.containers.rename, call.arguments["id"], name)
+    return empty_answer()
+
+
+@routes.post("/containers/{id}/resize")
+async def resize(call: Call) -> web.Response:
+    rows, cols = terminal_size(call)
+    await call.workers.quick(call.engine.containers.resize, call.arguments["id"], rows=rows, cols=cols)
+    return empty_answer(200)
+
+
+def terminal_size(call: Call) -> tuple[int, int]:
+    """The parameters `h` and `w`."""
+    rows, cols = call.query.integer("h", 0), call.query.integer("w", 0)
+    if rows is None or cols is None or not (0 <= rows <= 65535 and 0 <= cols <= 65535):
+        raise InvalidParameter("h, w: a terminal has 0 to 65535 rows and columns")
+    return rows, cols

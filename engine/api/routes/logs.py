@@ -1,0 +1,77 @@
+"""`GET /containers/{id}/logs`."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from engine.api.call import Call, begin_stream
+from engine.api.query import Query
+from engine.api.router import Routes
+from engine.containers.logs import timestamp
+from engine.containers.model import LogQuery
+from engine.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from engine.containers.logfile import LogEntry
+
+routes = Routes()
+
+_HEADER = struct.Struct(">BxxxI").pack
+_MULTIPLEXED_TYPE = (1, 42)
+
+
+@routes.get("/containers/{id}/logs")
+async def logs(call: Call) -> web.StreamResponse:
+    query = parse(call.query)
+    container = await call.workers.quick(call.engine.containers.get, call.arguments["id"])
+    reader = await call.workers.quick(call.engine.containers.log_reader, container.id)
+    tty = container.config.tty
+    encode = encoder(tty=tty, timestamps=call.query.flag("timestamps"))
+    framed = not tty and call.version >= _MULTIPLEXED_TYPE
+    response = await begin_stream(
+        call, content_type=f"application/vnd.docker.{'multiplexed' if framed else 'raw'}-stream"
+    )
+    if query.follow:
+        async with aclosing(reader.follow(query)) as batches:
+            async for batch in batches:
+                await response.write(encode(batch))
+        return response
+    batches = iter(reader.batches(query))
+    while (batch := await call.workers.patient(next, batches, None)) is not None:
+        await response.write(encode(batch))
+    return response
+
+
+def parse(query: Query) -> LogQuery:
+    """The parameters; `InvalidParameter` in Docker's words when no stream is asked for."""
+    stdout, stderr = query.flag("stdout"), query.flag("stderr")
+    if not (stdout or stderr):
+        raise InvalidParameter("Bad parameters: you must choose at least one stream")
+    tail = query.text("tail")
+    return LogQuery(
+        stdout=stdout,
+        stderr=stderr,
+        follow=query.flag("follow"),
+        since=query.instant("since") or 0,
+        until=query.instant("until") or 0,
+        # What is no number means all, as in dockerd.
+        tail=int(tail) if tail.isascii() and tail.isdecimal() else None,
+    )
+
+
+def encoder(*, tty: bool, timestamps: bool) -> Callable[[Iterable[LogEntry]], bytes]:
+    """How entries go to the client: framed without a TTY, with times where they are wanted."""
+    if tty and timestamps:
+        return lambda batch: b"".join([timestamp(at) + b" " + data for at, _, data in batch])
+    if tty:
+        return lambda batch: b"".join([data for _, _, data in batch])
+    if timestamps:
+        return lambda batch: b"".join(
+            [_HEADER(stream, len(data) + 31) + timestamp(at) + b" " + data for at, stream, data in batch]
+        )
+    return lambda batch: b"".join([_HEADER(stream, len(data)) + data for _, stream, data in batch])

@@ -1,0 +1,132 @@
+"""The engine itself: ping, version, info, disk usage; and the parts of Docker that are not here."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from engine.api import host_facts, render_container, render_image
+from engine.api.call import COMMON_HEADERS, Call, error_answer, json_answer
+from engine.api.router import Routes
+from engine.containers.model import Status
+from engine.errors import NotImplementedHere
+from engine.types import now
+
+routes = Routes()
+
+_PING_HEADERS = {
+    **COMMON_HEADERS,
+    "Builder-Version": "1",
+    "Swarm": "inactive",
+    "Cache-Control": "no-cache, no-store, must-revalidate",
+    "Pragma": "no-cache",
+    "Content-Type": "text/plain; charset=utf-8",
+}
+
+
+@routes.get("/_ping")
+async def ping(_call: Call) -> web.Response:
+    return web.Response(body=b"OK", headers=_PING_HEADERS)
+
+
+@routes.add("HEAD", "/_ping")
+async def ping_head(_call: Call) -> web.Response:
+    return web.Response(headers=_PING_HEADERS)
+
+
+@routes.get("/version")
+async def version(call: Call) -> web.Response:
+    return json_answer(await call.workers.quick(host_facts.version))
+
+
+@routes.get("/info")
+async def info(call: Call) -> web.Response:
+    engine = call.engine
+
+    def collect() -> dict[str, object]:
+        containers = engine.containers.list(all=True)
+        counted = host_facts.Counted(
+            containers=len(containers),
+            running=sum(each.state.status in (Status.RUNNING, Status.RESTARTING) for each in containers),
+            paused=sum(each.state.status is Status.PAUSED for each in containers),
+            images=len(engine.images.list()),
+        )
+        return host_facts.info(engine.config, counted, identity=engine.networks.get("bridge").id)
+
+    return json_answer(await call.workers.quick(collect))
+
+
+@routes.get("/system/df")
+async def disk_usage(call: Call) -> web.Response:
+    engine = call.engine
+
+    def collect() -> dict[str, object]:
+        images = engine.images.list(all=True)
+        instant = now()
+        sizes = {diff_id: engine.layers.size(diff_id) for image in images for diff_id in image.diff_ids}
+        by_id = {image.id: image for image in images}
+        containers = []
+        for container in engine.containers.list(all=True):
+            written = engine.snapshots.usage(container.id)
+            below = by_id[container.image].size if container.image in by_id else 0
+            containers.append(
+                render_container.summary(container, now=instant) | {"SizeRw": written, "SizeRootFs": written + below}
+            )
+        return {
+            "LayersSize": sum(sizes.values()),
+            "Images": [
+                render_image.summary(image, containers=len(engine.containers.uses(image.id))) | {"SharedSize": 0}
+                for image in images
+            ],
+            "Containers": containers,
+            "Volumes": [],
+            "BuildCache": [],
+            "BuilderSize": 0,
+        }
+
+    return json_answer(await call.workers.patient(collect))
+
+
+@routes.post("/auth")
+async def auth(_call: Call) -> web.Response:
+    raise NotImplementedHere("login: this engine does not check credentials by itself yet; they are used when pulling")
+
+
+@routes.get("/plugins")
+async def plugins(_call: Call) -> web.Response:
+    return json_answer([])
+
+
+@routes.get("/plugins/{name*}/json")
+async def plugin(call: Call) -> web.Response:
+    """`docker inspect NAME` asks here last of all."""
+    return error_answer(404, f'plugin "{call.arguments["name"]}" not found')
+
+
+@routes.get("/swarm")
+@routes.post("/swarm/leave")
+async def swarm(_call: Call) -> web.Response:
+    return error_answer(503, "This node is not part of a swarm")
+
+
+@routes.get("/services")
+@routes.get("/nodes")
+@routes.get("/tasks")
+@routes.get("/secrets")
+@routes.get("/configs")
+async def swarm_objects(_call: Call) -> web.Response:
+    return error_answer(
+        503,
+        'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '
+        "swarm and try again.",
+    )
+
+
+@routes.post("/build")
+@routes.post("/session")
+async def build(_call: Call) -> web.Response:
+    raise NotImplementedHere("building images is not supported by this engine yet")
+
+
+@routes.post("/build/prune")
+async def prune_builds(_call: Call) -> web.Response:
+    return json_answer({"CachesDeleted": None, "SpaceReclaimed": 0})

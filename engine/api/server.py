@@ -1,0 +1,136 @@
+"""The API's server: its socket, and the life of a request from the path to the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import logging
+import os
+import re
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from engine import errors
+from engine.api import version as versions
+from engine.api.call import Call, error_answer
+from engine.api.query import Query
+from engine.api.router import Router
+from engine.api.routes import ALL
+from engine.api.status import status_of
+from engine.api.workers import Workers
+
+if TYPE_CHECKING:
+    from engine.engine import Engine
+
+_LOG: Final = logging.getLogger(__name__)
+_VERSION: Final = re.compile(r"/v([0-9]{1,4}\.[0-9]{1,4})(/.*)")
+_BODY_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes of a JSON body; the CLI's largest is a container's config with its seccomp profile, some 50 KiB."""
+_LINE_LIMIT: Final = 64 * 1024
+"""Bytes of a request's line or of one header: credentials and filters are long."""
+_BACKLOG: Final = 512
+_GOODBYE: Final = 5.0
+"""Seconds that running requests have to end when the server stops."""
+
+
+class ApiServer:
+    """Serves *engine* on the unix socket at *path*, for root and the members of *group*."""
+
+    def __init__(self, engine: Engine, *, path: Path, group: str) -> None:
+        self._engine = engine
+        self._path = path
+        self._group = group
+        self._router = Router(*ALL)
+        self._workers = Workers()
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self) -> None:
+        """Listen. A socket that an earlier daemon left is replaced; its lock is the caller's business."""
+        server = web.Server(
+            self._handle,
+            request_factory=self._request,
+            # A client that leaves ends its request: a pull that nobody waits for stops.
+            handler_cancellation=True,
+            access_log=None,
+            max_line_size=_LINE_LIMIT,
+            max_field_size=_LINE_LIMIT,
+        )
+        self._runner = web.ServerRunner(server, handle_signals=False)
+        await self._runner.setup()
+        site = web.SockSite(self._runner, listen(self._path, group=self._group), backlog=_BACKLOG)
+        await site.start()
+
+    async def close(self) -> None:
+        """Stop listening, end the streams, let running calls finish."""
+        self._path.unlink(missing_ok=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await asyncio.to_thread(self._workers.close)
+
+    def _request(self, message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=_BODY_LIMIT
+        )
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._answer(request)
+        except errors.EngineError as error:
+            return error_answer(status_of(error), str(error))
+        except web.HTTPRequestEntityTooLarge:
+            return error_answer(413, f"the request's body is larger than {_BODY_LIMIT} bytes")
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001 - the last resort: a defect must not end the connection without an answer
+            _LOG.exception("%s %s failed", request.method, request.path)
+            return error_answer(500, f"{request.method} {request.path}: the engine failed, its log tells more")
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, version = request.path, versions.NEWEST
+        if match := _VERSION.fullmatch(path):
+            version, path = versions.parse(match[1]), match[2]
+        found = self._router.find(request.method, path)
+        if found is None:
+            return error_answer(404, "page not found")
+        handler, arguments = found
+        return await handler(
+            Call(
+                request=request,
+                engine=self._engine,
+                workers=self._workers,
+                version=version,
+                query=Query(request.query),
+                arguments=arguments,
+            )
+        )
+
+
+def listen(path: Path, *, group: str) -> socket.socket:
+    """A listening socket at *path* that only root and *group* may open, from its first moment on.
+
+    It is bound under another name, given its mode and group, and then moved into place. A group that does not exist
+    leaves it to root alone.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(temporary))
+    except OSError as error:
+        listener.close()
+        raise errors.EngineFault(f"cannot listen on {path}: {error.strerror}") from error
+    finally:
+        os.umask(before)
+    try:
+        os.chown(temporary, 0, grp.getgrnam(group).gr_gid)
+        temporary.chmod(0o660)
+    except KeyError:
+        _LOG.warning("group %s does not exist: only root may use %s", group, path)
+        temporary.chmod(0o600)
+    listener.listen(_BACKLOG)
+    temporary.replace(path)
+    return listener
