@@ -219,6 +219,7 @@ class Attachments:
         self._lock = threading.Lock()
         self._waiting: dict[str, list[Attachment]] = defaultdict(list)
         self._parked: dict[str, list[socket.socket]] = defaultdict(list)
+        self._connected: dict[str, Monitor] = {}
 
     def open(
         self,
@@ -244,16 +245,20 @@ class Attachments:
             stdin_once=stdin_once,
             on_close=lambda each, _: self._close(container_id, each, parks=stdin_once and not tty and not stdin),
         )
+        if monitor is None:
+            with self._lock:
+                # It may be on its way: connected to others already, not yet said to run.
+                monitor = self._connected.get(container_id)
+                if monitor is None:
+                    self._waiting[container_id].append(attachment)
         if monitor is not None:
             attachment.connect(connection_to(monitor.directory, name=container_id))
-        else:
-            with self._lock:
-                self._waiting[container_id].append(attachment)
         return attachment
 
     def connect(self, monitor: Monitor) -> None:
         """Connect those that wait for the container: call it between its creation and its start."""
         with self._lock:
+            self._connected[monitor.container_id] = monitor
             waiting = self._waiting.pop(monitor.container_id, [])
         for attachment in waiting:
             attachment.connect(connection_to(monitor.directory, name=monitor.container_id))
@@ -261,6 +266,7 @@ class Attachments:
     def ended(self, container_id: str) -> None:
         """The container has ended, could not be started, or is gone: nobody waits for it any longer."""
         with self._lock:
+            self._connected.pop(container_id, None)
             waiting = self._waiting.pop(container_id, [])
             parked = self._parked.pop(container_id, [])
         for attachment in waiting:

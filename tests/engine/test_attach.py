@@ -72,6 +72,18 @@ async def test_nothing_between_creation_and_start_is_lost(made: Bundles, attachm
     assert await task == {1: b"", 2: b""}
 
 
+async def test_attached_between_connection_and_start(made: Bundles, attachments: Attachments) -> None:
+    monitor = made.create("echo", "out")
+    attachments.connect(monitor)
+    late = attach(attachments, None, container_id=monitor.id)
+    made.start(monitor)
+    assert (await collect(late))[1] == b"out\n"
+    attachments.ended(monitor.id)
+    waiting = attach(attachments, None, container_id=monitor.id)
+    assert waiting.connection is None
+    waiting.close()
+
+
 async def test_streams_that_are_not_wanted(made: Bundles, attachments: Attachments) -> None:
     monitor = made.create("sh", "-c", "echo out; echo err >&2")
     only_err = attach(attachments, monitor, stdout=False)
