@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ class LogReader:
             if entries := chosen.last(lines.rest() if ended else b""):
                 yield entries
 
-    async def follow(self, query: LogQuery) -> AsyncIterator[list[LogEntry]]:
+    async def follow(self, query: LogQuery) -> AsyncGenerator[list[LogEntry], None]:
         """What there is, then what comes, until the container has ended and all has been read, or `query.until`."""
         chosen = _Choice(query)
         loop = asyncio.get_running_loop()

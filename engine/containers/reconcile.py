@@ -60,6 +60,7 @@ def _put_right(service: ContainerService, record: Record, monitor: Monitor | Non
     if monitor is not None:
         _LOG.info("container %s goes on with pid %d", container.name, monitor.process.pid)
         service.watch(monitor)
+        service.execs.adopt([container.id])
     elif status in (Status.RUNNING, Status.PAUSED):
         left = service.monitors.find(container.id)
         code = left.exit_code if left is not None else None

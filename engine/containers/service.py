@@ -15,13 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from engine.config import EngineConfig
 from engine.containers import listing, names, seccomp, state
-from engine.containers.attach import Attachment, Attachments
 from engine.containers.creation import draft
-from engine.containers.exits import Exit, ExitWatcher
+from engine.containers.exits import Exit
 from engine.containers.model import (
     Container,
     ContainerConfig,
@@ -36,7 +36,8 @@ from engine.containers.restart import Restarts, policy_says
 from engine.containers.runtime import find_monitor, find_runtime
 from engine.containers.signals import signal_name, signal_number
 from engine.containers.starting import Starter
-from engine.containers.waiting import Waiters, WaitHandle
+from engine.containers.streams import ContainerStreams
+from engine.containers.waiting import WaitHandle
 from engine.database import Database
 from engine.errors import AmbiguousId, CommandUnusable, Conflict, ContainerNotFound, EngineError, NotModified
 from engine.events import EventBus, Kind
@@ -55,7 +56,7 @@ KILL_PATIENCE: Final = 30
 _NOT_STARTED: Final = 128
 
 
-class ContainerService:
+class ContainerService(ContainerStreams):
     """The containers of one engine. Any thread may call it."""
 
     def __init__(
@@ -76,18 +77,16 @@ class ContainerService:
         self._lock = threading.RLock()
         self._known: dict[str, Record] = {}
         self._locks: dict[str, threading.RLock] = {}
-        self._held = held_capabilities()
         self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="container")
         self.runtime = find_runtime(config.run / "runtime")
-        self.monitors = Monitors(
+        monitors = Monitors(
             root=config.run / "monitors",
             conmon=find_monitor(),
             runtime=self.runtime.program,
             runtime_root=self.runtime.root,
         )
-        self.attachments = Attachments()
-        self.exits = ExitWatcher()
-        self._waiters = Waiters()
+        self._held = held_capabilities()
+        super().__init__(monitors=monitors, held=self._held)
         self._restarts = Restarts(self._restart_now)
         directory = config.root / "containers"
         directory.mkdir(parents=True, exist_ok=True, mode=0o710)
@@ -97,7 +96,7 @@ class ContainerService:
             held=self._held,
             snapshots=snapshots,
             networks=networks,
-            monitors=self.monitors,
+            monitors=monitors,
             runtime=self.runtime,
             attachments=self.attachments,
             executor=self._pool,
@@ -115,8 +114,7 @@ class ContainerService:
     def close(self) -> None:
         """Stop watching; containers go on running."""
         self._restarts.close()
-        self.exits.close()
-        self.attachments.close()
+        self.close_streams()
         self._pool.shutdown(wait=True)
 
     # --- reading
@@ -146,15 +144,6 @@ class ContainerService:
         with self._lock:
             containers = [record.container for record in self._known.values() if record.container.image == image]
         return [ContainerUse(id=container.id, running=container.state.running) for container in containers]
-
-    def monitor(self, text: str) -> Monitor:
-        """The monitor of a running container; `NotRunning` or `Conflict` when it does not run."""
-        container = self._find(text).container
-        state.require_running(container)
-        monitor = self.monitors.find(container.id)
-        if monitor is None:
-            raise Conflict(f"Container {container.id} has lost its monitor: restart it")
-        return monitor
 
     # --- life
 
@@ -225,7 +214,7 @@ class ContainerService:
             self._start(replace(record, stopped_by_hand=False, failures=0))
 
     def stop(self, text: str, *, timeout: float | None = None, signal: str | None = None) -> None:
-        """Ask the process to end, and end it after *timeout* seconds (negative: never). `NotModified` if it is ended."""
+        """Ask the process to end, and end it after *timeout* seconds (negative: never). `NotModified` when it has."""
         container = self._find(text).container
         if self._restarts.cancel(container.id):
             self._give_up_restart(container.id)
@@ -322,31 +311,6 @@ class ContainerService:
             self._waiters.removed(container.id, container.state.exit_code)
         return handle
 
-    def attach(self, text: str, *, stdin: bool, stdout: bool, stderr: bool) -> Attachment:
-        """A stream to a container that runs, or that will be started."""
-        container = self._find(text).container
-        if container.state.status is Status.PAUSED:
-            raise Conflict(f"Container {container.id} is paused, unpause the container before attach.")
-        monitor = self.monitors.find(container.id) if container.state.running else None
-        config = container.config
-        attachment = self.attachments.open(
-            container_id=container.id,
-            monitor=monitor,
-            tty=config.tty,
-            stdin=stdin and (config.open_stdin or config.tty),
-            stdout=stdout,
-            stderr=stderr,
-            stdin_once=config.stdin_once,
-        )
-        attachment.exited = self._waiters.code(container.id)
-        self._tell(container, "attach")
-        return attachment
-
-    def resize(self, text: str, *, rows: int, cols: int) -> None:
-        """Set the size of a running container's terminal."""
-        self.monitor(text).resize(rows=rows, columns=cols)
-        self._tell(self._find(text).container, "resize", height=str(rows), width=str(cols))
-
     # --- what the reconciler needs
 
     def records(self) -> Sequence[Record]:
@@ -385,7 +349,7 @@ class ContainerService:
             if container.state.status is Status.RESTARTING:
                 failed = replace(failed, container=state.moved(failed.container, Status.EXITED, finished_at=now()))
             self._save(failed)
-            self.attachments.ended(container.id)
+            self._end_streams(container.id)
             self._tell(container, "die", exitCode=str(code))
             self._waiters.ended(container.id, code, str(error))
             if container.host.auto_remove:
@@ -403,6 +367,12 @@ class ContainerService:
         self._save(replace(record, container=running))
         self._tell(running, "start")
         self.watch(started.monitor)
+
+    def _logs(self) -> Sequence[tuple[str, Path]]:
+        """The logs that grow."""
+        with self._lock:
+            containers = [record.container for record in self._known.values()]
+        return [(container.id, Path(container.log_path)) for container in containers if container.state.running]
 
     def _hand_over(self, end: Exit) -> None:
         """The watcher's thread must be free for the next end."""
@@ -445,7 +415,7 @@ class ContainerService:
             self._starter.take_down(container.id)
         except EngineError:
             _LOG.exception("could not take down container %s", container.id)
-        self.attachments.ended(container.id)
+        self._end_streams(container.id)
         self._tell(ended, "die", exitCode=str(code))
         self._waiters.ended(container.id, code, error)
         if again:
@@ -482,7 +452,7 @@ class ContainerService:
         container = record.container
         self._save(replace(record, container=state.moved(container, Status.REMOVING)))
         self._starter.take_down(container.id)
-        self.attachments.ended(container.id)
+        self._end_streams(container.id)
         self._snapshots.remove(container.id)
         shutil.rmtree(self._starter.bundle(container.id), ignore_errors=True)
         self._records.delete(container.id)

@@ -41,8 +41,8 @@ async def logs(call: Call) -> web.StreamResponse:
             async for batch in batches:
                 await response.write(encode(batch))
         return response
-    batches = iter(reader.batches(query))
-    while (batch := await call.workers.patient(next, batches, None)) is not None:
+    past = iter(reader.batches(query))
+    while (batch := await call.workers.patient(lambda: next(past, None))) is not None:
         await response.write(encode(batch))
     return response
 
