@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +20,7 @@ from engine.client.model import (
     Auth,
     ContainerDetail,
     ContainerSummary,
+    Event,
     HistoryEntry,
     HostInfo,
     ImageDetail,
@@ -77,6 +80,16 @@ class Client:
     def info(self) -> HostInfo:
         with errors.translated(self.base_url):
             return parse.host_info(self._api.info())
+
+    def past_events(self, *, since: dt.datetime) -> list[Event]:
+        """The events that the endpoint remembers from *since* until now, oldest first."""
+        parameters = {"since": f"{since.timestamp():.9f}", "until": f"{time.time():.9f}"}
+        with errors.translated(self.base_url):
+            api = self._api
+            answer = api.get(f"{api.base_url}/v{api.api_version}/events", params=parameters, timeout=self.timeout)
+        if answer.status_code >= 400:
+            raise errors.from_status(answer.status_code, answer.text)
+        return [parse.event(json.loads(line)) for line in answer.text.splitlines() if line.strip()]
 
     # -- containers
 

@@ -17,7 +17,7 @@ from aiodocker.execs import Exec
 
 from engine.client import errors, parse
 from engine.client.frames import LogLines
-from engine.client.model import Event, LogLine
+from engine.client.model import ContainerDetail, Event, LogLine
 from engine.client.terminal import Terminal
 from engine.types import parse_rfc3339
 
@@ -54,6 +54,17 @@ class AsyncClient:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def ping(self) -> None:
+        """`Unreachable` when nobody answers."""
+        client = await self._connect()
+        with errors.translated(self.base_url):
+            async with client.session.get("/_ping"):
+                return
+
+    async def container(self, container: str) -> ContainerDetail:
+        """One container by id, beginning of an id, or name."""
+        return parse.container_detail(await self._json("GET", f"/containers/{_segment(container)}/json"))
 
     async def events(
         self, *, since: dt.datetime | None = None, filters: Mapping[str, Iterable[str]] | None = None

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from engine.api.call import Call, empty_answer
 from engine.api.router import Routes
-from engine.errors import InvalidParameter
+from engine.errors import InvalidParameter, NotFound
 
 routes = Routes()
 
@@ -42,7 +42,11 @@ async def restart(call: Call) -> web.Response:
 @routes.post("/containers/{id}/kill")
 async def kill(call: Call) -> web.Response:
     signal = call.query.text("signal") or "SIGKILL"
-    await call.workers.patient(call.engine.containers.kill, call.arguments["id"], signal=signal)
+    identifier = call.arguments["id"]
+    try:
+        await call.workers.patient(call.engine.containers.kill, identifier, signal=signal)
+    except NotFound as error:
+        raise NotFound(f"Cannot kill container: {identifier}: {error}") from error
     return empty_answer()
 
 

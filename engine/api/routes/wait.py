@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-
 from aiohttp import web
 
 from engine.api.call import Call, begin_stream, encode
@@ -26,12 +24,11 @@ async def wait(call: Call) -> web.StreamResponse:
     handle = await call.workers.quick(call.engine.containers.wait, call.arguments["id"], condition)
     try:
         response = await begin_stream(call)
-        code, message = await asyncio.wrap_future(handle)
+        code, _ = await asyncio.wrap_future(handle)
     except BaseException:
         handle.cancel()
         raise
-    document: dict[str, Any] = {"StatusCode": code}
-    if message:
-        document["Error"] = {"Message": message}
-    await response.write(encode(document))
+    # `Error` is for a wait that failed: the CLI turns it into a line of its own and the code 125. Why a process ended or
+    # did not start is told by the start's answer and by inspect.
+    await response.write(encode({"StatusCode": code}))
     return response
