@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -42,9 +42,13 @@ async def logs(call: Call) -> web.StreamResponse:
                 await response.write(encode(batch))
         return response
     past = iter(reader.batches(query))
-    while (batch := await call.workers.patient(lambda: next(past, None))) is not None:
+    while (batch := await call.workers.patient(_next, past)) is not None:
         await response.write(encode(batch))
     return response
+
+
+def _next(batches: Iterator[list[LogEntry]]) -> list[LogEntry] | None:
+    return next(batches, None)
 
 
 def parse(query: Query) -> LogQuery:
