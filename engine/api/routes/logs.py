@@ -42,8 +42,8 @@ async def logs(call: Call) -> web.StreamResponse:
                 await response.write(encode(batch))
         return response
     past = iter(reader.batches(query))
-    while (batch := await call.workers.patient(_next, past)) is not None:
-        await response.write(encode(batch))
+    while (part := await call.workers.patient(_next, past)) is not None:
+        await response.write(encode(part))
     return response
 
 
