@@ -13,6 +13,7 @@ from engine.api.render_container import exec_session
 from engine.api.router import Routes
 from engine.api.routes.lifecycle import terminal_size
 from engine.api.status import status_of
+from engine.containers.attach import STDOUT, multiplex
 from engine.containers.model import Exec, ExecConfig
 from engine.errors import CommandUnusable, EngineError, InvalidParameter, RuntimeFailed
 
@@ -82,9 +83,10 @@ async def _attached(call: Call, connection: Connection, *, rows: int, cols: int)
         )
     except (CommandUnusable, RuntimeFailed) as error:
         # dockerd accepts the stream before it tries: clients read the reason there, and the code from inspect.
-        await connection.accept(tty=True)
+        await connection.accept(tty=config.tty)
         await connection.settle()
-        await connection.write(f"{error}\r\n".encode())
+        words = f"{error}\r\n".encode()
+        await connection.write(words if config.tty else multiplex([(STDOUT, words)]))
         return
     if attachment is None:
         return
