@@ -1,0 +1,1 @@
+"""What `up` does, one step a module. Only the standard library: this runs before anything is installed."""
