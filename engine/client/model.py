@@ -21,6 +21,15 @@ class Port:
     host_port: int | None = None
 
 
+def _once(ports: tuple[Port, ...]) -> tuple[Port, ...]:
+    """Of a port that answers at several addresses, such as IPv4's and IPv6's any, the first."""
+    chosen: dict[tuple[int, int, str], Port] = {}
+    for port in ports:
+        if port.host_port:
+            chosen.setdefault((port.host_port, port.container_port, port.protocol), port)
+    return tuple(chosen.values())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
     """Something mounted in a container: `kind` is bind, volume or tmpfs."""
@@ -76,6 +85,11 @@ class ContainerSummary:
     @property
     def running(self) -> bool:
         return self.state in ("running", "paused", "restarting")
+
+    @property
+    def published(self) -> tuple[Port, ...]:
+        """The ports that the host leads here, each once whatever its addresses."""
+        return _once(self.ports)
 
     @property
     def health(self) -> str:
@@ -148,6 +162,17 @@ class ContainerDetail:
     @property
     def running(self) -> bool:
         return self.state.running
+
+    @property
+    def published(self) -> tuple[Port, ...]:
+        """The ports that the host leads here, each once whatever its addresses."""
+        return _once(self.ports)
+
+    @property
+    def variables(self) -> tuple[tuple[str, str], ...]:
+        """The environment as names and values."""
+        pairs = (variable.partition("=") for variable in self.env)
+        return tuple((name, value) for name, _, value in pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,42 @@
+import "@tabler/core/dist/css/tabler.css";
+import "@xterm/xterm/css/xterm.css";
+import "./app.css";
+
+import { Application } from "@hotwired/stimulus";
+import htmx from "htmx.org";
+
+import controllers from "controllers";
+
+window.htmx = htmx;
+
+const application = Application.start();
+for (const [name, controller] of controllers) application.register(name, controller);
+
+// A request that never reached the server must not pass in silence.
+document.addEventListener("htmx:sendError", () => {
+  const template = document.querySelector("[data-live-bar]");
+  if (template) template.hidden = false;
+});
+
+// What a fragment could not say in its place, such as an error of the engine, is said where messages stand.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.xhr.status >= 400 && event.detail.xhr.status !== 422) {
+    event.detail.target = document.getElementById("messages");
+    event.detail.swapOverride = "innerHTML";
+  }
+});
+
+// An action shows at once that it is under way; the row is replaced when the engine says that it happened.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const button = event.target.closest?.("[data-pending]");
+  button?.closest("tr")?.classList.add("pending");
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (!event.detail.successful) event.target.closest?.("tr")?.classList.remove("pending");
+});
+
+// The button that pulls a missing image names it in its own data, which no quoting in a template can break.
+document.addEventListener("htmx:configRequest", (event) => {
+  const pull = event.target.dataset?.pull;
+  if (pull) event.detail.parameters.set("reference", pull);
+});

@@ -1,0 +1,23 @@
+// Copies a text.
+//
+//   <div data-controller="copy"><code data-copy-target="text">…</code>
+//     <button data-action="copy#copy" data-copy-done-value="Copied"><span data-copy-target="label">Copy</span></button></div>
+
+import { Controller } from "@hotwired/stimulus";
+
+export default class extends Controller {
+  static targets = ["text", "label"];
+
+  async copy(event) {
+    const text = this.textTarget.dataset.copyValue ?? this.textTarget.textContent;
+    await navigator.clipboard.writeText(text);
+    const button = event.currentTarget;
+    if (this.hasLabelTarget) {
+      const before = this.labelTarget.textContent;
+      this.labelTarget.textContent = button.dataset.copyDoneValue;
+      setTimeout(() => (this.labelTarget.textContent = before), 1500);
+    }
+    button.classList.add("text-green");
+    setTimeout(() => button.classList.remove("text-green"), 1500);
+  }
+}

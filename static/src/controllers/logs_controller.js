@@ -1,0 +1,320 @@
+// The log viewer of a container.
+//
+//   <section data-controller="logs" data-logs-url-value="/ws/e/local/containers/ID/logs/">
+//     <input data-logs-target="search" data-action="input->logs#search keydown->logs#searchKey">
+//     <output data-logs-target="count"></output>
+//     <div data-logs-target="viewport" tabindex="0"></div>
+//     <button data-logs-target="chip" data-action="logs#toEnd" hidden></button>
+//     <p data-logs-target="state" role="status"></p>
+//   </section>
+//
+// Lines are held in a LogStore; the page holds only the chunks near the reader, so a million lines stay light.
+// The view stays at the end only while the reader is within a screen of it.
+
+import { Controller } from "@hotwired/stimulus";
+
+import { nodes } from "../lib/ansi.js";
+import { CHUNK, LogStore } from "../lib/log_store.js";
+import { LiveSocket } from "../lib/socket.js";
+
+export default class extends Controller {
+  static targets = ["viewport", "search", "count", "chip", "state", "timestamps", "wrap", "tail"];
+  static values = {
+    url: String,
+    connecting: String,
+    live: String,
+    ended: String,
+    lost: String,
+    fresh: String, // "{n} new lines"
+    dropped: String, // "{n} older lines are no longer shown"
+    matches: String, // "{i} of {n}"
+    none: String,
+  };
+
+  connect() {
+    this.store = new LogStore();
+    this.elements = new Map(); // chunk number -> element
+    this.pinned = true;
+    this.unread = 0;
+    this.matchList = [];
+    this.observer = new IntersectionObserver((entries) => this.seen(entries), {
+      root: this.viewportTarget,
+      rootMargin: "1200px 0px",
+    });
+    this.scrolled = () => this.onScroll();
+    this.viewportTarget.addEventListener("scroll", this.scrolled, { passive: true });
+    this.readPreferences();
+    this.open();
+  }
+
+  disconnect() {
+    this.observer.disconnect();
+    this.viewportTarget.removeEventListener("scroll", this.scrolled);
+    this.socket?.close();
+  }
+
+  // --- the stream ---------------------------------------------------------------------------------------------------
+
+  open() {
+    this.socket?.close();
+    this.clear();
+    this.tell(this.connectingValue, "connecting");
+    this.last = "";
+    this.socket = new LiveSocket(() => this.path(), {
+      open: () => this.tell(this.liveValue, "live"),
+      message: (data) => this.receive(JSON.parse(data)),
+      closed: ({ final, reason }) => {
+        if (!final) this.tell(this.lostValue, "lost");
+        else if (this.stateTarget.dataset.state !== "ended") this.tell(reason || this.endedValue, "ended");
+      },
+    });
+  }
+
+  /** After a lost connection the stream goes on from the last line that arrived. */
+  path() {
+    const query = new URLSearchParams(this.last ? { since: this.last } : { tail: this.tailTarget.value });
+    return `${this.urlValue}?${query}`;
+  }
+
+  receive(message) {
+    if (message.type === "lines") {
+      let lines = message.lines.map(([time, stream, text]) => ({ time, stream, text }));
+      if (this.last) lines = lines.filter((line) => line.time > this.last || !this.resumed);
+      this.resumed = false;
+      if (lines.length) {
+        this.last = lines[lines.length - 1].time;
+        this.add(lines);
+      }
+      this.socket.send(JSON.stringify({ type: "ack" }));
+    } else if (message.type === "end") {
+      this.tell(message.reason || this.endedValue, "ended");
+    } else if (message.type === "resumed") {
+      this.resumed = true;
+    } else if (message.type === "error") {
+      this.tell(message.reason, "ended");
+    }
+  }
+
+  add(lines) {
+    const { touched, gone } = this.store.append(lines);
+    for (const chunk of gone) {
+      this.observer.unobserve(this.elements.get(chunk.number));
+      this.elements.get(chunk.number).remove();
+      this.elements.delete(chunk.number);
+    }
+    for (const chunk of touched) this.refresh(chunk);
+    if (this.pinned) {
+      this.follow();
+    } else {
+      this.unread += lines.length;
+      this.chipTarget.textContent = this.freshValue.replace("{n}", this.unread.toLocaleString());
+      this.chipTarget.hidden = false;
+    }
+    if (this.searchTarget.value) this.searchSoon();
+  }
+
+  // --- drawing ------------------------------------------------------------------------------------------------------
+
+  refresh(chunk) {
+    let element = this.elements.get(chunk.number);
+    if (!element) {
+      element = document.createElement("div");
+      element.className = "log-chunk";
+      element.chunk = chunk;
+      this.elements.set(chunk.number, element);
+      this.viewportTarget.append(element);
+      this.reserve(element);
+      this.observer.observe(element);
+    }
+    if (element.drawn) this.drawRest(element);
+    else this.reserve(element);
+  }
+
+  /** An undrawn chunk keeps the room it had, or that its lines will need. */
+  reserve(element) {
+    const height = element.measured && element.chunk.lines.length === CHUNK ? element.measured : null;
+    element.style.height = `${height ?? element.chunk.lines.length * this.lineHeight()}px`;
+  }
+
+  lineHeight() {
+    this.height ??= parseFloat(getComputedStyle(this.viewportTarget).lineHeight) || 20;
+    return this.height;
+  }
+
+  seen(entries) {
+    for (const entry of entries) {
+      const element = entry.target;
+      if (entry.isIntersecting && !element.drawn) {
+        this.draw(element);
+      } else if (!entry.isIntersecting && element.drawn) {
+        element.measured = element.offsetHeight;
+        element.drawn = 0;
+        element.replaceChildren();
+        this.reserve(element);
+      }
+    }
+    if (this.pinned) this.follow();
+  }
+
+  draw(element) {
+    element.style.height = "";
+    element.replaceChildren();
+    element.drawn = 0;
+    this.drawRest(element);
+  }
+
+  drawRest(element) {
+    const wanted = this.searchTarget.value;
+    const fragment = document.createDocumentFragment();
+    const lines = element.chunk.lines;
+    for (let index = element.drawn; index < lines.length; index++) fragment.append(this.row(lines[index], wanted));
+    element.drawn = lines.length;
+    element.append(fragment);
+  }
+
+  row(line, wanted) {
+    const row = document.createElement("div");
+    row.className = line.stream === 2 ? "log-line log-stderr" : "log-line";
+    const time = document.createElement("time");
+    time.dateTime = line.time;
+    time.textContent = line.time.slice(0, 23).replace("T", " ");
+    row.append(time, nodes(line.text, wanted));
+    return row;
+  }
+
+  redraw() {
+    for (const element of this.elements.values()) {
+      if (element.drawn) this.draw(element);
+    }
+  }
+
+  clear() {
+    this.store.clear();
+    this.observer.disconnect();
+    this.elements.clear();
+    this.viewportTarget.replaceChildren();
+    this.chipTarget.hidden = true;
+    this.unread = 0;
+    this.pinned = true;
+  }
+
+  // --- where the reader is ------------------------------------------------------------------------------------------
+
+  onScroll() {
+    const view = this.viewportTarget;
+    this.pinned = view.scrollHeight - view.scrollTop - view.clientHeight < view.clientHeight / 2;
+    if (this.pinned) {
+      this.unread = 0;
+      this.chipTarget.hidden = true;
+    }
+  }
+
+  follow() {
+    if (this.following) return;
+    this.following = requestAnimationFrame(() => {
+      this.following = null;
+      this.viewportTarget.scrollTop = this.viewportTarget.scrollHeight;
+    });
+  }
+
+  toEnd() {
+    this.pinned = true;
+    this.unread = 0;
+    this.chipTarget.hidden = true;
+    this.follow();
+  }
+
+  // --- search -------------------------------------------------------------------------------------------------------
+
+  search() {
+    clearTimeout(this.searching);
+    this.searching = setTimeout(() => {
+      this.find();
+      this.redraw();
+      if (this.matchList.length) this.jump(this.matchList.length - 1);
+    }, 120);
+  }
+
+  searchSoon() {
+    this.recount ??= setTimeout(() => {
+      this.recount = null;
+      this.find();
+    }, 500);
+  }
+
+  find() {
+    this.matchList = this.store.search(this.searchTarget.value);
+    if (!(this.at < this.matchList.length)) this.at = this.matchList.length - 1;
+    this.showCount();
+  }
+
+  showCount() {
+    if (!this.searchTarget.value) this.countTarget.textContent = "";
+    else if (!this.matchList.length) this.countTarget.textContent = this.noneValue;
+    else {
+      this.countTarget.textContent = this.matchesValue
+        .replace("{i}", (this.at + 1).toLocaleString())
+        .replace("{n}", this.matchList.length.toLocaleString());
+    }
+  }
+
+  searchKey(event) {
+    if (event.key === "Enter") {
+      event.preventDefault();
+      if (event.shiftKey) this.next();
+      else this.previous();
+    } else if (event.key === "Escape") {
+      this.searchTarget.value = "";
+      this.search();
+    }
+  }
+
+  /** Newest lines are at the bottom, so "previous" goes up, to older matches. */
+  previous() {
+    if (this.matchList.length) this.jump((this.at - 1 + this.matchList.length) % this.matchList.length);
+  }
+
+  next() {
+    if (this.matchList.length) this.jump((this.at + 1) % this.matchList.length);
+  }
+
+  jump(position) {
+    this.at = position;
+    this.showCount();
+    const { chunk, index } = this.matchList[position];
+    const element = this.elements.get(chunk.number);
+    if (!element) return;
+    this.pinned = false;
+    if (!element.drawn) this.draw(element);
+    this.viewportTarget.querySelector(".log-current")?.classList.remove("log-current");
+    const row = element.children[index];
+    row.classList.add("log-current");
+    row.scrollIntoView({ block: "center" });
+  }
+
+  // --- preferences --------------------------------------------------------------------------------------------------
+
+  readPreferences() {
+    this.timestampsTarget.checked = localStorage.getItem("logs.timestamps") === "yes";
+    this.wrapTarget.checked = localStorage.getItem("logs.wrap") !== "no";
+    this.applyPreferences();
+  }
+
+  preferences() {
+    localStorage.setItem("logs.timestamps", this.timestampsTarget.checked ? "yes" : "no");
+    localStorage.setItem("logs.wrap", this.wrapTarget.checked ? "yes" : "no");
+    this.applyPreferences();
+    for (const element of this.elements.values()) element.measured = null;
+    if (this.pinned) this.follow();
+  }
+
+  applyPreferences() {
+    this.viewportTarget.classList.toggle("log-timestamps", this.timestampsTarget.checked);
+    this.viewportTarget.classList.toggle("log-wrap", this.wrapTarget.checked);
+  }
+
+  tell(text, state) {
+    this.stateTarget.textContent = text;
+    this.stateTarget.dataset.state = state;
+  }
+}

@@ -1,0 +1,153 @@
+"""The one answer to "may X do Y here?". Every page, fragment, socket and task asks it, before anything else.
+
+What is not granted is denied. A door declares its action by `view` or, for sockets, by the consumer's `action`; a test
+walks every door there is and fails for one that has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db.models import Max, Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+
+from webui.accounts.models import Grant, Role
+
+if TYPE_CHECKING:
+    from webui.environments.models import Environment
+
+
+class Action(StrEnum):
+    """Everything that can be done, as `noun.verb`."""
+
+    ENVIRONMENT_VIEW = "environment.view"
+    CONTAINER_VIEW = "container.view"
+    CONTAINER_LOGS = "container.logs"
+    CONTAINER_INSPECT = "container.inspect"
+    CONTAINER_CREATE = "container.create"
+    CONTAINER_START = "container.start"
+    CONTAINER_STOP = "container.stop"
+    CONTAINER_RESTART = "container.restart"
+    CONTAINER_KILL = "container.kill"
+    CONTAINER_PAUSE = "container.pause"
+    CONTAINER_UNPAUSE = "container.unpause"
+    CONTAINER_REMOVE = "container.remove"
+    CONTAINER_EXEC = "container.exec"
+    IMAGE_VIEW = "image.view"
+    IMAGE_PULL = "image.pull"
+    IMAGE_REMOVE = "image.remove"
+    JOB_VIEW = "job.view"
+    JOB_CANCEL = "job.cancel"
+    JOB_RETRY = "job.retry"
+
+
+_VIEWER = {
+    Action.ENVIRONMENT_VIEW,
+    Action.CONTAINER_VIEW,
+    Action.CONTAINER_LOGS,
+    Action.IMAGE_VIEW,
+    Action.JOB_VIEW,
+}
+
+# Inspect shows environment variables, which hold secrets: it is no viewer's.
+_LEAST: dict[Action, Role] = {action: Role.VIEWER if action in _VIEWER else Role.OPERATOR for action in Action}
+
+_OF_JOBS = {"pull": Action.IMAGE_PULL}
+
+PUBLIC = "public"
+SIGNED_IN = "signed in"
+
+
+def role_in(user: Any, environment: Environment) -> Role | None:
+    """The highest role that *user* has in *environment*, by grants of their own or of their teams."""
+    if user is None or not user.is_authenticated or not user.is_active:
+        return None
+    if user.is_superuser:
+        return Role.ADMINISTRATOR
+    highest = Grant.objects.filter(
+        Q(user=user) | Q(team__members=user), Q(environment=environment) | Q(environment__isnull=True)
+    ).aggregate(highest=Max("role"))["highest"]
+    return Role(highest) if highest else None
+
+
+def allows(user: Any, action: Action, *, environment: Environment) -> bool:
+    """Whether *user* may do *action* in *environment*."""
+    role = role_in(user, environment)
+    return role is not None and role >= _LEAST[action]
+
+
+def require(user: Any, action: Action, *, environment: Environment) -> None:
+    """`PermissionDenied` unless `allows`."""
+    if not allows(user, action, environment=environment):
+        raise PermissionDenied
+
+
+def granted(user: Any, environment: Environment) -> frozenset[Action]:
+    """Everything that *user* may do in *environment*: what a page shows buttons for."""
+    role = role_in(user, environment)
+    return frozenset() if role is None else frozenset(action for action in Action if role >= _LEAST[action])
+
+
+def action_of_job(kind: str) -> Action:
+    """What a job of *kind* does, and whoever starts it must be allowed to."""
+    return _OF_JOBS[kind]
+
+
+View = Callable[..., HttpResponseBase]
+
+
+def view(action: Action) -> Callable[[View], View]:
+    """A page of an environment: `env` in its URL becomes the argument `environment`, after the policy said yes.
+
+    Whoever is not signed in is asked to; whoever has no role in the environment does not learn that it exists.
+    """
+
+    def decorate(function: View) -> View:
+        @wraps(function)
+        def guarded(request: HttpRequest, *, env: str, **arguments: Any) -> HttpResponseBase:
+            from webui.environments.selectors import environment_get
+
+            if not request.user.is_authenticated:
+                return _to_sign_in(request)
+            environment = environment_get(slug=env)
+            if environment is None or role_in(request.user, environment) is None:
+                raise Http404
+            require(request.user, action, environment=environment)
+            request.environment = environment  # type: ignore[attr-defined]
+            return function(request, environment=environment, **arguments)
+
+        guarded.policy = action  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+def signed_in(function: View) -> View:
+    """A page for everybody who is signed in."""
+
+    @wraps(function)
+    def guarded(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
+        return function(request, **arguments) if request.user.is_authenticated else _to_sign_in(request)
+
+    guarded.policy = SIGNED_IN  # type: ignore[attr-defined]
+    return guarded
+
+
+def public(function: View) -> View:
+    """A page for everybody, signed in or not."""
+    function.policy = PUBLIC  # type: ignore[attr-defined]
+    return function
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
+    if getattr(request, "htmx", None):
+        # A fragment must not become a sign-in form inside a page: the whole page goes there, and comes back.
+        answer = HttpResponse(status=401)
+        answer["HX-Redirect"] = redirect_to_login(request.htmx.current_url_abs_path or "/").url  # type: ignore[attr-defined]
+        return answer
+    return redirect_to_login(request.get_full_path())

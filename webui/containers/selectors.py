@@ -1,0 +1,115 @@
+"""What the container pages read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.paginator import Page, Paginator
+from django.http import QueryDict
+
+from webui import gateway
+from webui.containers import filtering
+
+if TYPE_CHECKING:
+    from webui.environments.models import Environment
+
+PAGE_SIZES = (25, 50, 100, 500)
+
+_ORDERS: Mapping[str, Callable[[gateway.ContainerSummary], Any]] = {
+    "name": lambda container: container.name.casefold(),
+    "image": lambda container: container.image.casefold(),
+    "state": lambda container: (container.state != "running", container.state, container.name.casefold()),
+    "created": lambda container: container.created,
+}
+
+SORTS = tuple(_ORDERS)
+
+
+@dataclass(frozen=True, slots=True)
+class ListState:
+    """The whole state of the list, as the URL holds it: shareable, and the back button is true."""
+
+    query: str = ""
+    sort: str = "-created"
+    page: int = 1
+    size: int = PAGE_SIZES[1]
+
+    @classmethod
+    def from_query(cls, query: QueryDict) -> ListState:
+        """What the URL says; a value that means nothing is the default, for a URL is no form."""
+        sort = query.get("sort", cls.sort)
+        size = query.get("size", "")
+        page = query.get("page", "1")
+        return cls(
+            query=query.get("q", "").strip()[: filtering.LONGEST_QUERY],
+            sort=sort if sort.removeprefix("-") in _ORDERS else "-created",
+            page=int(page) if page.isdecimal() and len(page) < 7 else 1,
+            size=int(size) if size.isdecimal() and int(size[:5]) in PAGE_SIZES else PAGE_SIZES[1],
+        )
+
+    @property
+    def sort_key(self) -> str:
+        return self.sort.removeprefix("-")
+
+    @property
+    def descending(self) -> bool:
+        return self.sort.startswith("-")
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerList:
+    """One page of the list, and what is told above it."""
+
+    page: Page[gateway.ContainerSummary]
+    total: int
+    """How many containers there are, whatever the filter."""
+    running: int
+    state: ListState
+
+
+def container_list(*, environment: Environment, state: ListState) -> ContainerList:
+    """The containers of *environment* that *state* asks for; `gateway.ClientError` when it does not answer."""
+    with gateway.client(environment) as client:
+        everything = client.containers(all=True)
+    found = filtering.matching(everything, state.query)
+    found.sort(key=_ORDERS[state.sort_key], reverse=state.descending)
+    return ContainerList(
+        page=Paginator(found, state.size).get_page(state.page),
+        total=len(everything),
+        running=sum(container.state == "running" for container in everything),
+        state=state,
+    )
+
+
+def container_detail(*, environment: Environment, container: str) -> gateway.ContainerDetail:
+    with gateway.client(environment) as client:
+        return client.container(container)
+
+
+def container_row(*, environment: Environment, container_id: str) -> gateway.ContainerSummary | None:
+    """One row of the list, `None` when the container is gone."""
+    with gateway.client(environment) as client:
+        rows = client.containers(all=True, filters={"id": container_id})
+    return next((row for row in rows if row.id == container_id), None)
+
+
+def network_names(*, environment: Environment) -> tuple[str, ...]:
+    """The networks that a container may join, the usual three first."""
+    with gateway.client(environment) as client:
+        names = {network.name for network in client.networks()}
+    usual = [name for name in ("bridge", "host", "none") if name in names]
+    return (*usual, *sorted(names.difference(usual)))
+
+
+async def log_lines(*, environment: Environment, container: str, timestamps: bool) -> AsyncIterator[bytes]:
+    """The log as lines of bytes, as the container wrote them."""
+    async with gateway.async_client(environment) as client:
+        async with contextlib.aclosing(client.logs(container, follow=False)) as batches:
+            async for batch in batches:
+                yield b"".join(
+                    (line.time.encode() + b" " if timestamps else b"") + line.data + (b"" if line.partial else b"\n")
+                    for line in batch
+                )

@@ -1,0 +1,125 @@
+"""What the pages do to containers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+
+from webui import gateway
+from webui.accounts import policy
+
+if TYPE_CHECKING:
+    from webui.accounts.models import User
+    from webui.environments.models import Environment
+
+MOST_AT_ONCE = 500
+
+
+class Verb(StrEnum):
+    """What can be done to one container or many."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    KILL = "kill"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+    REMOVE = "remove"
+
+    @property
+    def action(self) -> policy.Action:
+        return policy.Action(f"container.{self.value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A container on which the action failed, and the engine's own words."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action on many containers did."""
+
+    verb: Verb
+    asked: int
+    failures: tuple[Failure, ...]
+
+    @property
+    def done(self) -> int:
+        return self.asked - len(self.failures)
+
+
+def containers_act(
+    *,
+    environment: Environment,
+    user: User,
+    verb: Verb,
+    containers: Sequence[str],
+    force: bool = False,
+    volumes: bool = False,
+) -> Outcome:
+    """Do *verb* to each of *containers*; one that fails does not keep the others from it."""
+    policy.require(user, verb.action, environment=environment)
+    failures = []
+    chosen = containers[:MOST_AT_ONCE]
+    with gateway.client(environment, timeout=60) as client:
+        for container in chosen:
+            try:
+                _act(client, verb, container, force=force, volumes=volumes)
+            except gateway.ClientError as error:
+                failures.append(Failure(container[:12], str(error)))
+                if isinstance(error, gateway.Unreachable):
+                    failures.extend(Failure(rest[:12], str(error)) for rest in chosen[chosen.index(container) + 1 :])
+                    break
+    return Outcome(verb, len(chosen), tuple(failures))
+
+
+def container_create(
+    *, environment: Environment, user: User, request: gateway.CreateContainer, start: bool
+) -> gateway.ContainerDetail:
+    """Create a container and start it if asked; a container that was created but will not start is kept.
+
+    `gateway.NotFound` when the image is not there, `StartFailed` when only the start failed.
+    """
+    policy.require(user, policy.Action.CONTAINER_CREATE, environment=environment)
+    with gateway.client(environment, timeout=60) as client:
+        identifier = client.create(request)
+        if start:
+            try:
+                client.start(identifier)
+            except gateway.ClientError as error:
+                raise StartFailed(identifier, str(error)) from error
+        return client.container(identifier)
+
+
+class StartFailed(Exception):
+    """The container exists, but its command could not be started."""
+
+    def __init__(self, container_id: str, reason: str) -> None:
+        super().__init__(_("The container was created, but it did not start: %(reason)s") % {"reason": reason})
+        self.container_id = container_id
+
+
+def _act(client: gateway.Client, verb: Verb, container: str, *, force: bool, volumes: bool) -> None:
+    match verb:
+        case Verb.START:
+            client.start(container)
+        case Verb.STOP:
+            client.stop(container)
+        case Verb.RESTART:
+            client.restart(container)
+        case Verb.KILL:
+            client.kill(container)
+        case Verb.PAUSE:
+            client.pause(container)
+        case Verb.UNPAUSE:
+            client.unpause(container)
+        case Verb.REMOVE:
+            client.remove(container, force=force, volumes=volumes)

@@ -1,0 +1,16 @@
+from django.urls import path
+
+from webui.containers import views
+
+urlpatterns = [
+    path("", views.container_list, name="containers"),
+    path("act/", views.container_act, name="containers-act"),
+    path("new/", views.container_create, name="container-create"),
+    path("<str:container_id>/row/", views.container_row, name="container-row"),
+    path("<str:container_id>/head/", views.container_head, name="container-head"),
+    path("<str:container_id>/", views.container_overview, name="container"),
+    path("<str:container_id>/logs/", views.container_logs, name="container-logs"),
+    path("<str:container_id>/logs/download/", views.container_logs_download, name="container-logs-download"),
+    path("<str:container_id>/terminal/", views.container_terminal, name="container-terminal"),
+    path("<str:container_id>/inspect/", views.container_inspect, name="container-inspect"),
+]

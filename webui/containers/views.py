@@ -1,0 +1,182 @@
+"""The container pages: a list, a form, and one page with tabs for each container."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_update
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from webui import gateway
+from webui.accounts import policy
+from webui.accounts.policy import Action
+from webui.containers import commands, selectors, services
+from webui.containers.consumers import SHELLS
+from webui.containers.forms import CreateForms
+from webui.environments.models import Environment
+
+TABS = (
+    ("overview", gettext_lazy("Overview"), Action.CONTAINER_VIEW),
+    ("logs", gettext_lazy("Logs"), Action.CONTAINER_LOGS),
+    ("terminal", gettext_lazy("Terminal"), Action.CONTAINER_EXEC),
+    ("inspect", gettext_lazy("Inspect"), Action.CONTAINER_INSPECT),
+)
+TAILS = ("100", "1000", "10000", "all")
+
+
+@policy.view(Action.CONTAINER_VIEW)
+@require_GET
+def container_list(request: HttpRequest, environment: Environment) -> HttpResponse:
+    state = selectors.ListState.from_query(request.GET)
+    containers = selectors.container_list(environment=environment, state=state)
+    template = "containers/_list.html" if request.htmx else "containers/list.html"
+    return render(request, template, {"containers": containers, "sizes": selectors.PAGE_SIZES})
+
+
+@policy.view(Action.CONTAINER_VIEW)
+@require_GET
+def container_row(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    """One row, for the live list; empty when the container is gone, which takes the row away."""
+    container = selectors.container_row(environment=environment, container_id=container_id)
+    if container is None:
+        return HttpResponse("")
+    return render(request, "containers/_row.html", {"container": container})
+
+
+@policy.view(Action.CONTAINER_VIEW)
+@require_POST
+def container_act(request: HttpRequest, environment: Environment) -> HttpResponse:
+    """Do something to the chosen containers. The service asks the policy for the very action."""
+    try:
+        verb = services.Verb(request.POST.get("verb", ""))
+    except ValueError:
+        return HttpResponseBadRequest(_("No such action."))
+    outcome = services.containers_act(
+        environment=environment,
+        user=request.user,
+        verb=verb,
+        containers=request.POST.getlist("containers"),
+        force="force" in request.POST,
+        volumes="volumes" in request.POST,
+    )
+    _report(request, outcome)
+    if request.htmx:
+        # The rows follow by the engine's own events; a page that was left behind by its removal goes to the list.
+        answer = render(request, "components/_messages.html")
+        if verb is services.Verb.REMOVE and not outcome.failures and "leave" in request.POST:
+            answer["HX-Redirect"] = reverse("containers", kwargs={"env": environment.slug})
+        return answer
+    return redirect("containers", env=environment.slug)
+
+
+@policy.view(Action.CONTAINER_CREATE)
+@require_http_methods(["GET", "POST"])
+def container_create(request: HttpRequest, environment: Environment) -> HttpResponse:
+    forms = CreateForms(
+        request.POST or None,
+        networks=selectors.network_names(environment=environment),
+        initial={"image": request.GET.get("image", "")},
+    )
+    context: dict[str, Any] = {"forms": forms}
+    if request.method == "POST" and forms.is_valid():
+        try:
+            container = services.container_create(
+                environment=environment, user=request.user, request=forms.request(), start="start" in request.POST
+            )
+        except services.StartFailed as error:
+            messages.error(request, str(error))
+            return redirect("container", env=environment.slug, container_id=error.container_id[:12])
+        except gateway.NotFound as error:
+            context |= {"error": str(error), "missing_image": forms.container.cleaned_data["image"]}
+        except gateway.ClientError as error:
+            context["error"] = str(error)
+        else:
+            messages.success(request, _("Container %(name)s is there.") % {"name": container.name})
+            return redirect("container", env=environment.slug, container_id=container.short_id)
+    return render(request, "containers/create.html", context, status=422 if request.method == "POST" else 200)
+
+
+@policy.view(Action.CONTAINER_VIEW)
+@require_GET
+def container_overview(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    context = _detail(environment, container_id, "overview", request)
+    return render(request, "containers/_overview.html" if request.htmx else "containers/overview.html", context)
+
+
+@policy.view(Action.CONTAINER_VIEW)
+@require_GET
+def container_head(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    """The head of a container's page: its state and what can be done, refetched when it changes."""
+    return render(request, "containers/_head.html", _detail(environment, container_id, "", request))
+
+
+@policy.view(Action.CONTAINER_LOGS)
+@require_GET
+def container_logs(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    context = _detail(environment, container_id, "logs", request)
+    return render(request, "containers/logs.html", {**context, "tails": TAILS})
+
+
+@policy.view(Action.CONTAINER_LOGS)
+@require_GET
+def container_logs_download(request: HttpRequest, environment: Environment, container_id: str) -> StreamingHttpResponse:
+    """The whole log as a file, streamed."""
+    container = selectors.container_detail(environment=environment, container=container_id)
+    lines = selectors.log_lines(environment=environment, container=container.id, timestamps="timestamps" in request.GET)
+    answer = StreamingHttpResponse(lines, content_type="text/plain; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{container.name}.log"'
+    return answer
+
+
+# xterm.js writes its colours into a style element of its own, and only this page shows it.
+@policy.view(Action.CONTAINER_EXEC)
+@require_GET
+@csp_update({"style-src": [SELF, UNSAFE_INLINE]})
+def container_terminal(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    context = _detail(environment, container_id, "terminal", request)
+    return render(request, "containers/terminal.html", {**context, "shells": SHELLS})
+
+
+@policy.view(Action.CONTAINER_INSPECT)
+@require_GET
+def container_inspect(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    context = _detail(environment, container_id, "inspect", request)
+    context["document"] = json.dumps(context["container"].raw, indent=2, ensure_ascii=False)
+    return render(request, "containers/inspect.html", context)
+
+
+def _detail(environment: Environment, container_id: str, tab: str, request: HttpRequest) -> dict[str, Any]:
+    container = selectors.container_detail(environment=environment, container=container_id)
+    granted = policy.granted(request.user, environment)
+    return {
+        "container": container,
+        "tab": tab,
+        "tabs": [(name, label) for name, label, action in TABS if action in granted],
+        "command": commands.run_command(container),
+    }
+
+
+def _report(request: HttpRequest, outcome: services.Outcome) -> None:
+    done = {
+        services.Verb.START: ngettext("%(n)d container started.", "%(n)d containers started.", outcome.done),
+        services.Verb.STOP: ngettext("%(n)d container stopped.", "%(n)d containers stopped.", outcome.done),
+        services.Verb.RESTART: ngettext("%(n)d container restarted.", "%(n)d containers restarted.", outcome.done),
+        services.Verb.KILL: ngettext("%(n)d container killed.", "%(n)d containers killed.", outcome.done),
+        services.Verb.PAUSE: ngettext("%(n)d container paused.", "%(n)d containers paused.", outcome.done),
+        services.Verb.UNPAUSE: ngettext("%(n)d container goes on.", "%(n)d containers go on.", outcome.done),
+        services.Verb.REMOVE: ngettext("%(n)d container removed.", "%(n)d containers removed.", outcome.done),
+    }[outcome.verb] % {"n": outcome.done}
+    if outcome.done:
+        messages.success(request, done)
+    if outcome.failures and outcome.asked > 1:
+        messages.error(request, _("%(x)d of %(y)d failed.") % {"x": len(outcome.failures), "y": outcome.asked})
+    for failure in outcome.failures[:5]:
+        messages.error(request, f"{failure.name}: {failure.reason}")

@@ -1,0 +1,56 @@
+"""What the dashboard shows: counts, host, what needs attention, what happened lately."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from webui import gateway
+from webui.jobs.models import Job, JobState
+
+if TYPE_CHECKING:
+    from webui.environments.models import Environment
+
+LATELY = dt.timedelta(hours=24)
+MOST_EVENTS = 12
+_DULL = ("exec_", "top", "resize", "attach", "archive-path")
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    info: gateway.HostInfo
+    version: gateway.VersionInfo
+    troubled: Sequence[gateway.ContainerSummary]
+    """Restarting, dead, unhealthy, or ended with an error within the last day."""
+    failed_jobs: Sequence[Job]
+    running: Sequence[gateway.ContainerSummary]
+    events: Sequence[gateway.Event]
+
+
+def overview(*, environment: Environment) -> Overview:
+    """Everything on the dashboard of *environment*; `gateway.ClientError` when it does not answer."""
+    since = timezone.now() - LATELY
+    with gateway.client(environment) as client:
+        containers = client.containers(all=True)
+        info, version = client.info(), client.version()
+        events = client.past_events(since=since)
+    return Overview(
+        info=info,
+        version=version,
+        troubled=[container for container in containers if _troubled(container)],
+        failed_jobs=Job.objects.filter(environment=environment, state=JobState.FAILED, finished_at__gt=since)[:5],
+        running=[container for container in containers if container.state == "running"][:8],
+        events=[event for event in reversed(events) if not event.action.startswith(_DULL)][:MOST_EVENTS],
+    )
+
+
+def _troubled(container: gateway.ContainerSummary) -> bool:
+    if container.state in ("restarting", "dead") or container.health == "unhealthy":
+        return True
+    return container.state == "exited" and not container.status.startswith(
+        ("Exited (0)", "Exited (137)", "Exited (143)")
+    )

@@ -1,0 +1,34 @@
+"""An engine that does not answer, or says no, becomes a page that says so in its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from webui import gateway
+
+_STATUS = {
+    gateway.NotFound: 404,
+    gateway.Conflict: 409,
+    gateway.InvalidRequest: 400,
+    gateway.Forbidden: 403,
+    gateway.NotSupported: 501,
+}
+
+
+class EngineErrorMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, gateway.ClientError):
+            return None
+        status = _STATUS.get(type(exception), 502)
+        template = "errors/_engine.html" if request.htmx else "errors/engine.html"
+        context = {"error": str(exception), "unreachable": isinstance(exception, gateway.Unreachable)}
+        return render(request, template, context, status=status)

@@ -1,0 +1,137 @@
+"""What templates need everywhere: icons, assets, times, sizes, short ids."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.forms.boundfield import BoundField
+from django.http import QueryDict
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+register = template.Library()
+
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+@register.simple_tag
+def asset(name: str) -> str:
+    """The URL of a built file, with its age in it: a new build is fetched, an old one never again."""
+    return f"{static(name)}?v={_version(name)}"
+
+
+@lru_cache(maxsize=64)
+def _built(name: str) -> str:
+    found = finders.find(name)
+    if found is None:
+        return "missing"
+    return format(Path(str(found)).stat().st_mtime_ns, "x")
+
+
+def _version(name: str) -> str:
+    if settings.DEBUG:
+        _built.cache_clear()
+    return _built(name)
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """An icon of the sprite; without a label it is decoration."""
+    if label:
+        return format_html(
+            '<svg class="icon" role="img" aria-label="{}"><use href="{}#{}"/></svg>', label, asset("icons.svg"), name
+        )
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>', asset("icons.svg"), name)
+
+
+@register.filter
+def control(field: BoundField) -> SafeString:
+    """A form's field with the looks of its kind, and its help and errors named for those who cannot see them."""
+    kinds = {"checkbox": "form-check-input", "select": "form-select"}
+    attributes = {"class": kinds.get(field.widget_type, "form-control"), "spellcheck": "false"}
+    if field.errors:
+        attributes["aria-invalid"] = "true"
+    return field.as_widget(attrs=attributes)
+
+
+@register.filter
+def size(number: int | None) -> str:
+    """Bytes as people read them, in powers of 1000 and three digits, as Docker does."""
+    if number is None:
+        return "-"
+    value = float(number)
+    for unit in _UNITS:
+        if value < 1000 or unit == _UNITS[-1]:
+            return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
+        value /= 1000
+    return str(number)
+
+
+@register.filter
+def ago(instant: dt.datetime | None) -> SafeString | str:
+    """A time relative to now, with the exact one in its title."""
+    if instant is None:
+        return pgettext("a time", "never")
+    delta = timezone.now() - instant
+    if delta < dt.timedelta(seconds=60):
+        text = _("just now")
+    else:
+        text = _("%(time)s ago") % {"time": timesince(instant, depth=1)}
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', instant.isoformat(), f"{instant:%Y-%m-%d %H:%M:%S %Z}", text
+    )
+
+
+@register.filter
+def short(identifier: str) -> str:
+    """The 12 digits of an id or digest that people read."""
+    return identifier.removeprefix("sha256:")[:12]
+
+
+@register.filter
+def percent(part: int, whole: int) -> int:
+    return min(100, round(100 * part / whole)) if whole else 0
+
+
+@register.simple_tag(takes_context=True)
+def query(context: dict[str, Any], **changes: Any) -> str:
+    """The page's query string with *changes*; a change to nothing takes the key away."""
+    values: QueryDict = context["request"].GET.copy()
+    for key, value in changes.items():
+        if value in (None, ""):
+            values.pop(key, None)
+        else:
+            values[key] = value
+    return f"?{values.urlencode()}" if values else "?"
+
+
+_COLOURS = {
+    "running": "green",
+    "paused": "yellow",
+    "restarting": "orange",
+    "created": "blue",
+    "exited": "secondary",
+    "dead": "red",
+    "removing": "secondary",
+    "queued": "secondary",
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "orange",
+}
+
+
+@register.filter
+def colour(state: str) -> str:
+    """The colour of a state, the same everywhere; the word always stands beside it."""
+    return _COLOURS.get(state, "secondary")
