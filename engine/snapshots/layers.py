@@ -13,10 +13,10 @@ import contextlib
 import errno
 import fcntl
 import hashlib
-import json
+import logging
 import os
 import secrets
-import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -24,16 +24,39 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from engine.errors import Cancelled, DigestMismatch, EngineFault, InvalidParameter, StorageFull
 from engine.kernel import syscalls
+from engine.kernel.overlay import OPAQUE
+from engine.kernel.paths import open_in_root, opened_root
+from engine.kernel.trees import remove_tree
 from engine.types import Digest, is_id
 
-_HELPER = Path(__file__).with_name("unpack.py")
-_PIPE_SIZE = 1024 * 1024
-_F_SETPIPE_SZ = 1031
-_SHORT = 10
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOG: Final = logging.getLogger(__name__)
+_CODE: Final = Path(__file__).resolve().parents[2]
+_HELPER: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.snapshots.unpack import main; sys.exit(main())"
+)
+"""Imported rather than run as a script, for its compiled code to be cached."""
+_PIPE_SIZE: Final = 1024 * 1024
+_F_SETPIPE_SZ: Final = 1031
+_SHORT: Final = 10
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED: Final = (
+    errno.EEXIST,
+    errno.EINVAL,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EMLINK,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENOTEMPTY,
+    errno.EOVERFLOW,
+    errno.EPERM,
+)
+"""What the kernel says of names and links that cannot be: the archive's fault, not the host's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +75,8 @@ class LayerStore:
         self._limits = limits
         self._lock = threading.Lock()
         self.links.mkdir(parents=True, exist_ok=True)
+        # Layers hold setuid programs that the host's users must not reach.
+        root.chmod(0o700)
 
     @property
     def links(self) -> Path:
@@ -85,14 +110,17 @@ class LayerStore:
         *expected*, `StorageFull` when there is no room.
         """
         temporary = self._root / f"tmp-{secrets.token_hex(8)}"
-        (temporary / "diff").mkdir(parents=True)
-        (temporary / "diff").chmod(0o755)
-        unpacker = LayerUnpacker(self, temporary, expected, self._limits)
         try:
-            yield unpacker
+            with _room_for(expected):
+                (temporary / "diff").mkdir(parents=True)
+                (temporary / "diff").chmod(0o755)
+            unpacker = LayerUnpacker(self, temporary, expected, self._limits)
+            try:
+                yield unpacker
+            finally:
+                unpacker.close()
         finally:
-            unpacker.close()
-            shutil.rmtree(temporary, ignore_errors=True)
+            _discard(temporary)
 
     def remove(self, diff_id: Digest) -> None:
         """Remove a layer that nothing uses; no error when it is not there."""
@@ -105,13 +133,13 @@ class LayerStore:
             except (FileNotFoundError, EngineFault):
                 return
             (self.links / link).unlink(missing_ok=True)
-        shutil.rmtree(doomed)
+        _discard(doomed)
 
     def sweep(self) -> None:
         """Remove what a daemon that was killed left half made, and repair links. Only before anything else runs."""
         for entry in list(self._root.iterdir()):
             if entry.name.startswith("tmp-"):
-                shutil.rmtree(entry)
+                _discard(entry)
         known = {}
         for entry in self._root.iterdir():
             if (entry / "link").is_file():
@@ -126,15 +154,16 @@ class LayerStore:
     def take(self, temporary: Path, diff_id: Digest, size: int) -> None:
         """Give a whole, verified layer its name. Somebody else's of the same diffID may be there first: it stays."""
         name = secrets.token_hex(_SHORT // 2)
-        (temporary / "size").write_text(str(size), encoding="ascii")
-        (temporary / "link").write_text(name, encoding="ascii")
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            # One call for the thousands of files, instead of an fsync each.
-            syscalls.syncfs(descriptor)
-        finally:
-            os.close(descriptor)
-        with self._lock:
+        with _room_for(diff_id):
+            (temporary / "size").write_text(str(size), encoding="ascii")
+            (temporary / "link").write_text(name, encoding="ascii")
+            descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                # One call for the thousands of files, instead of an fsync each.
+                syscalls.syncfs(descriptor)
+            finally:
+                os.close(descriptor)
+        with self._lock, _room_for(diff_id):
             if self.has(diff_id):
                 return
             # The link first: a layer that has its name also has its link.
@@ -173,7 +202,9 @@ class LayerUnpacker:
                 sys.executable,
                 "-I",
                 "-S",
-                str(_HELPER),
+                "-c",
+                _HELPER,
+                str(_CODE),
                 str(temporary / "diff"),
                 str(limits.entries),
                 str(limits.bytes),
@@ -223,21 +254,52 @@ class LayerUnpacker:
             raise EngineFault("the unpack helper has already ended")
         out, complaints = self._process.communicate()
         try:
-            result = json.loads(out)
+            *opaque, (word, *values) = [line.split(" ") for line in out.decode("ascii").splitlines()]
+            if word == "done":
+                self._mark_opaque([bytes.fromhex(path) for _, path in opaque])
+                return int(values[1])
+            text = bytes.fromhex(values[-1]).decode(errors="replace")
+            number = int(values[0]) if word == "failed" else 0
         except ValueError:
-            if self._process.returncode == -9:
+            if self._process.returncode == -signal.SIGKILL:
                 raise Cancelled("the unpack helper was killed") from None
             text = complaints.decode(errors="replace").strip().rpartition("\n")[2][:500]
             raise EngineFault(f"the unpack helper broke with code {self._process.returncode}: {text}") from None
-        if "error" not in result:
-            return int(result["bytes"])
-        if result["errno"] in _FULL:
-            raise StorageFull(
-                f"no room for layer {self._expected.short}: {result['error']}; free some space and try again"
-            )
-        if result["errno"] is None:
-            raise InvalidParameter(f"layer {self._expected.short} is refused: {result['error']}")
-        raise EngineFault(f"layer {self._expected.short} cannot be unpacked: {result['error']}")
+        if number in _FULL:
+            raise StorageFull(f"no room for layer {self._expected.short}: {text}; free some space and try again")
+        if word == "refused" or number in _REFUSED:
+            raise InvalidParameter(f"layer {self._expected.short} is refused: {text}")
+        raise EngineFault(f"layer {self._expected.short} cannot be unpacked: {text}")
+
+    def _mark_opaque(self, paths: list[bytes]) -> None:
+        """The one thing that takes CAP_SYS_ADMIN, which the helper does not have (overlayfs.rst, "Whiteouts …")."""
+        with opened_root(self._temporary / "diff") as root:
+            for path in paths:
+                descriptor = open_in_root(root, os.fsdecode(path), os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.setxattr(descriptor, OPAQUE, b"y")
+                finally:
+                    os.close(descriptor)
+
+
+@contextmanager
+def _room_for(diff_id: Digest) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull(f"no room for layer {diff_id.short}: {error}; free some space and try again") from error
+        raise
+
+
+def _discard(directory: Path) -> None:
+    """Delete *directory*. What cannot be deleted now is told and left for the next `sweep`."""
+    try:
+        remove_tree(directory)
+    except FileNotFoundError:
+        return  # it has got its name, or was never made
+    except OSError as error:
+        _LOG.warning("%s cannot be deleted and takes space: %s", directory, error)
 
 
 def _grow(pipe: int) -> None:

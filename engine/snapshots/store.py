@@ -1,6 +1,7 @@
 """Snapshots: the tree that a container sees, its own writable layer over the layers of its image.
 
 <root>/init/                 the shared init layer: places to mount on that are nobody's change
+      /init-kernel/          the same without /etc, for images that have something of their own in these places
       /<id>/lower            short names of the layers below, topmost first, a line each
            /upper, /work     what the container wrote
            /merged           where it is mounted
@@ -9,25 +10,32 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 import secrets
 import shutil
 import stat
 import threading
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from engine.errors import Conflict, EngineFault, InvalidParameter, NotFound
 from engine.kernel import mounts
 from engine.kernel.overlay import MOST_LOWER, mount_overlay
+from engine.kernel.trees import remove_tree, tree_size
 from engine.snapshots.layers import LayerStore
 from engine.types import Digest, is_id
 
-_INIT_LINK = "init"
-_INIT_DIRECTORIES = ("dev", "dev/pts", "dev/shm", "proc", "sys", "etc")
-_INIT_FILES = ("dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf", ".dockerenv")
+_LOG: Final = logging.getLogger(__name__)
+_INIT: Final = "init"
+_INIT_KERNEL: Final = "init-kernel"
+_KERNEL_DIRECTORIES: Final = ("dev", "dev/pts", "dev/shm", "proc", "sys")
+_KERNEL_FILES: Final = ("dev/console",)
+_IMAGE_FILES: Final = ("etc/hostname", "etc/hosts", "etc/resolv.conf", ".dockerenv")
+_MTAB: Final = "etc/mtab"
 
 
 class SnapshotStore:
@@ -37,7 +45,15 @@ class SnapshotStore:
         self._root = root
         self._layers = layers
         self._plain: dict[tuple[Digest, ...], bool] = {}
+        self._lock = threading.Lock()
+        """Held while something is mounted or unmounted."""
+        self._kept: set[str] = set()
+        """Snapshots that stay mounted until `unmount`."""
+        self._visitors: Counter[str] = Counter()
+        """How many `opened` blocks are in each snapshot."""
         root.mkdir(parents=True, exist_ok=True)
+        # Setuid programs of containers are out of reach of the host's users.
+        root.chmod(0o700)
         self._make_init()
 
     def prepare(self, snapshot: str, diff_ids: Sequence[Digest]) -> None:
@@ -45,8 +61,7 @@ class SnapshotStore:
         if len(diff_ids) >= MOST_LOWER:
             raise InvalidParameter(f"the image has {len(diff_ids)} layers; at most {MOST_LOWER - 1} can be mounted")
         lower = self._layers.short_names(list(reversed(diff_ids)))
-        if not lower or self._takes_init(tuple(diff_ids)):
-            lower.insert(0, _INIT_LINK)
+        lower.insert(0, _INIT if self._is_plain(tuple(diff_ids)) else _INIT_KERNEL)
         directory = self._directory(snapshot)
         try:
             directory.mkdir(mode=0o710)
@@ -61,7 +76,90 @@ class SnapshotStore:
             raise
 
     def mount(self, snapshot: str) -> Path:
-        """Mount a snapshot, if it is not yet, and return where."""
+        """Mount a snapshot, if it is not yet, and return where. It stays until `unmount`."""
+        with self._lock:
+            merged = self._mount(snapshot)
+            self._kept.add(snapshot)
+            return merged
+
+    def unmount(self, snapshot: str) -> None:
+        """Take a snapshot's mount off, at the latest when its last visitor leaves; no error when it is not mounted."""
+        with self._lock:
+            self._kept.discard(snapshot)
+            if not self._visitors[snapshot]:
+                self._unmount(snapshot)
+
+    def mounted(self, snapshot: str) -> Path | None:
+        """Where a snapshot is mounted now."""
+        merged = self._directory(snapshot) / "merged"
+        return merged if os.path.ismount(merged) else None
+
+    @contextmanager
+    def opened(self, snapshot: str) -> Iterator[Path]:
+        """The tree of a snapshot while the block runs, mounted for it when it was not.
+
+        A container that starts or stops meanwhile keeps or loses its own claim on the mount, not the block's.
+        """
+        with self._lock:
+            if not self._visitors[snapshot] and self.mounted(snapshot):
+                self._kept.add(snapshot)  # by an earlier daemon, for a container that runs
+            merged = self._mount(snapshot)
+            self._visitors[snapshot] += 1
+        try:
+            yield merged
+        finally:
+            with self._lock:
+                self._visitors[snapshot] -= 1
+                if not self._visitors[snapshot]:
+                    del self._visitors[snapshot]
+                    if snapshot not in self._kept:
+                        self._unmount(snapshot)
+
+    def upper(self, snapshot: str) -> Path:
+        """The directory of what the container wrote. It is the container's: never follow a path in it as text."""
+        return self._directory(snapshot) / "upper"
+
+    def usage(self, snapshot: str) -> int:
+        """Bytes of what the container wrote: each file's size, hard links once. It may be running."""
+        try:
+            return tree_size(self.upper(snapshot))
+        except FileNotFoundError as error:
+            raise NotFound(f"no snapshot {snapshot[:12]}") from error
+
+    def remove(self, snapshot: str) -> None:
+        """Remove a snapshot with everything in it; no error when there is none. Deleting goes on in the background."""
+        directory = self._directory(snapshot)
+        trash = self._root / f"trash-{secrets.token_hex(8)}"
+        with self._lock:
+            self._kept.discard(snapshot)
+            self._unmount(snapshot)
+            try:
+                directory.rename(trash)
+            except FileNotFoundError:
+                return
+        threading.Thread(target=_discard, args=(trash,), name="snapshot-trash").start()
+
+    def ids(self) -> set[str]:
+        """Every snapshot that is here."""
+        return {entry.name for entry in self._root.iterdir() if is_id(entry.name)}
+
+    def reconcile(self, *, known: Collection[str], running: Collection[str]) -> None:
+        """Put right what a killed daemon left: remove what is not *known*, unmount what is not *running*."""
+        for entry in list(self._root.iterdir()):
+            if entry.name.startswith("trash-"):
+                _discard(entry)
+        for snapshot in self.ids():
+            if snapshot not in known:
+                self.remove(snapshot)
+            elif snapshot not in running:
+                self.unmount(snapshot)
+
+    def _directory(self, snapshot: str) -> Path:
+        if not is_id(snapshot):
+            raise InvalidParameter(f"{snapshot[:70]!r} is no snapshot's id")
+        return self._root / snapshot
+
+    def _mount(self, snapshot: str) -> Path:
         directory = self._directory(snapshot)
         merged = directory / "merged"
         if os.path.ismount(merged):
@@ -78,115 +176,50 @@ class SnapshotStore:
             raise EngineFault(f"snapshot {snapshot[:12]} cannot be mounted: {error.strerror}") from error
         return merged
 
-    def unmount(self, snapshot: str) -> None:
-        """Take a snapshot's mount off; no error when it is not mounted."""
+    def _unmount(self, snapshot: str) -> None:
         mounts.unmount(self._directory(snapshot) / "merged")
 
-    def mounted(self, snapshot: str) -> Path | None:
-        """Where a snapshot is mounted now."""
-        merged = self._directory(snapshot) / "merged"
-        return merged if os.path.ismount(merged) else None
-
-    @contextmanager
-    def opened(self, snapshot: str) -> Iterator[Path]:
-        """The tree of a snapshot while the block runs, mounted for it when it was not."""
-        already = self.mounted(snapshot)
-        if already is not None:
-            yield already
-            return
-        try:
-            yield self.mount(snapshot)
-        finally:
-            self.unmount(snapshot)
-
-    def upper(self, snapshot: str) -> Path:
-        """The directory of what the container wrote. It is the container's: never follow a path in it as text."""
-        return self._directory(snapshot) / "upper"
-
-    def usage(self, snapshot: str) -> int:
-        """Bytes of what the container wrote: each file's size, hard links once."""
-        seen: set[tuple[int, int]] = set()
-        total = 0
-        for _, _, files, descriptor in os.fwalk(self.upper(snapshot)):
-            for name in files:
-                with contextlib.suppress(FileNotFoundError):
-                    found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                    if stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) not in seen:
-                        seen.add((found.st_dev, found.st_ino))
-                        total += found.st_size
-        return total
-
-    def remove(self, snapshot: str) -> None:
-        """Remove a snapshot with everything in it; no error when there is none. Deleting goes on in the background."""
-        directory = self._directory(snapshot)
-        self.unmount(snapshot)
-        trash = self._root / f"trash-{secrets.token_hex(8)}"
-        try:
-            directory.rename(trash)
-        except FileNotFoundError:
-            return
-        threading.Thread(target=shutil.rmtree, args=(trash, True), name="snapshot-trash").start()
-
-    def ids(self) -> set[str]:
-        """Every snapshot that is here."""
-        return {entry.name for entry in self._root.iterdir() if is_id(entry.name)}
-
-    def reconcile(self, *, known: Collection[str], running: Collection[str]) -> None:
-        """Put right what a killed daemon left: remove what is not *known*, unmount what is not *running*."""
-        for entry in list(self._root.iterdir()):
-            if entry.name.startswith("trash-"):
-                shutil.rmtree(entry, ignore_errors=True)
-        for snapshot in self.ids():
-            if snapshot not in known:
-                self.remove(snapshot)
-            elif snapshot not in running:
-                self.unmount(snapshot)
-
-    def _directory(self, snapshot: str) -> Path:
-        if not is_id(snapshot):
-            raise InvalidParameter(f"{snapshot[:70]!r} is no snapshot's id")
-        return self._root / snapshot
-
     def _make_init(self) -> None:
-        init = self._root / "init"
-        for name in _INIT_DIRECTORIES:
-            (init / name).mkdir(parents=True, exist_ok=True, mode=0o755)
-        for name in _INIT_FILES:
-            (init / name).touch(mode=0o755 if name == ".dockerenv" else 0o644, exist_ok=True)
-        link = self._layers.links / _INIT_LINK
-        if not link.is_symlink() or link.resolve() != init.resolve():
-            link.unlink(missing_ok=True)
-            link.symlink_to(init.absolute())
+        for name in (_INIT, _INIT_KERNEL):
+            init = self._root / name
+            for place in _KERNEL_DIRECTORIES:
+                (init / place).mkdir(parents=True, exist_ok=True, mode=0o755)
+            for place in _KERNEL_FILES:
+                (init / place).touch(mode=0o644, exist_ok=True)
+            link = self._layers.links / name
+            if not link.is_symlink() or link.readlink() != init.absolute():
+                link.unlink(missing_ok=True)
+                link.symlink_to(init.absolute())
+        init = self._root / _INIT
+        (init / "etc").mkdir(exist_ok=True, mode=0o755)
+        for place in _IMAGE_FILES:
+            (init / place).touch(mode=0o755 if place == ".dockerenv" else 0o644, exist_ok=True)
+        if not (init / _MTAB).is_symlink():
+            (init / _MTAB).symlink_to("/proc/mounts")
 
-    def _takes_init(self, diff_ids: tuple[Digest, ...]) -> bool:
-        """Whether the shared init layer hides nothing of an image's.
+    def _is_plain(self, diff_ids: tuple[Digest, ...]) -> bool:
+        """Whether the init layer with /etc hides nothing that an image has put there on purpose.
 
-        It lies on top of the image, so a directory of it wins over whatever the image has there. An image with something
-        unusual in one of those places goes without it: the runtime then makes the places to mount on.
+        It lies on top of the image, so what it has wins. Over /dev, /proc and /sys it always lies: they are mounted
+        over, and an image that has links or files there only means to lead the runtime astray. An image with a strange
+        /etc keeps that, and places to mount on are made in the container's own layer.
         """
         if diff_ids not in self._plain:
             tops = [self._layers.diff(diff_id) for diff_id in reversed(diff_ids)]
-            self._plain[diff_ids] = all(_usual(tops, name) for name in _INIT_DIRECTORIES) and all(
-                _usual_file(tops, name) for name in _INIT_FILES
+            etc, mtab = _lookup(tops, "etc"), _lookup(tops, _MTAB)
+            self._plain[diff_ids] = (
+                (etc is None or (stat.S_ISDIR(etc.st_mode) and _is_ordinary(etc)))
+                and (mtab is None or stat.S_ISLNK(mtab.st_mode))
+                and all(
+                    found is None or stat.S_ISREG(found.st_mode) for found in (_lookup(tops, f) for f in _IMAGE_FILES)
+                )
             )
         return self._plain[diff_ids]
 
 
-def _usual(tops: Sequence[Path], name: str) -> bool:
-    found = _lookup(tops, name)
-    if found is None:
-        return True
-    if name.startswith("etc"):
-        # The others are mounted over; this one is seen, so its attributes must be the same.
-        return (
-            stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o755 and found.st_uid == found.st_gid == 0
-        )
-    return stat.S_ISDIR(found.st_mode)
-
-
-def _usual_file(tops: Sequence[Path], name: str) -> bool:
-    found = _lookup(tops, name)
-    return found is None or stat.S_ISREG(found.st_mode) or name == "dev/console"
+def _is_ordinary(found: os.stat_result) -> bool:
+    """Whether a directory has the attributes that the init layer would give it."""
+    return stat.S_IMODE(found.st_mode) == 0o755 and found.st_uid == found.st_gid == 0
 
 
 def _lookup(tops: Sequence[Path], name: str) -> os.stat_result | None:
@@ -206,3 +239,13 @@ def _lookup(tops: Sequence[Path], name: str) -> os.stat_result | None:
         if found is not None:
             return None if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0 else found
     return None
+
+
+def _discard(directory: Path) -> None:
+    """Delete *directory*. What cannot be deleted now is told and left for the next `reconcile`."""
+    try:
+        remove_tree(directory)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        _LOG.warning("%s cannot be deleted and takes space: %s", directory, error)

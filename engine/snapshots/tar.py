@@ -1,24 +1,30 @@
 """A streaming reader of tar archives: ustar, GNU and pax (POSIX.1-2017 pax, "pax Interchange Format").
 
 Python's `tarfile` is not used: it has been led out of its destination and into endless loops more than once. This
-reader opens nothing; it tells what the archive says, within limits, and refuses what it cannot know. It imports nothing of the
-engine, because the unpack helper loads it alone.
+reader opens nothing; it tells what the archive says, within limits, and refuses what it cannot know. It imports
+nothing, because the unpack helper must start fast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import BinaryIO
+TYPE_CHECKING = False  # see engine.kernel.syscalls
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
 BLOCK = 512
 LARGEST_EXTENSION = 1024 * 1024
-"""Bytes of a pax header or a GNU long name: far above any true one."""
+"""Bytes of the pax headers and GNU long names of one entry, and of the pax headers for all: far above any true ones."""
 LONGEST_NAME = 4096
 
 FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 _FILES = frozenset({b"0", b"\0", b"7"})
 _KNOWN = frozenset({FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO})
+_EXTENSIONS = frozenset({b"x", b"g", b"L", b"K"})
+_LARGEST_ID = (1 << 32) - 2
+"""The one above it means "leave it" to chown(2)."""
+_LARGEST_MAJOR, _LARGEST_MINOR = (1 << 12) - 1, (1 << 20) - 1
+_LATEST = (1 << 63) - 1
 _XATTR = b"SCHILY.xattr."
 
 
@@ -26,22 +32,37 @@ class TarError(Exception):
     """The archive is broken or asks for something that is refused; the text says what and where."""
 
 
-@dataclass(slots=True)
 class Entry:
-    """One member. Names are bytes, as they are in the archive, without slashes at the end."""
+    """One member. Names are bytes as in the archive, without slashes at the end; *mtime* is in nanoseconds."""
 
-    name: bytes
-    kind: bytes
-    mode: int = 0
-    uid: int = 0
-    gid: int = 0
-    size: int = 0
-    mtime: int = 0
-    """Nanoseconds since the epoch."""
-    link: bytes = b""
-    major: int = 0
-    minor: int = 0
-    xattrs: dict[bytes, bytes] = field(default_factory=dict)
+    __slots__ = ("gid", "kind", "link", "major", "minor", "mode", "mtime", "name", "size", "uid", "xattrs")
+
+    def __init__(
+        self,
+        *,
+        name: bytes,
+        kind: bytes,
+        mode: int = 0,
+        uid: int = 0,
+        gid: int = 0,
+        size: int = 0,
+        mtime: int = 0,
+        link: bytes = b"",
+        major: int = 0,
+        minor: int = 0,
+        xattrs: dict[bytes, bytes] | None = None,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+        self.size = size
+        self.mtime = mtime
+        self.link = link
+        self.major = major
+        self.minor = minor
+        self.xattrs = xattrs or {}
 
 
 class TarReader:
@@ -77,25 +98,33 @@ class TarReader:
 
     def _entry(self, header: bytes, local: dict[bytes, bytes]) -> Entry:
         long_name = long_link = None
+        room = LARGEST_EXTENSION
         while True:
             kind = header[156:157]
             size = self._content(header)
-            if kind in (b"x", b"g"):
-                records = _pax_records(self._extension(size))
-                if kind == b"g":
-                    self._global.update(records)
-                else:
-                    local.update(records)
-            elif kind == b"L":
-                long_name = self._extension(size).rstrip(b"\0")
-            elif kind == b"K":
-                long_link = self._extension(size).rstrip(b"\0")
-            else:
+            if kind not in _EXTENSIONS:
                 break
+            data = self._extension(size, room)
+            # Empty ones count too, so that an endless row of them has an end.
+            room -= BLOCK + size
+            if kind == b"x":
+                local.update(_pax_records(data))
+            elif kind == b"g":
+                self._global.update(_pax_records(data))
+                if sum(len(key) + len(value) for key, value in self._global.items()) > LARGEST_EXTENSION:
+                    raise TarError(f"more than {LARGEST_EXTENSION} bytes of global extended headers")
+            elif kind == b"L":
+                long_name = _string(data)
+            else:
+                long_link = _string(data)
             header = self._stream.read(BLOCK)
             if len(header) < BLOCK:
                 raise TarError("the archive ends after an extended header")
-        return self._build(header, kind, size, {**self._global, **local}, long_name, long_link)
+        pax = {**self._global, **local}
+        if pax:
+            # An empty record takes back a global one; only attributes may truly be empty.
+            pax = {key: value for key, value in pax.items() if value or key.startswith(_XATTR)}
+        return self._build(header, kind, size, pax, long_name, long_link)
 
     def _build(
         self,
@@ -126,20 +155,26 @@ class TarReader:
         if b"size" in pax:
             size = _decimal(pax[b"size"], name)
         if kind != FILE:
-            # Only files have content; a size on another type is ignored by every reader of note.
-            size = 0 if kind != HARD_LINK else size
+            # Only files have content. A size on another type, hard links too, is ignored by GNU tar, Go and Python
+            # alike; a reader that disagreed would see other files in the same archive than a scanner does.
+            size = 0
         self._left, self._padding = size, -size % BLOCK
+        device = kind in (CHARACTER, BLOCK_DEVICE)
         return Entry(
             name=name.rstrip(b"/") or name[:1],
             kind=kind,
             mode=_number(header[100:108], name) & 0o7777,
-            uid=_decimal(pax[b"uid"], name) if b"uid" in pax else _number(header[108:116], name),
-            gid=_decimal(pax[b"gid"], name) if b"gid" in pax else _number(header[116:124], name),
+            uid=_decimal(pax[b"uid"], name, _LARGEST_ID)
+            if b"uid" in pax
+            else _number(header[108:116], name, _LARGEST_ID),
+            gid=_decimal(pax[b"gid"], name, _LARGEST_ID)
+            if b"gid" in pax
+            else _number(header[116:124], name, _LARGEST_ID),
             size=size,
-            mtime=_time(pax[b"mtime"], name) if b"mtime" in pax else _number(header[136:148], name) * 1_000_000_000,
+            mtime=_time(pax[b"mtime"], name) if b"mtime" in pax else _seconds(header[136:148], name),
             link=link,
-            major=_number(header[329:337], name) if kind in (CHARACTER, BLOCK_DEVICE) else 0,
-            minor=_number(header[337:345], name) if kind in (CHARACTER, BLOCK_DEVICE) else 0,
+            major=_number(header[329:337], name, _LARGEST_MAJOR) if device else 0,
+            minor=_number(header[337:345], name, _LARGEST_MINOR) if device else 0,
             xattrs={key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)} if pax else {},
         )
 
@@ -152,9 +187,9 @@ class TarReader:
             raise TarError(f"{_show(name)}: the header's checksum is {found}, not {told} as it says")
         return _number(header[124:136], name)
 
-    def _extension(self, size: int) -> bytes:
-        if size > LARGEST_EXTENSION:
-            raise TarError(f"an extended header of {size} bytes; at most {LARGEST_EXTENSION} are accepted")
+    def _extension(self, size: int, room: int) -> bytes:
+        if size > room:
+            raise TarError(f"extended headers of {size} bytes and more; at most {LARGEST_EXTENSION} are accepted")
         padded = size + -size % BLOCK
         data = self._stream.read(padded)
         if len(data) < padded:
@@ -188,8 +223,8 @@ def _pax_records(data: bytes) -> dict[bytes, bytes]:
         if end > len(data) or end <= space or data[end - 1 : end] != b"\n":
             raise TarError("a pax record that is longer than its header")
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
-        if not equals or not key:
-            raise TarError("a pax record without a key")
+        if not equals or not key or b"\0" in key:
+            raise TarError("a pax record without a key, or with a NUL in it")
         records[key] = value
         at = end
     return records
@@ -199,36 +234,49 @@ def _string(data: bytes) -> bytes:
     return data.split(b"\0", 1)[0]
 
 
-def _number(data: bytes, name: bytes) -> int:
-    """An octal number, or GNU's base 256; negative ones are refused."""
+def _number(data: bytes, name: bytes, most: int = _LATEST) -> int:
+    """An octal number, or GNU's base 256, of at most *most*; negative ones are refused."""
     if data[0] & 0x80:
         value = int.from_bytes(bytes([data[0] & 0x7F]) + data[1:], "big")
-        if data[0] & 0x40 or value >= 1 << 63:
-            raise TarError(f"{_show(name)}: a number that is negative or too large")
-        return value
-    text = data.strip(b" \0")
-    if not text:
-        return 0
-    try:
-        if text[:1] in (b"-", b"+"):
-            raise ValueError
-        return int(text, 8)
-    except ValueError:
-        raise TarError(f"{_show(name)}: {text[:20]!r} is no octal number") from None
+        if data[0] & 0x40:
+            raise TarError(f"{_show(name)}: a negative number")
+    else:
+        text = data.strip(b" \0")
+        try:
+            value = int(text, 8) if text else 0
+        except ValueError:
+            value = -1
+        if value < 0 or text[:1] in (b"-", b"+"):
+            raise TarError(f"{_show(name)}: {text[:20]!r} is no octal number")
+    if value > most:
+        raise TarError(f"{_show(name)}: {value} is more than the {most} that is possible there")
+    return value
 
 
-def _decimal(data: bytes, name: bytes) -> int:
-    if not data.isdigit() or len(data) > 18:
-        raise TarError(f"{_show(name)}: {data[:20]!r} is no number")
+def _decimal(data: bytes, name: bytes, most: int = _LATEST) -> int:
+    if not data.isdigit() or len(data) > 19 or int(data) > most:
+        raise TarError(f"{_show(name)}: {data[:20]!r} is no number, or more than the {most} that is possible there")
     return int(data)
 
 
+def _seconds(data: bytes, name: bytes) -> int:
+    """A header's time in nanoseconds; GNU tar writes one before 1970 as a negative number in base 256."""
+    value = int.from_bytes(data, "big", signed=True) if data[0] == 0xFF else _number(data, name)
+    return _nanoseconds(value, 0, name)
+
+
 def _time(data: bytes, name: bytes) -> int:
-    """Seconds with a fraction, perhaps negative, as nanoseconds."""
+    """Seconds with a fraction, perhaps negative, as nanoseconds (pax, "mtime")."""
     sign = -1 if data.startswith(b"-") else 1
     seconds, _, fraction = data.removeprefix(b"-").partition(b".")
-    nanoseconds = (fraction[:9]).ljust(9, b"0")
-    return sign * (_decimal(seconds, name) * 1_000_000_000 + _decimal(nanoseconds, name))
+    return _nanoseconds(sign * _decimal(seconds, name), sign * _decimal(fraction[:9].ljust(9, b"0"), name), name)
+
+
+def _nanoseconds(seconds: int, fraction: int, name: bytes) -> int:
+    value = seconds * 1_000_000_000 + fraction
+    if abs(value) > _LATEST:
+        raise TarError(f"{_show(name)}: a time {seconds} seconds from 1970")
+    return value
 
 
 def _show(name: bytes) -> str:

@@ -1,28 +1,23 @@
 """The unpack helper: reads an untrusted tar from standard input and writes it below one directory, and nowhere else.
 
-A short-lived process of its own, run as `python -I -S unpack.py DIRECTORY MOST_ENTRIES MOST_BYTES`. Before it reads a
-byte it has no network, the directory is its root, and it has no capability but those that restoring files takes. Whatever a
-hostile archive makes of it can only write there.
+A short-lived process of its own, `main` with the arguments DIRECTORY MOST_ENTRIES MOST_BYTES. Before it reads a byte it
+has no network, the directory is its root, no device node in it can be opened, and it has no capability but those that
+restoring files takes. Whatever a hostile archive makes of it can only write there.
 
-Prints one line of JSON: `{"entries": N, "bytes": N}`, or `{"error": "…", "errno": N or null}` and exits with 1.
+Prints lines for `engine.snapshots.layers`: `done ENTRIES BYTES` after an `opaque PATH` for each directory that hides
+those below it, or `refused TEXT`, or `failed ERRNO TEXT` and exits with 1. Paths and texts are in hexadecimal.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import resource
 import stat
 import sys
-from pathlib import Path
-from typing import BinaryIO
-
-if __name__ == "__main__":
-    # -I leaves the script's directory out of the path; the helper needs two modules, not the package.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from engine.kernel import syscalls
+from engine.kernel.trees import remove_tree
 from engine.snapshots.tar import (
     BLOCK_DEVICE,
     CHARACTER,
@@ -36,9 +31,12 @@ from engine.snapshots.tar import (
     TarReader,
 )
 
+TYPE_CHECKING = False  # see engine.kernel.syscalls
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
 WHITEOUT = b".wh."
 OPAQUE_WHITEOUT = b".wh..wh..opq"
-_OVERLAY_OPAQUE = b"trusted.overlay.opaque"
 
 _KEPT_CAPABILITIES = sum(
     1 << number
@@ -49,13 +47,16 @@ _KEPT_CAPABILITIES = sum(
         4,  # CAP_FSETID
         27,  # CAP_MKNOD
         31,  # CAP_SETFCAP
-        # trusted.* attributes, which mark opaque directories, take this one. What else it permits takes a path or a
-        # descriptor that leads out of the root, and there is none.
-        21,  # CAP_SYS_ADMIN
     )
 )
+"""Not CAP_SYS_ADMIN, which undoes a chroot: the engine itself marks opaque directories, from the list it is given."""
+
+_MOST_MEMORY = 1024**3
+"""Bytes. Two million directories take about a third of it."""
 
 _TYPES = {CHARACTER: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
+_INLINE_XATTR = 2048
+"""Bytes of an attribute that fit into an inode's block on every file system; more is an oddity, not a full disk."""
 _XATTRS = (b"security.capability", b"user.", b"system.posix_acl_")
 
 
@@ -65,9 +66,11 @@ class Unpacker:
     def __init__(self, *, most_entries: int, most_bytes: int) -> None:
         self._most_entries = most_entries
         self._most_bytes = most_bytes
-        self._directories: dict[bytes, Entry] = {}
-        """Their times and modes are set at the end: writing into them would change the times."""
+        self._directories: dict[bytes, tuple[int, int, int, int]] = {}
+        """Mode, owner, group and time of each, set at the end: writing into them would change the times."""
         self._parents: set[bytes] = {b"/"}
+        """Paths that lead to a directory, perhaps through links."""
+        self._opaque: set[bytes] = set()
         self.entries = 0
         self.bytes = 0
 
@@ -84,6 +87,10 @@ class Unpacker:
         for path in sorted(self._directories, reverse=True):
             self._finish_directory(path, self._directories[path])
 
+    def opaque(self) -> list[bytes]:
+        """The directories that hide what lower layers have in their place, absolute within the root."""
+        return [path for path in sorted(self._opaque) if _is_directory(path)]
+
     def _place(self, entry: Entry, reader: TarReader) -> None:
         parts = [part for part in entry.name.split(b"/") if part not in (b"", b".")]
         if b".." in parts:
@@ -91,15 +98,13 @@ class Unpacker:
         path = b"/" + b"/".join(parts)
         if not parts:
             if entry.kind == DIRECTORY:
-                self._directories[path] = entry
+                self._describe(b"/", entry)
             return
         parent = path[: -len(parts[-1]) - 1] or b"/"
         self._make_parents(parent)
         if parts[-1].startswith(WHITEOUT):
             self._whiteout(parent, parts[-1])
             return
-        if entry.kind != DIRECTORY:
-            self._directories.pop(path, None)
         self._make(path, entry, reader)
 
     def _make(self, path: bytes, entry: Entry, reader: TarReader) -> None:
@@ -108,12 +113,7 @@ class Unpacker:
             self._make_directory(path, entry)
             return
         if kind == HARD_LINK:
-            self._clear(path)
-            source = _inside(entry.link)
-            try:
-                os.link(source, path, follow_symlinks=False)
-            except FileNotFoundError:
-                raise TarError(f"{_show(path)}: a hard link to {_show(source)}, which is not in this layer") from None
+            self._link(path, _inside(entry.link))
             return
         if kind == FILE:
             self._make_file(path, entry, reader)
@@ -152,6 +152,21 @@ class Unpacker:
         finally:
             os.close(descriptor)
 
+    def _link(self, path: bytes, source: bytes) -> None:
+        if path == source:
+            return  # tar writes that for a file that is named twice on its command line
+        try:
+            found = os.lstat(source)
+        except (FileNotFoundError, NotADirectoryError):
+            raise TarError(f"{_show(path)}: a hard link to {_show(source)}, which is not in this layer") from None
+        if stat.S_ISDIR(found.st_mode):
+            raise TarError(f"{_show(path)}: a hard link to {_show(source)}, which is a directory")
+        self._clear(path)
+        try:
+            os.link(source, path, follow_symlinks=False)
+        except FileNotFoundError:
+            raise TarError(f"{_show(path)}: a hard link to {_show(source)}, which it has replaced") from None
+
     def _make_directory(self, path: bytes, entry: Entry) -> None:
         try:
             os.mkdir(path, 0o700)
@@ -162,45 +177,53 @@ class Unpacker:
                 os.mkdir(path, 0o700)
                 if _is_whiteout(found):
                     # Removed below and made anew here: what the lower layers had in it stays hidden.
-                    os.setxattr(path, _OVERLAY_OPAQUE, b"y")
+                    self._opaque.add(path)
         self._parents.add(path)
-        self._directories[path] = entry
+        self._describe(path, entry)
 
-    def _finish_directory(self, path: bytes, entry: Entry) -> None:
-        try:
-            if not stat.S_ISDIR(os.lstat(path).st_mode):
-                return
-        except FileNotFoundError:
+    def _describe(self, path: bytes, entry: Entry) -> None:
+        self._directories[path] = (entry.mode, entry.uid, entry.gid, entry.mtime)
+        if entry.xattrs:
+            _set_xattrs(path, entry)
+
+    def _finish_directory(self, path: bytes, described: tuple[int, int, int, int]) -> None:
+        if not _is_directory(path):
             return
-        os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
-        os.chmod(path, entry.mode)
-        _set_xattrs(path, entry)
-        os.utime(path, ns=(entry.mtime, entry.mtime))
+        mode, uid, gid, mtime = described
+        os.chown(path, uid, gid, follow_symlinks=False)
+        os.chmod(path, mode)
+        os.utime(path, ns=(mtime, mtime))
 
     def _make_parents(self, path: bytes) -> None:
         """Directories that the archive forgot to name get mode 755. A link on the way is followed, inside the root."""
-        if path in self._parents:
-            return
-        parent = path.rpartition(b"/")[0] or b"/"
-        self._make_parents(parent)
-        try:
-            os.mkdir(path, 0o755)
-        except FileExistsError:
-            self._accept_parent(path)
-        self._parents.add(path)
+        missing = []
+        while path not in self._parents:
+            missing.append(path)
+            path = path.rpartition(b"/")[0] or b"/"
+        for parent in reversed(missing):
+            try:
+                os.mkdir(parent, 0o755)
+            except FileExistsError:
+                self._accept_parent(parent)
+            self._parents.add(parent)
 
     def _accept_parent(self, path: bytes) -> None:
         if _is_whiteout(os.lstat(path)):
             self._clear(path)
             os.mkdir(path, 0o755)
-            os.setxattr(path, _OVERLAY_OPAQUE, b"y")
-        elif not stat.S_ISDIR(os.stat(path).st_mode):
+            self._opaque.add(path)
+            return
+        try:
+            found = os.stat(path)
+        except FileNotFoundError:
+            raise TarError(f"{_show(path)} is in the way: a link to nothing in this layer") from None
+        if not stat.S_ISDIR(found.st_mode):
             raise TarError(f"{_show(path)} is in the way: it is no directory")
 
     def _whiteout(self, parent: bytes, name: bytes) -> None:
         """Turn the marks of layers (OCI image-spec, layer.md, "Whiteouts") into those of overlayfs."""
         if name == OPAQUE_WHITEOUT:
-            os.setxattr(parent, _OVERLAY_OPAQUE, b"y")
+            self._opaque.add(parent)
             return
         hidden = name[len(WHITEOUT) :]
         if not hidden or hidden in (b".", b"..") or hidden.startswith(WHITEOUT):
@@ -212,31 +235,39 @@ class Unpacker:
             os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
         except FileExistsError:
             # A whiteout hides what lower layers have, not what this one has put there already.
-            if stat.S_ISDIR(os.lstat(path).st_mode):
-                os.setxattr(path, _OVERLAY_OPAQUE, b"y")
+            if _is_directory(path):
+                self._opaque.add(path)
 
     def _clear(self, path: bytes) -> None:
         """Make *path* free: what an earlier entry put there goes."""
         try:
             os.unlink(path)
-            return
         except FileNotFoundError:
             return
         except IsADirectoryError:
-            _remove_tree(path)
-        self._parents = {known for known in self._parents if known != path and not known.startswith(path + b"/")}
-        for known in [known for known in self._directories if known == path or known.startswith(path + b"/")]:
-            del self._directories[known]
+            remove_tree(path)
+        if path in self._parents:
+            below = path + b"/"
+            self._parents = {known for known in self._parents if known != path and not known.startswith(below)}
+            self._opaque = {known for known in self._opaque if known != path and not known.startswith(below)}
+            for known in [known for known in self._directories if known == path or known.startswith(below)]:
+                del self._directories[known]
 
 
 def confine(directory: str) -> None:
     """Make *directory* this process's root, and take away what restoring files does not need."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or hard > _MOST_MEMORY:
+        resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC)
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    # A mount of its own for the layer, so that device nodes can be made there but not opened.
+    harmless = syscalls.MS_NODEV | syscalls.MS_NOSUID | syscalls.MS_NOEXEC
+    syscalls.mount(directory, directory, "", syscalls.MS_BIND)
+    syscalls.mount("", directory, "", syscalls.MS_BIND | syscalls.MS_REMOUNT | harmless)
     os.chroot(directory)
     os.chdir("/")
-    os.closerange(3, 256)
     os.umask(0)
     for number in range(64):
         if not _KEPT_CAPABILITIES >> number & 1:
@@ -253,20 +284,22 @@ def confine(directory: str) -> None:
 def main() -> int:
     directory, most_entries, most_bytes = sys.argv[1:]
     unpacker = Unpacker(most_entries=int(most_entries), most_bytes=int(most_bytes))
-    result: dict[str, object]
     try:
         confine(directory)
-        with os.fdopen(0, "rb", buffering=1024 * 1024, closefd=False) as stream:
+        with open(0, "rb", buffering=1024 * 1024, closefd=False) as stream:
             unpacker.unpack(stream)
-        result = {"entries": unpacker.entries, "bytes": unpacker.bytes}
+        lines = [f"opaque {path.hex()}" for path in unpacker.opaque()]
+        lines.append(f"done {unpacker.entries} {unpacker.bytes}")
     except TarError as error:
-        result = {"error": str(error), "errno": None}
+        lines = [f"refused {_hex(str(error))}"]
+    except MemoryError:
+        lines = [f"refused {_hex(f'it takes more than the {_MOST_MEMORY} bytes of memory that are allowed')}"]
     except OSError as error:
         where = f"{_show(os.fsencode(error.filename))}: " if error.filename else ""
-        result = {"error": f"{where}{error.strerror}", "errno": error.errno}
-    sys.stdout.write(json.dumps(result) + "\n")
+        lines = [f"failed {error.errno or 0} {_hex(f'{where}{error.strerror}')}"]
+    sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
-    return 1 if "error" in result else 0
+    return 0 if lines[-1].startswith("done") else 1
 
 
 def _inside(link: bytes) -> bytes:
@@ -280,25 +313,35 @@ def _is_whiteout(found: os.stat_result) -> bool:
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
+def _is_directory(path: bytes) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def _set_xattrs(path: bytes, entry: Entry) -> None:
     for name, value in entry.xattrs.items():
-        if name.startswith(_XATTRS):
+        if not name.startswith(_XATTRS):
+            continue
+        try:
             os.setxattr(path, name, value, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EPERM) and not name.startswith(b"security."):
+                # What this file system, or a link or a device on any, cannot have; Docker leaves it out as well.
+                continue
+            if error.errno in (errno.E2BIG, errno.ERANGE) or len(value) > _INLINE_XATTR:
+                raise TarError(
+                    f"{_show(path)}: its attribute {_show(name)} of {len(value)} bytes is too large"
+                ) from None
+            if error.errno == errno.EINVAL:
+                raise TarError(f"{_show(path)}: its attribute {_show(name)} is not valid") from None
+            raise
 
 
-def _remove_tree(path: bytes) -> None:
-    with os.scandir(path) as found:
-        for child in list(found):
-            if child.is_dir(follow_symlinks=False):
-                _remove_tree(child.path)
-            else:
-                os.unlink(child.path)
-    os.rmdir(path)
+def _hex(text: str) -> str:
+    return text.encode(errors="backslashreplace").hex()
 
 
 def _show(name: bytes) -> str:
     return ascii(name[:200].decode("utf-8", "backslashreplace"))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
