@@ -81,7 +81,6 @@ class Config:
             "REDIS_URL": self.redis_url or f"unix://{self.redis_directory}/redis.sock",
             "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE") or "webui.settings",
             "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
 
 

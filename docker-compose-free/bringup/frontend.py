@@ -29,8 +29,11 @@ def ensure(config: Config) -> None:
         return
     environ = _environ_with_node(config)
     npm = ["npm", "--no-audit", "--no-fund", "--no-update-notifier"]
-    with step("installing the front end's packages"):
-        run([*npm, "ci"], cwd=STATIC, environ=environ, advice=_ADVICE)
+    installed, lock = STATIC / "node_modules/.havre-lock.sha256", _hash(STATIC / "package-lock.json")
+    if not (installed.exists() and installed.read_text() == lock):
+        with step("installing the front end's packages"):
+            run([*npm, "ci"], cwd=STATIC, environ=environ, advice=_ADVICE)
+        installed.write_text(lock)
     with step("building the front end"):
         run([*npm, "run", "build"], cwd=STATIC, environ=environ, advice="The sources in static/ do not build.")
     if not DIST.is_dir():
@@ -45,8 +48,12 @@ def _fingerprint() -> str:
         parts = path.relative_to(STATIC).parts
         if parts[0] in ("node_modules", "dist") or not path.is_file():
             continue
-        total.update(f"{'/'.join(parts)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        total.update(f"{'/'.join(parts)}\0{_hash(path)}\n".encode())
     return total.hexdigest()
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _environ_with_node(config: Config) -> dict[str, str]:

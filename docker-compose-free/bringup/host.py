@@ -179,12 +179,21 @@ def make_directories(config: Config) -> None:
     for path in (config.web_state, config.redis_directory, config.web_state / "redis"):
         path.mkdir(exist_ok=True, mode=0o750)
         os.chown(path, user, group)
+    _give_back(config.web_state, user, group)
     link = config.run / "redis.sock"
     if not link.is_symlink():
         # The default of REDIS_URL: programs started by hand find this instance's Redis too.
         with contextlib.suppress(FileNotFoundError):
             link.unlink()
         link.symlink_to("redis/redis.sock")
+
+
+def _give_back(directory: Path, user: int, group: int) -> None:
+    """Hand over what a `manage.py` run by root has left in the web side's directory."""
+    for path in directory.rglob("*"):
+        status = path.lstat()
+        if status.st_uid == 0 and (status.st_nlink == 1 or path.is_dir()):  # never a hard link to another's file
+            os.chown(path, user, group, follow_symlinks=False)
 
 
 def lock(config: Config) -> TextIO:

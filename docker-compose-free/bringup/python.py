@@ -39,6 +39,11 @@ def ensure(config: Config, lock: Path = LOCK) -> None:
         (config.venv / f".{LOCK.name}.sha256").write_text(hashlib.sha256(LOCK.read_bytes()).hexdigest())
 
 
+def compile_sources(config: Config) -> None:
+    """Bytecode for the project's code: the web side's user may not write it, and would compile at each start."""
+    run([config.python, "-m", "compileall", "-q", "engine", "webui"], cwd=PROJECT, advice="Is the clone complete?")
+
+
 def _pins(lock: Path) -> set[str]:
     return set(re.findall(r"^[A-Za-z0-9._\[\]-]+==[^ ;\\]+", lock.read_text(), re.MULTILINE))
 

@@ -18,6 +18,9 @@ from bringup.supervisor import Service, supervise
 NEEDED = ("engine", "webui", "static", "templates", "manage.py", "pyproject.toml")
 """What the web side reads of the project."""
 
+REDIS_CHATTER = ("oO0OoO0", "Redis version", "Configuration loaded", "initialized", "overcommit", "hutdown", "bye bye")
+"""What Redis says at every start and stop."""
+
 
 def engine_command(config: Config) -> list[str]:
     return [str(config.python), "-m", "engine", "serve"]
@@ -30,20 +33,21 @@ def engine_environ(config: Config) -> dict[str, str]:
 def run_stack(config: Config) -> int:
     """Start everything and stay until told to stop; the exit code."""
     prepare = reach.become(config.user, config.group, _needed(config))
-    stages = [_foundations(config, prepare), _web(config, prepare)]
+    web, worker, beat = _web(config, prepare)
     links: list[str] = []
 
     def migrate() -> None:
-        _manage(config, prepare, "migrate", "--no-input", "--verbosity", "0")
-        links.extend(_manage(config, prepare, "setup_link").split())
+        links.extend(_migrate(config, prepare).split())
 
-    def ready() -> None:
+    def announce() -> None:
         say(f"Havre is ready: {config.url}")
         if links:
             say(f"make the administrator's account with this link, which works once: {links[-1]}")
         say(f"docker CLI: export DOCKER_HOST=unix://{config.socket}")
 
-    return asyncio.run(supervise(stages, prepare={1: migrate}, ready=ready))
+    # The page first, so that a person can sign in while the worker still imports its libraries.
+    stages = [_foundations(config, prepare), [web], [worker, beat]]
+    return asyncio.run(supervise(stages, prepare={1: migrate, 2: announce}))
 
 
 def _foundations(config: Config, prepare: Callable[[], None]) -> list[Service]:
@@ -68,6 +72,7 @@ def _foundations(config: Config, prepare: Callable[[], None]) -> list[Service]:
                 environ=config.environ(),
                 ready=lambda: _redis_answers(path),
                 prepare=prepare,
+                chatter=REDIS_CHATTER,
             )
         )
     return services
@@ -118,9 +123,14 @@ def _needed(config: Config) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _manage(config: Config, prepare: Callable[[], None], *words: str) -> str:
+def _migrate(config: Config, prepare: Callable[[], None]) -> str:
+    """Bring the database up to date; the set-up link, when there is no administrator. One process: starts are slow."""
+    code = (
+        "import django; django.setup(); from django.core.management import call_command as call; "
+        "call('migrate', interactive=False, verbosity=0); call('setup_link')"
+    )
     return run(
-        [config.python, PROJECT / "manage.py", *words],
+        [config.python, "-c", code],
         cwd=PROJECT,
         environ=config.environ(),
         preexec=prepare,
@@ -161,8 +171,9 @@ def _redis_answers(path: Path) -> bool:
 def _serves(config: Config) -> bool:
     connection = http.client.HTTPConnection(config.url.removeprefix("http://"), timeout=5)
     try:
-        connection.request("GET", "/accounts/login/")
-        return connection.getresponse().status < 500
+        connection.request("GET", "/")
+        connection.getresponse()
+        return True  # whatever it says: an error page is an answer too
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -31,11 +31,13 @@ class Service:
     cwd: Path
     environ: Mapping[str, str]
     ready: Callable[[], bool]
-    """Asked again and again until it is true; must not block for long."""
+    """Asked again and again, on a thread, until it is true."""
     prepare: Callable[[], None] | None = None
     """Runs in the child before the program, as root."""
     stop_patience: float = 10.0
     """Seconds between SIGTERM and SIGKILL."""
+    chatter: tuple[str, ...] = ()
+    """Lines that hold one of these are not shown, unless it fails to start."""
 
 
 class Running:
@@ -54,13 +56,14 @@ class Running:
     async def wait_ready(self) -> None:
         """Return when it answers; `Failure` when it ended or stayed silent."""
         deadline = time.monotonic() + PATIENCE
-        while not (self.process and self.service.ready()):
+        loop = asyncio.get_running_loop()
+        while not (self.process and await loop.run_in_executor(None, self.service.ready)):
             if self.failed.is_set():
                 shown = "\n".join(f"    {line}" for line in self._recent)
                 raise Failure(f"{self.service.name} ended before it was ready. Its last lines:\n{shown}")
             if time.monotonic() > deadline:
                 raise Failure(f"{self.service.name} did not answer within {PATIENCE:.0f} s; see its lines above")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         self.was_ready = True
 
     async def stop(self) -> None:
@@ -133,23 +136,19 @@ class Running:
 
     def _tell(self, line: str) -> None:
         self._recent.append(line)
-        say(line, source=self.service.name)
+        if line.strip() and not any(word in line for word in self.service.chatter):
+            say(line, source=self.service.name)
 
 
 def _ending(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-async def supervise(
-    stages: Sequence[Sequence[Service]],
-    *,
-    prepare: Mapping[int, Callable[[], None]],
-    ready: Callable[[], None],
-) -> int:
+async def supervise(stages: Sequence[Sequence[Service]], *, prepare: Mapping[int, Callable[[], None]]) -> int:
     """Start the *stages* one after the other, keep all of them running until SIGINT or SIGTERM, stop them in reverse.
 
-    *prepare* holds what is to be done (in a thread) before a stage, by its number; *ready* is called when all answer.
-    A second signal kills what has not ended by then. The exit code of the whole.
+    *prepare* holds what is to be done (in a thread) before a stage, by its number. A second signal kills what has not
+    ended by then. Returns the exit code of the whole.
     """
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -174,7 +173,6 @@ async def supervise(
                 await loop.run_in_executor(None, prepare[number])
             started.append([Running(service) for service in stage])
             await asyncio.gather(*(running.wait_ready() for running in started[-1]))
-        ready()
 
     code = 0
     starting = asyncio.ensure_future(start())
