@@ -19,7 +19,7 @@ _LOCAL: Final = (
     "ff02::2\tip6-allrouters",
 )
 _FALL_BACK: Final = ("8.8.8.8", "8.8.4.4")
-"""Docker's: for a host whose own servers are all on its loopback, where a container cannot reach them."""
+"""Docker's: for a host whose own servers are all where a container cannot reach them, as on its loopback."""
 
 
 def hosts(
@@ -41,6 +41,8 @@ def hosts(
         name, _, target = entry.partition(":")
         if target == "host-gateway":
             target = str(gateway or "127.0.0.1")
+        if len(name.split()) != 1 or name != name.strip():
+            raise InvalidParameter(f'bad format for add-host: "{entry[:200]}": give NAME:ADDRESS')
         lines.append(f"{_address(entry, target)}\t{name}")
     if address is not None:
         full = f"{hostname}.{domainname} {hostname}" if domainname else hostname
@@ -49,7 +51,7 @@ def hosts(
 
 
 def resolv_conf(config: ResolverConfig, *, share_host: bool = False, host_file: Path = Path("/etc/resolv.conf")) -> str:
-    """The container's resolver configuration: the request's words, else the host's without its loopback servers."""
+    """The container's resolver configuration: the request's words, else the host's without those it cannot reach."""
     text = _read(host_file)
     if share_host and not (config.servers or config.search or config.options):
         return text
@@ -81,10 +83,12 @@ def _words(text: str, key: str) -> list[str]:
 
 
 def _reachable(server: str) -> bool:
+    """Whether a container can: it has no IPv6, and a loopback of its own."""
     try:
-        return not ip_address(server.partition("%")[0]).is_loopback
+        address = ip_address(server.partition("%")[0])
     except ValueError:
         return False
+    return address.version == 4 and not address.is_loopback
 
 
 def _address(entry: str, text: str) -> str:

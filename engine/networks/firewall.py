@@ -11,11 +11,14 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Final
 
 from engine.networks.model import PublishedPort
 from engine.networks.nftables import Nftables
 
 _ANY = "0.0.0.0"
+_PROGRAMS: Final = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin:/usr/local/bin"
+_DOCKERS_CHAIN: Final = "DOCKER-USER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ table {table} {{
     }}
     chain prerouting {{
         type nat hook prerouting priority dstnat; policy accept
-        fib daddr type local jump publish
+        # What a neighbour sends to 127.0.0.1 must not reach a port published there; our own goes through output.
+        ip daddr != 127.0.0.0/8 fib daddr type local jump publish
     }}
     chain output {{
         type nat hook output priority -100; policy accept
@@ -114,13 +118,28 @@ def accept_beside_docker(bridge: str) -> None:
     """Let the bridge's packets through where Docker has set the policy of forwarding to drop.
 
     A table of our own can only add refusals to those of another table; Docker keeps the chain DOCKER-USER for exactly
-    this. Nothing happens on a host without it.
+    this, and takes one that it finds. So where dockerd is installed the chain is made, in case it starts later than we.
     """
-    iptables = shutil.which("iptables", path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if iptables is None:
-        return
+    if shutil.which("dockerd", path=_PROGRAMS) is not None:
+        _iptables("-N", _DOCKERS_CHAIN)
     for option in ("-i", "-o"):
-        rule = ["DOCKER-USER", option, bridge, "-j", "ACCEPT"]
-        checked = subprocess.run([iptables, "-w", "-C", *rule], capture_output=True, check=False, timeout=30)
-        if checked.returncode == 1 and b"No chain" not in checked.stderr and b"chain/target" not in checked.stderr:
-            subprocess.run([iptables, "-w", "-I", *rule], capture_output=True, check=False, timeout=30)
+        rule = (_DOCKERS_CHAIN, option, bridge, "-j", "ACCEPT")
+        # -C says 1 both for a missing rule and a missing chain; -I then fails in the second case, and rightly so.
+        if _iptables("-C", *rule) == 1:
+            _iptables("-I", *rule)
+
+
+def forget_beside_docker(bridge: str) -> None:
+    """Take back what `accept_beside_docker` has added."""
+    for option in ("-i", "-o"):
+        rule = (_DOCKERS_CHAIN, option, bridge, "-j", "ACCEPT")
+        if _iptables("-C", *rule) == 0:
+            _iptables("-D", *rule)
+
+
+def _iptables(*arguments: str) -> int | None:
+    """Run iptables on its table of filters; its exit code, `None` on a host without it."""
+    program = shutil.which("iptables", path=_PROGRAMS)
+    if program is None:
+        return None
+    return subprocess.run([program, "-w", *arguments], capture_output=True, check=False, timeout=30).returncode

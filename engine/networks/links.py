@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -20,25 +20,36 @@ _SYSCTL = Path("/proc/sys/net")
 DEFAULT_MTU = 1500
 
 
-def interface_name(container_id: str) -> str:
-    """The host's end of a container's veth pair: at most 15 characters (IFNAMSIZ)."""
-    return f"veth{container_id[:11]}"
+def interface_name(endpoint_id: str) -> str:
+    """The host's end of an endpoint's veth pair: at most 15 characters (IFNAMSIZ).
+
+    Named after the endpoint, not its container: the kernel ends a namespace some 30 ms after it was let go, and a
+    container that starts again meanwhile must not meet its old link.
+    """
+    return f"veth{endpoint_id[:11]}"
 
 
-def ensure_bridge(name: str, address: IPv4Interface) -> None:
-    """Make the bridge *name* with *address*, or put right the one that is there; forward packets."""
+def ensure_bridge(name: str, address: IPv4Interface, *, mac: str) -> None:
+    """Make the bridge *name* with *address* and *mac*, or put right the one that is there; forward packets.
+
+    Without an address of its own a bridge takes the lowest of its ports', which changes as containers come and go, and
+    the others' neighbour tables would lead nowhere for a while.
+    """
     with IPRoute() as route:
         found = route.link_lookup(ifname=name)
         if not found:
             route.link("add", ifname=name, kind="bridge")
             found = route.link_lookup(ifname=name)
         index = found[0]
-        held = {row.get_attr("IFA_ADDRESS") for row in route.get_addr(index=index, family=2)}
-        for other in held - {str(address.ip)}:
-            route.addr("del", index=index, address=other, mask=_mask(route, index, other))
-        if str(address.ip) not in held:
+        held = {
+            IPv4Interface((row.get_attr("IFA_ADDRESS"), row["prefixlen"]))
+            for row in route.get_addr(index=index, family=2)
+        }
+        for other in held - {address}:
+            route.addr("del", index=index, address=str(other.ip), prefixlen=other.network.prefixlen)
+        if address not in held:
             route.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
-        route.link("set", index=index, state="up", mtu=default_mtu(route))
+        route.link("set", index=index, state="up", mtu=default_mtu(route), address=mac)
     _write("ipv4/ip_forward", "1")
     # Lets the host reach published ports at 127.0.0.1; the firewall drops what containers send there.
     _write(f"ipv4/conf/{name}/route_localnet", "1")
@@ -57,6 +68,32 @@ def delete_link(name: str) -> None:
                     raise
 
 
+def ensure_plugged(bridge: str, host_ends: Iterable[str]) -> None:
+    """Plug links into *bridge* again, where it was made anew under running containers. Missing ones are passed over."""
+    with IPRoute() as route:
+        (master,) = route.link_lookup(ifname=bridge)
+        for name in host_ends:
+            for index in route.link_lookup(ifname=name):
+                route.link("set", index=index, master=master, state="up")
+
+
+def unplug(host_ends: Sequence[str]) -> None:
+    """Take links off their bridge at once, long before the kernel removes them with their namespace.
+
+    The address of an endpoint may be given to another right after: only one of them may answer for it.
+    """
+    if not host_ends:
+        return
+    with IPRoute() as route:
+        for name in host_ends:
+            for index in route.link_lookup(ifname=name):
+                try:
+                    route.link("set", index=index, master=0)
+                except NetlinkError as error:
+                    if error.code != errno.ENODEV:
+                        raise
+
+
 def bridge_ports(bridge: str) -> dict[str, int]:
     """The links that are ports of *bridge*: name to index."""
     with IPRoute() as route:
@@ -70,8 +107,13 @@ def bridge_ports(bridge: str) -> dict[str, int]:
         }
 
 
-def plug(*, path: Path, bridge: str, host_end: str, address: IPv4Interface, gateway: str, mac: str) -> None:
+def plug(
+    *, path: Path, bridge: str, host_end: str, address: IPv4Interface, gateway: str, mac: str, hairpin: bool
+) -> None:
     """A new namespace at *path* whose eth0, with *address* and *mac*, is plugged into *bridge*.
+
+    A container with published ports reaches them itself only by a *hairpin*: where bridges pass packets through the
+    firewall (br_netfilter, which Docker loads) they are translated in the bridge, and go out as they came in.
 
     Nothing stays when it fails. `EngineFault` with the kernel's words.
     """
@@ -94,6 +136,9 @@ def plug(*, path: Path, bridge: str, host_end: str, address: IPv4Interface, gate
                         mtu=mtu,
                         peer={"ifname": "eth0", "net_ns_fd": descriptor, "address": mac, "mtu": mtu},
                     )
+                    if hairpin:
+                        (index,) = route.link_lookup(ifname=host_end)
+                        route.brport("set", index=index, mode=1)
             finally:
                 os.close(descriptor)
             netns.run_inside(path, lambda: _configure(address, gateway))
@@ -163,13 +208,6 @@ def _undone(path: Path, host_end: str) -> Iterator[None]:
         netns.delete(path)
         delete_link(host_end)
         raise
-
-
-def _mask(route: Any, index: int, address: str) -> int:
-    for row in route.get_addr(index=index, family=2):
-        if row.get_attr("IFA_ADDRESS") == address:
-            return int(row["prefixlen"])
-    return 32
 
 
 def _write(key: str, value: str) -> None:

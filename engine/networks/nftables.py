@@ -30,6 +30,8 @@ class Nftables:
     def run(self, commands: str) -> str:
         """Carry out *commands* as one transaction and return what they print; `EngineFault` with nft's words."""
         with self._lock:
+            if self._context.value is None:
+                raise EngineFault("the engine is closing: the firewall takes no more changes")
             failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
             # Reading a buffer empties it, so both are read each time.
             complaint = self._library.nft_ctx_get_error_buffer(self._context).decode(errors="replace")

@@ -113,7 +113,11 @@ def _free(
     wanted: IPv4Address | None,
 ) -> IPv4Address:
     rows = transaction.execute("SELECT address FROM endpoints WHERE network_id = ?", (network.id,))
-    taken = {row["address"] for row in rows} | {str(gateway)}
+    taken = {row["address"] for row in rows} | {
+        str(gateway),
+        str(subnet.network_address),
+        str(subnet.broadcast_address),
+    }
     if wanted is not None:
         if wanted not in subnet or str(wanted) in taken:
             raise EngineFault(f"address {wanted} of network {network.name} is taken or outside {subnet}")

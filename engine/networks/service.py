@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
@@ -12,14 +13,14 @@ from typing import Final
 
 from engine.config import EngineConfig
 from engine.database import Database
-from engine.errors import AmbiguousId, EngineError, EngineFault, NetworkNotFound
+from engine.errors import AmbiguousId, EngineError, EngineFault, InvalidParameter, NetworkNotFound
 from engine.events import EventBus, Kind
 from engine.kernel import netns
 from engine.networks import links
-from engine.networks.firewall import Firewall, Target, accept_beside_docker
+from engine.networks.firewall import Firewall, Target, accept_beside_docker, forget_beside_docker
 from engine.networks.model import Driver, Endpoint, Network, PublishedPort, Sandbox, SandboxRequest
 from engine.networks.ports import Ports
-from engine.networks.records import NetworkRecords
+from engine.networks.records import NetworkRecords, mac_of
 from engine.types import new_id, now
 
 _LOG: Final = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ _POOL: Final = (
     *(IPv4Network(f"192.168.{third}.0/20") for third in range(0, 256, 16)),
 )
 """Docker's default address pools, tried in this order."""
+
+_MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 
 _PREDEFINED: Final = {"bridge": Driver.BRIDGE, "host": Driver.HOST, "none": Driver.NONE}
 
@@ -55,7 +58,7 @@ class NetworkService:
         self._put(self._with_subnet(self._networks["bridge"]))
         bridge = self._networks["bridge"]
         subnet, gateway = _addresses(bridge)
-        links.ensure_bridge(self._config.bridge, IPv4Interface((gateway, subnet.prefixlen)))
+        links.ensure_bridge(self._config.bridge, IPv4Interface((gateway, subnet.prefixlen)), mac=mac_of(gateway))
         for container_id in self._records.containers() - set(live):
             self._records.leave(container_id)
         self._sweep(live)
@@ -73,6 +76,7 @@ class NetworkService:
     def purge(self) -> None:
         """Remove the bridge and the table: for tests, and for the end of an installation. No container may run."""
         self._firewall.remove()
+        forget_beside_docker(self._config.bridge)
         links.delete_link(self._config.bridge)
 
     def list(self) -> Sequence[Network]:
@@ -98,8 +102,13 @@ class NetworkService:
         return self._records.endpoints(self.list(), network_id=network_id)
 
     def open(self, request: SandboxRequest) -> Sandbox:
-        """A container's network, whole or not at all. `PortInUse`, `NetworkNotFound`, `EngineFault`."""
+        """A container's network, whole or not at all.
+
+        Raises `PortInUse`, `NetworkNotFound`, `InvalidParameter`, `EngineFault`.
+        """
         network = self.get(request.network)
+        if request.mac and not _MAC.fullmatch(request.mac):
+            raise InvalidParameter(f"invalid MAC address: {request.mac[:60]}")
         container_id = request.container_id
         with ExitStack() as undo:
             undo.callback(self._undo, container_id)
@@ -113,10 +122,11 @@ class NetworkService:
                 links.plug(
                     path=path,
                     bridge=self._config.bridge,
-                    host_end=links.interface_name(container_id),
+                    host_end=links.interface_name(endpoint.id),
                     address=endpoint.address,
                     gateway=str(endpoint.gateway),
                     mac=endpoint.mac,
+                    hairpin=bool(ports),
                 )
                 if ports:
                     self._records.publish(container_id, ports)
@@ -157,6 +167,7 @@ class NetworkService:
                 for target in targets:
                     self._withdraw_quietly(target)
         self._ports.release(container_id)
+        links.unplug(self._host_ends(container_id))
         netns.delete(self._directory / container_id)
         self._records.leave(container_id)
 
@@ -170,6 +181,10 @@ class NetworkService:
         endpoints = self._records.endpoints(self.list(), container_id=container_id)
         ports = self._records.ports(container_id)
         return [target for endpoint in endpoints for target in _targets(ports, endpoint)]
+
+    def _host_ends(self, container_id: str) -> Sequence[str]:
+        endpoints = self._records.endpoints(self.list(), container_id=container_id)
+        return [links.interface_name(endpoint.id) for endpoint in endpoints if endpoint.address is not None]
 
     def _hold_again(self, container_id: str) -> None:
         """The ports of a container that outlived its daemon. One that somebody took meanwhile still leads to it."""
@@ -189,10 +204,11 @@ class NetworkService:
             for path in tuple(self._directory.iterdir()):
                 if path.name not in live:
                     netns.delete(path)
-        kept = {links.interface_name(container_id) for container_id in live}
+        kept = {name for container_id in live for name in self._host_ends(container_id)}
         for name in links.bridge_ports(self._config.bridge):
             if name not in kept:
                 links.delete_link(name)
+        links.ensure_plugged(self._config.bridge, kept)
 
     def _with_subnet(self, bridge: Network) -> Network:
         """The default bridge with addresses: those configured, those it had, else the first pool that is free."""
