@@ -47,7 +47,9 @@ async def test_no_line_is_lost_by_rotation(
     made: Bundles, watcher: ExitWatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.containers.logfile.FILES", 1000)
-    monitor = made.create("seq", "1", str(LINES))
+    # Bursts, some of which a rotation meets in the middle, and pauses, so that even a loaded host gets to rotate.
+    script = "for n in 0 1 2 3 4; do seq $((n * 40000 + 1)) $((n * 40000 + 40000)); sleep 0.1; done"
+    monitor = made.create("sh", "-c", script)
     ended = exited(watcher, monitor)
     path = made.log_path(monitor.id)
     reader = LogReader(path, exited=ended)
