@@ -1,0 +1,74 @@
+"""People of every role, and an environment whose engine may or may not be there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from tests.fixtures.daemons import HavreDaemon
+from webui.accounts.models import Grant, Role, User
+from webui.environments.models import Environment, Kind
+
+PASSWORD = "a harbour at dawn"
+
+
+@pytest.fixture(autouse=True)
+def _database(db: None) -> None:
+    """Every test here has the database."""
+
+
+@pytest.fixture
+def environment() -> Environment:
+    """The local environment; nobody listens on its socket."""
+    return Environment.objects.get(pk=1)
+
+
+@pytest.fixture
+def engine(environment: Environment, havre: HavreDaemon) -> Environment:
+    """The local environment with a real engine."""
+    environment.url = f"unix://{havre.socket}"
+    environment.kind = Kind.HAVRE
+    environment.save()
+    return environment
+
+
+@pytest.fixture
+def administrator() -> User:
+    return User.objects.create_superuser("root-ada", password=PASSWORD)
+
+
+@pytest.fixture
+def operator(administrator: User, environment: Environment) -> User:
+    return _person("olga", environment, Role.OPERATOR)
+
+
+@pytest.fixture
+def viewer(administrator: User, environment: Environment) -> User:
+    return _person("vera", environment, Role.VIEWER)
+
+
+@pytest.fixture
+def stranger(administrator: User) -> User:
+    """Signed in, without a role anywhere."""
+    return User.objects.create_user("sten", password=PASSWORD)
+
+
+@pytest.fixture
+def signed_in() -> Callable[[User | None], Client]:
+    """A browser in which a person is signed in, or nobody."""
+
+    def sign_in(user: User | None) -> Client:
+        client = Client(raise_request_exception=False)
+        if user is not None:
+            client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        return client
+
+    return sign_in
+
+
+def _person(name: str, environment: Environment, role: Role) -> User:
+    user = User.objects.create_user(name, password=PASSWORD)
+    Grant.objects.create(user=user, environment=environment, role=role)
+    return user

@@ -1,0 +1,111 @@
+"""The first start, signing in and out, and what every answer carries."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from tests.webui.conftest import PASSWORD
+from webui.accounts.models import SetupToken, User
+
+
+@pytest.fixture(autouse=True)
+def _fresh_middleware() -> None:
+    """The set-up middleware remembers once that set-up is done; each test begins before that."""
+
+
+def _browser() -> Client:
+    return Client(enforce_csrf_checks=False)
+
+
+def test_before_set_up_every_page_says_where_the_link_is() -> None:
+    answer = _browser().get("/e/local/containers/")
+    assert answer.status_code == 503
+    assert b"one-time link" in answer.content
+
+
+def test_the_link_makes_one_administrator_and_is_void_afterwards(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("setup_link")
+    link = capsys.readouterr().out.strip()
+    path = "/" + link.split("/", 3)[3]
+    browser = _browser()
+    assert browser.get(path).status_code == 200
+    answer = browser.post(path, {"username": "ada", "password": PASSWORD, "again": PASSWORD})
+    assert answer.status_code == 302
+    user = User.objects.get(username="ada")
+    assert user.is_superuser
+    assert user.check_password(PASSWORD)
+    assert _browser().get(path).status_code == 302, "set-up is over"
+    call_command("setup_link")
+    assert capsys.readouterr().out == "", "no second link"
+
+
+def test_only_the_hash_of_the_link_is_kept() -> None:
+    token = SetupToken.issue()
+    assert token not in str(list(SetupToken.objects.values()))
+
+
+@pytest.mark.parametrize("token", ["wrong", "x" * 400])
+def test_a_wrong_link_is_void(token: str) -> None:
+    SetupToken.issue()
+    assert _browser().get(f"/setup/{token}/").status_code == 404
+
+
+def test_an_old_link_is_void() -> None:
+    token = SetupToken.issue()
+    SetupToken.objects.update(created_at=timezone.now() - dt.timedelta(hours=25))
+    assert _browser().get(f"/setup/{token}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("password", "again", "words"),
+    [
+        ("short", "short", b"too short"),
+        (PASSWORD, "another", b"not the same"),
+        ("1234567890", "1234567890", b"too common"),
+    ],
+)
+def test_a_bad_password_is_told_and_the_link_stays_good(password: str, again: str, words: bytes) -> None:
+    token = SetupToken.issue()
+    answer = _browser().post(f"/setup/{token}/", {"username": "ada", "password": password, "again": again})
+    assert answer.status_code == 422
+    assert words in answer.content
+    assert b'value="ada"' in answer.content
+    assert _browser().get(f"/setup/{token}/").status_code == 200
+
+
+def test_signing_in_and_out(operator: User) -> None:
+    browser = _browser()
+    answer = browser.post("/accounts/login/?next=/jobs/", {"login": "olga", "password": PASSWORD, "next": "/jobs/"})
+    assert answer.status_code == 302
+    assert answer["Location"] == "/jobs/"
+    assert browser.get("/jobs/").status_code == 200
+    assert browser.post("/accounts/logout/").status_code == 302
+    assert browser.get("/jobs/").status_code == 302
+
+
+def test_a_wrong_password_signs_nobody_in(operator: User) -> None:
+    answer = _browser().post("/accounts/login/", {"login": "olga", "password": "wrong"})
+    assert answer.status_code == 200
+    assert b"not correct" in answer.content
+
+
+def test_nobody_signs_up_alone(administrator: User) -> None:
+    _browser().post("/accounts/signup/", {"username": "eve", "password1": PASSWORD})
+    assert not User.objects.filter(username="eve").exists()
+
+
+def test_pages_carry_a_strict_content_security_policy(administrator: User) -> None:
+    policy = _browser().get("/accounts/login/")["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_only_the_terminal_may_have_inline_styles(operator: User, engine: object) -> None:
+    browser = _browser()
+    browser.force_login(operator, backend="allauth.account.auth_backends.AuthenticationBackend")
+    assert "unsafe" not in browser.get("/e/local/containers/")["Content-Security-Policy"]

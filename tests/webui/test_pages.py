@@ -1,0 +1,245 @@
+"""The pages with a real engine behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from channels.testing import WebsocketCommunicator
+from django.test import AsyncClient, Client
+
+from tests.fixtures.daemons import HavreDaemon
+from webui.accounts.models import User
+from webui.asgi import application
+from webui.environments.models import Environment
+from webui.images.pulling import run_pull
+from webui.jobs import services as jobs
+from webui.jobs.models import Job, JobKind, JobState
+from webui.jobs.runners import JobFailed, JobRun
+from webui.jobs.tasks import run_job
+
+
+@pytest.fixture
+def browser(operator: User, engine: Environment, signed_in: Callable[[User | None], Client]) -> Client:
+    return signed_in(operator)
+
+
+@pytest.fixture
+def container(havre: HavreDaemon) -> str:
+    """A running container that prints a line and waits."""
+    havre.remove_everything()
+    return havre.docker(
+        "run", "-d", "--name", "web", "busybox", "sh", "-c", "echo '<b>hello</b>'; sleep 600"
+    ).stdout.strip()
+
+
+def test_the_dashboard_counts(browser: Client, container: str) -> None:
+    page = browser.get("/e/local/").content.decode()
+    assert "Debian" in page or "Linux" in page
+    assert "web" in page
+    assert "Havre 0.1.0" in page
+
+
+def test_the_list_filters_and_sorts(browser: Client, container: str) -> None:
+    assert container[:12] in browser.get("/e/local/containers/?q=state:running&sort=name").content.decode()
+    assert container[:12] not in browser.get("/e/local/containers/?q=state:exited").content.decode()
+
+
+def test_a_fragment_is_no_whole_page(browser: Client, container: str) -> None:
+    fragment = browser.get("/e/local/containers/", headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in fragment
+    assert container[:12] in fragment
+
+
+def test_a_row_that_is_gone_is_empty(browser: Client, engine: Environment) -> None:
+    assert browser.get(f"/e/local/containers/{'0' * 64}/row/").content == b""
+
+
+@pytest.mark.parametrize("tab", ["", "logs/", "terminal/", "inspect/"])
+def test_the_tabs(browser: Client, container: str, tab: str) -> None:
+    answer = browser.get(f"/e/local/containers/{container[:12]}/{tab}")
+    assert answer.status_code == 200
+    assert b"web" in answer.content
+
+
+def test_what_a_container_says_is_text(browser: Client, havre: HavreDaemon) -> None:
+    havre.remove_everything()
+    evil = "<script>alert(1)</script>"
+    identifier = havre.docker(
+        "create", "--label", f"x={evil}", "-e", f"X={evil}", "busybox", "echo", evil
+    ).stdout.strip()
+    for tab in ("", "inspect/"):
+        page = browser.get(f"/e/local/containers/{identifier}/{tab}").content.decode()
+        assert evil not in page
+        assert "&lt;script&gt;" in page
+
+
+def test_acting_on_many_tells_what_failed(browser: Client, container: str) -> None:
+    answer = browser.post(
+        "/e/local/containers/act/",
+        {"verb": "stop", "containers": [container, "0" * 64]},
+        headers={"HX-Request": "true"},
+    ).content.decode()
+    assert "1 container stopped" in answer
+    assert "1 of 2 failed" in answer
+    assert "No such container" in answer
+
+
+def test_creating_and_starting(browser: Client, havre: HavreDaemon) -> None:
+    havre.remove_everything()
+    data = {"image": "busybox", "name": "made", "command": "sleep 600", "network": "none", "restart_policy": "no"}
+    for prefix in ("ports", "binds", "variables"):
+        data |= {f"{prefix}-TOTAL_FORMS": "0", f"{prefix}-INITIAL_FORMS": "0"}
+    havre.docker("pull", "busybox")
+    assert browser.post("/e/local/containers/new/", {**data, "start": "1"}).status_code == 302
+    assert "made" in havre.docker("ps", "--format", "{{.Names}}").stdout
+    again = browser.post("/e/local/containers/new/", data)
+    assert again.status_code == 422
+    assert "already in use" in again.content.decode()
+    missing = browser.post("/e/local/containers/new/", {**data, "name": "", "image": "nowhere:1"})
+    assert "No such image" in missing.content.decode()
+    assert 'data-pull="nowhere:1"' in missing.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_log_as_a_file(engine: Environment, operator: User, container: str) -> None:
+    browser = AsyncClient()
+    await browser.aforce_login(operator, backend="allauth.account.auth_backends.AuthenticationBackend")
+    answer = await browser.get(f"/e/local/containers/{container}/logs/download/")
+    assert b"".join([part async for part in answer]) == b"<b>hello</b>\n"
+    assert answer["Content-Disposition"] == 'attachment; filename="web.log"'
+
+
+def test_an_engine_that_is_away_is_told(
+    operator: User, environment: Environment, signed_in: Callable[[User | None], Client]
+) -> None:
+    environment.url = "unix:///nowhere/engine.sock"
+    environment.save()
+    answer = signed_in(operator).get("/e/local/containers/")
+    assert answer.status_code == 502
+    assert "does not answer" in answer.content.decode()
+
+
+# --- jobs ------------------------------------------------------------------------------------------------------------
+
+
+def _job(environment: Environment, user: User, reference: str) -> Job:
+    return Job.objects.create(
+        kind=JobKind.PULL,
+        environment=environment,
+        created_by=user,
+        subject=reference,
+        parameters={"reference": reference},
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pull_is_a_job(engine: Environment, operator: User, havre: HavreDaemon) -> None:
+    havre.remove_everything()
+    havre.docker("rmi", "-f", "busybox", check=False)
+    job = _job(engine, operator, "busybox")
+    run_job(str(job.pk))
+    job.refresh_from_db()
+    assert (job.state, job.message) == (JobState.SUCCEEDED, "Downloaded newer image for busybox:latest")
+    assert all(layer["done"] for layer in job.progress["layers"])
+    assert job.progress["current"] == job.progress["total"] > 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pull_that_cannot_be_says_why(engine: Environment, operator: User) -> None:
+    job = _job(engine, operator, "127.0.0.1:5000/nothing-of-the-kind:1")
+    run_job(str(job.pk))
+    job.refresh_from_db()
+    assert job.state == JobState.FAILED
+    assert "nothing-of-the-kind" in job.message
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_right_taken_away_stops_a_queued_job(engine: Environment, operator: User) -> None:
+    job = _job(engine, operator, "busybox")
+    operator.grants.all().delete()
+    run_job(str(job.pk))
+    job.refresh_from_db()
+    assert job.state == JobState.FAILED
+
+
+def test_a_cancelled_job_stays_cancelled(environment: Environment, operator: User) -> None:
+    job = jobs.job_begin(job=_job(environment, operator, "debian"))
+    jobs.job_cancel(job=job, user=operator)
+    assert not jobs.job_progress(job=job, progress={})
+    with pytest.raises(jobs.IllegalTransition):
+        jobs.job_succeed(job=job, message="", progress={})
+
+
+def test_a_job_whose_worker_is_gone_fails(environment: Environment, operator: User) -> None:
+    job = jobs.job_begin(job=_job(environment, operator, "debian"))
+    Job.objects.filter(pk=job.pk).update(seen_at=job.seen_at - jobs.SILENCE * 2)
+    assert jobs.jobs_reap() == 1
+    job.refresh_from_db()
+    assert job.state == JobState.FAILED
+    assert "worker" in job.message
+
+
+def test_an_engine_that_is_away_fails_a_pull(environment: Environment, operator: User) -> None:
+    environment.url = "unix:///nowhere/engine.sock"
+    environment.save()
+    with pytest.raises(JobFailed, match="cannot be reached"):
+        run_pull(JobRun(job=_job(environment, operator, "debian")))
+
+
+# --- streams ---------------------------------------------------------------------------------------------------------
+
+
+async def _socket(path: str, user: User) -> WebsocketCommunicator:
+    client = Client()
+    await client.aforce_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
+    headers = [(b"host", b"testserver"), (b"origin", b"http://testserver"), (b"cookie", cookies.encode())]
+    communicator = WebsocketCommunicator(application, path, headers=headers)
+    assert (await communicator.connect(timeout=5))[0]
+    return communicator
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_log_streams(engine: Environment, operator: User, container: str) -> None:
+    socket = await _socket(f"/ws/e/local/containers/{container}/logs/?tail=10", operator)
+    message = json.loads(await socket.receive_from(timeout=10))
+    assert message["type"] == "lines"
+    assert [line[1:] for line in message["lines"]] == [[1, "<b>hello</b>"]]
+    await socket.disconnect()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_terminal_answers_and_says_why_it_ended(engine: Environment, operator: User, container: str) -> None:
+    socket = await _socket(f"/ws/e/local/containers/{container}/terminal/?shell=sh&rows=30&cols=100", operator)
+    assert json.loads(await socket.receive_from(timeout=10)) == {"type": "ready"}
+    await socket.send_to(bytes_data=b"echo $((6*7)); stty size; exit 5\n")
+    seen, message = b"", None
+    while message is None:
+        output = await socket.receive_output(timeout=10)
+        if output.get("bytes"):
+            seen += output["bytes"]
+        elif output.get("text"):
+            message = json.loads(output["text"])
+    assert b"\n42\r\n" in seen
+    assert b"30 100" in seen
+    assert message["code"] == 5
+    assert "code 5" in message["reason"]
+    await socket.disconnect()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_page_hears_what_changed(
+    engine: Environment, operator: User, container: str, havre: HavreDaemon
+) -> None:
+    socket = await _socket("/ws/e/local/events/", operator)
+    assert json.loads(await socket.receive_from(timeout=10)) == {"type": "reset"}
+    havre.docker("kill", container)
+    actions = []
+    while "die" not in actions:
+        message = json.loads(await socket.receive_from(timeout=10))
+        if message["type"] == "container":
+            assert message["id"] == container
+            actions.append(message["action"])
+    await socket.disconnect()
