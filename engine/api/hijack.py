@@ -59,6 +59,7 @@ class Connection:
         protocol.connection_made(self._transport)
         self._writer = asyncio.StreamWriter(self._transport, protocol, self.reader, self._loop)
         self._hangup = _Hangup(self._transport, self._loop)
+        self._accepted_at = 0.0
 
     async def accept(self, *, tty: bool) -> None:
         """Send the head: from here on the connection is a stream."""
@@ -70,10 +71,13 @@ class Connection:
         head = f"HTTP/1.1 {status}\r\nContent-Type: application/vnd.docker.{kind}\r\n{upgrade}\r\n"
         self._writer.write(head.encode("ascii"))
         await self._writer.drain()
+        self._accepted_at = self._loop.time()
 
     async def settle(self) -> None:
-        """Wait before the first output, see `_SETTLE`."""
-        await asyncio.sleep(_SETTLE)
+        """Wait what is left of `_SETTLE` since the head."""
+        left = self._accepted_at + _SETTLE - self._loop.time()
+        if left > 0:
+            await asyncio.sleep(left)
 
     async def refuse(self, status: int, message: str) -> None:
         """Answer with an error instead of a head, and end the connection."""

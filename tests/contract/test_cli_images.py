@@ -10,12 +10,6 @@ import pytest
 from tests.fixtures.daemons import Daemon
 
 
-@pytest.fixture
-def busybox(daemon: Daemon) -> str:
-    daemon.docker("pull", "-q", "busybox")
-    return "busybox"
-
-
 def test_version_names_client_and_server(daemon: Daemon) -> None:
     out = daemon.docker("version", "--format", "{{.Server.Os}} {{.Server.APIVersion}}").stdout.split()
     assert out[0] == "linux"
@@ -51,7 +45,6 @@ def test_pull_again_says_that_it_is_up_to_date(daemon: Daemon, busybox: str) -> 
 @pytest.mark.parametrize(
     ("reference", "words"),
     [
-        ("busybox:nosuchtag", r"manifest for busybox:nosuchtag not found: manifest unknown"),
         ("BUSYBOX", r"invalid reference format: repository name .*must be lowercase"),
         ("busybox@sha256:12", r"invalid reference format"),
     ],
@@ -60,6 +53,13 @@ def test_pull_of_what_is_not_there(daemon: Daemon, reference: str, words: str) -
     result = daemon.docker("pull", reference, check=False)
     assert result.returncode == 1
     assert re.search(words, result.stderr)
+
+
+def test_pull_of_a_tag_that_is_not_there(daemon: Daemon) -> None:
+    name = f"{daemon.mirrors[0].removeprefix('http://')}/library/busybox:nosuchtag"
+    result = daemon.docker("pull", name, check=False)
+    assert result.returncode == 1
+    assert f"manifest for {name} not found: manifest unknown" in result.stderr
 
 
 def test_images_has_docker_columns(daemon: Daemon, busybox: str) -> None:

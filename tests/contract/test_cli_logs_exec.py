@@ -5,18 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.fixtures.daemons import Daemon
 
-
-@pytest.fixture(autouse=True)
-def clean(daemon: Daemon) -> Iterator[None]:
-    daemon.docker("pull", "-q", "busybox")
-    yield
-    daemon.remove_everything()
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 @pytest.fixture

@@ -6,19 +6,13 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.daemons import Daemon
 
-
-@pytest.fixture(autouse=True)
-def clean(daemon: Daemon) -> Iterator[None]:
-    daemon.docker("pull", "-q", "busybox")
-    yield
-    daemon.remove_everything()
+pytestmark = pytest.mark.usefixtures("clean")
 
 
 # --- run and its exit codes
@@ -32,7 +26,7 @@ def clean(daemon: Daemon) -> Iterator[None]:
         (["nosuchprogram"], 127),
         (["/etc"], 126),
         (["/nosuch/path"], 127),
-        (["sh", "-c", "kill -9 $$"], 137),
+        (["sh", "-c", "sh -c 'kill -9 $$'; exit $?"], 137),
     ],
 )
 def test_exit_code_of_run(daemon: Daemon, command: list[str], code: int) -> None:
@@ -50,10 +44,11 @@ def test_a_command_that_is_not_there_says_so_once(daemon: Daemon) -> None:
 
 
 def test_an_image_that_is_not_there_gives_125(daemon: Daemon) -> None:
-    result = daemon.docker("run", "--rm", "busybox:nosuchtag", check=False)
+    name = f"{daemon.mirrors[0].removeprefix('http://')}/library/busybox:nosuchtag"
+    result = daemon.docker("run", "--rm", name, check=False)
     assert result.returncode == 125
-    assert result.stderr.splitlines()[0] == "Unable to find image 'busybox:nosuchtag' locally"
-    assert "manifest for busybox:nosuchtag not found" in result.stderr
+    assert result.stderr.splitlines()[0] == f"Unable to find image '{name}' locally"
+    assert f"manifest for {name} not found" in result.stderr
 
 
 def test_run_pulls_what_is_missing(daemon: Daemon) -> None:
@@ -130,13 +125,13 @@ def test_bridge_gives_an_address_and_a_name(daemon: Daemon) -> None:
 
 
 def test_a_published_port_shows_and_answers(daemon: Daemon) -> None:
-    daemon.docker(
-        "run", "-d", "--name", "web", "-p", "18080:80", "busybox", "nc", "-lk", "-p", "80", "-e", "echo", "hi"
-    )
+    serve = "while :; do echo hi | nc -l -p 80; done"
+    daemon.docker("run", "-d", "--name", "web", "-p", "18080:80", "busybox", "sh", "-c", serve)
     assert daemon.docker("ps", "--format", "{{.Ports}}").stdout.strip() == "0.0.0.0:18080->80/tcp, [::]:18080->80/tcp"
     assert daemon.docker("port", "web").stdout.splitlines()[0] == "80/tcp -> 0.0.0.0:18080"
-    answer = daemon.namespace.run("busybox", "nc", "-w", "2", "127.0.0.1", "18080").stdout
-    assert answer.strip() == "hi"
+    with daemon.namespace.connect(18080) as connection:
+        connection.settimeout(5)
+        assert connection.recv(100) == b"hi\n"
     result = daemon.docker("run", "-d", "--name", "two", "-p", "18080:80", "busybox", "sleep", "9", check=False)
     assert result.returncode == 125
     assert "driver failed programming external connectivity on endpoint two" in result.stderr

@@ -15,7 +15,7 @@ from engine.api.routes.lifecycle import terminal_size
 from engine.api.status import status_of
 from engine.containers.attach import STDOUT, multiplex
 from engine.containers.model import Exec, ExecConfig
-from engine.errors import CommandUnusable, EngineError, InvalidParameter, RuntimeFailed
+from engine.errors import Conflict, EngineError, InvalidParameter, NotRunning
 
 routes = Routes()
 
@@ -76,25 +76,26 @@ async def exec_resize(call: Call) -> web.Response:
 
 
 async def _attached(call: Call, connection: Connection, *, rows: int, cols: int) -> None:
-    config = (await _inspect(call)).config
+    """Accept, then start: what can be refused is refused before, and the client's way to the stream costs no time."""
+    containers, exec_id = call.engine.containers, call.arguments["id"]
+    session = await _inspect(call)
+    if session.running or session.exit_code is not None:
+        raise Conflict(f"Error: Exec command {exec_id} has already run")
+    container = await call.workers.quick(containers.get, session.container_id)
+    if not container.state.running:
+        raise NotRunning(f"Container {container.id} is not running")
+    config = session.config
+    await connection.accept(tty=config.tty)
     try:
-        attachment = await call.workers.patient(
-            call.engine.containers.exec_start, call.arguments["id"], detach=False, rows=rows, cols=cols
-        )
-    except (CommandUnusable, RuntimeFailed) as error:
-        # dockerd accepts the stream before it tries: clients read the reason there, and the code from inspect.
-        await connection.accept(tty=config.tty)
+        attachment = await call.workers.patient(containers.exec_start, exec_id, detach=False, rows=rows, cols=cols)
+    except EngineError as error:
+        # As dockerd does: clients read the reason in the stream, and the code from inspect.
         await connection.settle()
-        words = f"{error}\r\n".encode()
-        await connection.write(words if config.tty else multiplex([(STDOUT, words)]))
+        text = f"{error}\r\n".encode()
+        await connection.write(text if config.tty else multiplex([(STDOUT, text)]))
         return
     if attachment is None:
         return
-    try:
-        await connection.accept(tty=config.tty)
-    except BaseException:
-        attachment.close()
-        raise
     keys = DetachKeys(config.detach_keys) if config.tty and config.attach_stdin else None
     await pump(connection, attachment, keys=keys)
 

@@ -51,6 +51,11 @@ def _next(batches: Iterator[list[LogEntry]]) -> list[LogEntry] | None:
     return next(batches, None)
 
 
+def _following(batches: Iterator[list[LogEntry]]) -> list[LogEntry]:
+    """The next batch, an empty one at the end: `StopIteration` cannot cross from a thread to a coroutine."""
+    return next(batches, [])
+
+
 def parse(query: Query) -> LogQuery:
     """The parameters; `InvalidParameter` in Docker's words when no stream is asked for."""
     stdout, stderr = query.flag("stdout"), query.flag("stderr")

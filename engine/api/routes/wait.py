@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+
 from aiohttp import web
 
 from engine.api.call import Call, begin_stream, encode
@@ -28,7 +29,7 @@ async def wait(call: Call) -> web.StreamResponse:
     except BaseException:
         handle.cancel()
         raise
-    # `Error` is for a wait that failed: the CLI turns it into a line of its own and the code 125. Why a process ended or
-    # did not start is told by the start's answer and by inspect.
+    # `Error` is for a wait that failed: the CLI turns it into a line of its own and the code 125. Why a process ended
+    # or did not start is told by the start's answer and by inspect.
     await response.write(encode({"StatusCode": code}))
     return response
