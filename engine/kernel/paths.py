@@ -35,15 +35,19 @@ def open_in_root(root: int, path: str, flags: int, *, mode: int = 0) -> int:
 def read_in_root(root: int, path: str, *, limit: int) -> bytes:
     """The first *limit* bytes of the regular file *path* inside *root*; empty when there is none."""
     try:
-        descriptor = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        found = open_in_root(root, path, os.O_PATH)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EACCES):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EXDEV, errno.ENAMETOOLONG):
             return b""
         raise
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        # Only a file is opened to be read: opening a device node does things to the host.
+        if not stat.S_ISREG(os.fstat(found).st_mode):
             return b""
-        return file.read(limit)
+        with Path(f"/proc/self/fd/{found}").open("rb") as file:
+            return file.read(limit)
+    finally:
+        os.close(found)
 
 
 def make_directories(root: int, path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0) -> int:
