@@ -61,9 +61,7 @@ def filtered(
         tests.extend(_age(key, find(value)) for value in filters.get(key, ()))
     if networks := filters.get("network"):
         tests.append(lambda container: _network(container) in networks)
-    for key in ("publish", "expose"):
-        if ports := filters.get(key):
-            tests.append(_has_port(key, ports))
+    tests.extend(_has_port(key, filters[key]) for key in ("publish", "expose") if filters.get(key))
     if "volume" in filters:
         targets = set(filters["volume"])
         tests.append(lambda container: any({bind.target, bind.source} & targets for bind in container.host.binds))

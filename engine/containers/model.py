@@ -196,6 +196,8 @@ class ExecConfig:
     attach_stderr: bool = False
     privileged: bool = False
     detach_keys: str = ""
+    console_size: tuple[int, int] = (0, 0)
+    """Rows and columns of the terminal at its beginning; zeros leave them to the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ async def exec_create(call: Call) -> web.Response:
         attach_stderr=body.flag("AttachStderr"),
         privileged=body.flag("Privileged"),
         detach_keys=body.text("DetachKeys"),
+        console_size=_console_size(body),
     )
     if not config.cmd:
         raise InvalidParameter("No exec command specified")
@@ -79,6 +80,7 @@ async def _attached(call: Call, connection: Connection, *, rows: int, cols: int)
     """Accept, then start: what can be refused is refused before, and the client's way to the stream costs no time."""
     containers, exec_id = call.engine.containers, call.arguments["id"]
     session = await _inspect(call)
+    rows, cols = (rows, cols) if rows and cols else session.config.console_size
     if session.running or session.exit_code is not None:
         raise Conflict(f"Error: Exec command {exec_id} has already run")
     container = await call.workers.quick(containers.get, session.container_id)
