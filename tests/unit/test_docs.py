@@ -1,0 +1,32 @@
+"""What the documents say is what the code does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+NAME = re.compile(r"(?:HAVRE_[A-Z0-9]+(?:_[A-Z0-9]+)*|DATABASE_URL|REDIS_URL)")
+QUOTED = re.compile(rf"""["']({NAME.pattern})["']""")
+ROW = re.compile(rf"^\| `({NAME.pattern})` \|", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+
+
+def test_the_table_of_variables_is_complete_and_true() -> None:
+    documented = set(ROW.findall((PROJECT / "README.md").read_text()))
+    read = {name for path in _programs() for name in QUOTED.findall(path.read_text())}
+    assert documented == read
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docker-compose-free/README.md"):
+        place = PROJECT / document
+        missing = [target for target in LINK.findall(place.read_text()) if not (place.parent / target).exists()]
+        assert not missing, document
+
+
+def _programs() -> Iterator[Path]:
+    for directory in ("engine", "webui", "docker-compose-free/bringup"):
+        yield from (PROJECT / directory).rglob("*.py")
+    yield from (PROJECT / name for name in ("manage.py", "docker-compose-free/up", "tests/fixtures/registry.py"))
