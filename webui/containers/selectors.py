@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from webui.environments.models import Environment
 
 PAGE_SIZES = (25, 50, 100, 500)
+NEWEST_FIRST = "-created"
 
 _ORDERS: Mapping[str, Callable[[gateway.ContainerSummary], Any]] = {
     "name": lambda container: container.name.casefold(),
@@ -33,19 +34,19 @@ class ListState:
     """The whole state of the list, as the URL holds it: shareable, and the back button is true."""
 
     query: str = ""
-    sort: str = "-created"
+    sort: str = NEWEST_FIRST
     page: int = 1
     size: int = PAGE_SIZES[1]
 
     @classmethod
     def from_query(cls, query: QueryDict) -> ListState:
         """What the URL says; a value that means nothing is the default, for a URL is no form."""
-        sort = query.get("sort", cls.sort)
+        sort = query.get("sort", NEWEST_FIRST)
         size = query.get("size", "")
         page = query.get("page", "1")
         return cls(
             query=query.get("q", "").strip()[: filtering.LONGEST_QUERY],
-            sort=sort if sort.removeprefix("-") in _ORDERS else "-created",
+            sort=sort if sort.removeprefix("-") in _ORDERS else NEWEST_FIRST,
             page=int(page) if page.isdecimal() and len(page) < 7 else 1,
             size=int(size) if size.isdecimal() and int(size[:5]) in PAGE_SIZES else PAGE_SIZES[1],
         )

@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { CHUNK, LogStore, plain, split } from "./log_store.js";
+
+const lines = (count, text = "line") =>
+  Array.from({ length: count }, (_, index) => ({ time: String(index), stream: 1, text: `${text} ${index}` }));
+
+test("lines fill chunks, and only those that changed are told", () => {
+  const store = new LogStore();
+  assert.equal(store.append(lines(CHUNK + 1)).touched.length, 2);
+  const { touched, gone } = store.append(lines(1));
+  assert.deepEqual([touched.length, gone.length, store.size], [1, 0, CHUNK + 2]);
+});
+
+test("the oldest chunks go when there are too many lines", () => {
+  const store = new LogStore(CHUNK * 2);
+  const { gone } = store.append(lines(CHUNK * 5));
+  assert.equal(gone.length, 3);
+  assert.equal(store.size, CHUNK * 2);
+  assert.equal(store.dropped, CHUNK * 3);
+  assert.equal(store.chunks[0].lines[0].text, `line ${CHUNK * 3}`);
+});
+
+test("search ignores case unless it is given, and colours", () => {
+  const store = new LogStore();
+  store.append([{ time: "", stream: 1, text: "\x1b[31mEr\x1b[0mror here" }, { time: "", stream: 2, text: "error there" }]);
+  assert.equal(store.search("error").length, 2);
+  assert.equal(store.search("Error").length, 1);
+  assert.equal(store.search("").length, 0);
+  assert.equal(store.search("error", 1).length, 1);
+});
+
+test("escape sequences go, text stays", () => {
+  assert.equal(plain("\x1b]0;title\x07a\x1b[1;31mb\x1b[0mc\x1b(B"), "abc");
+  assert.equal(plain("<b>&amp;</b>"), "<b>&amp;</b>");
+});
+
+test("a line is cut at its matches", () => {
+  assert.deepEqual(split("aXbxc", "x"), [
+    { text: "a", match: false },
+    { text: "X", match: true },
+    { text: "b", match: false },
+    { text: "x", match: true },
+    { text: "c", match: false },
+  ]);
+  assert.deepEqual(split("abc", ""), [{ text: "abc", match: false }]);
+});
+
+test("a million lines are taken in well under the time of a frame each", () => {
+  const store = new LogStore();
+  for (let batch = 0; batch < 2000; batch++) store.append(lines(500));
+  assert.equal(store.size, 1_000_000);
+  assert.equal(store.search("line 499").length, 2000);
+});

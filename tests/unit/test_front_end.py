@@ -1,0 +1,22 @@
+"""The front end's own tests, run by node."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+STATIC = Path(__file__).resolve().parents[2] / "static"
+
+
+def test_the_libraries_of_the_pages() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node on this host's PATH")
+    done = subprocess.run(
+        [node, "--test", "src/"], cwd=STATIC, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "pass 0" not in done.stdout
