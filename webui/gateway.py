@@ -4,78 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.client import (
-    AsyncClient,
-    Attachment,
-    Auth,
-    BindMount,
-    Client,
-    ClientError,
-    Conflict,
-    ContainerDetail,
-    ContainerState,
-    ContainerSummary,
-    CreateContainer,
-    EndpointFault,
-    Event,
-    Forbidden,
-    HistoryEntry,
-    HostInfo,
-    ImageDetail,
-    ImageSummary,
-    InvalidRequest,
-    LogLine,
-    Mount,
-    NetworkSummary,
-    NotFound,
-    NotSupported,
-    Port,
-    PullEvent,
-    RemovedImage,
-    Terminal,
-    TimedOut,
-    Unreachable,
-    VersionInfo,
-)
+import engine.client
+from engine.client import *  # noqa: F403 - every value of the client, and nothing else of the engine
+from engine.client import AsyncClient, Client
 
 if TYPE_CHECKING:
     from webui.environments.models import Environment
 
-__all__ = [
-    "AsyncClient",
-    "Attachment",
-    "Auth",
-    "BindMount",
-    "Client",
-    "ClientError",
-    "Conflict",
-    "ContainerDetail",
-    "ContainerState",
-    "ContainerSummary",
-    "CreateContainer",
-    "EndpointFault",
-    "Event",
-    "Forbidden",
-    "HistoryEntry",
-    "HostInfo",
-    "ImageDetail",
-    "ImageSummary",
-    "InvalidRequest",
-    "LogLine",
-    "Mount",
-    "NetworkSummary",
-    "NotFound",
-    "NotSupported",
-    "Port",
-    "PullEvent",
-    "RemovedImage",
-    "Terminal",
-    "TimedOut",
-    "Unreachable",
-    "VersionInfo",
-    "async_client",
-    "client",
-]
+__all__ = ["async_client", "client", *engine.client.__all__]
 
 PATIENCE = 10.0
 """Seconds that a page waits for an engine."""

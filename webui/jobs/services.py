@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from celery import current_app
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -126,6 +127,5 @@ def _move(job: Job, state: JobState, **changes: Any) -> Job:
 
 
 def _enqueue(job: Job) -> None:
-    from webui.jobs.tasks import run_job
-
-    run_job.delay(str(job.pk))
+    # By name: the tasks call these services, so these must not import the tasks.
+    current_app.send_task("jobs.run", args=(str(job.pk),))
