@@ -1,0 +1,147 @@
+"""What is measured: each work as a person would type it, with what goes before and after it outside the clock."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from tests.fixtures.daemons import Daemon
+
+Clock = Callable[[], float]
+LINES: Final = 200_000
+STREAM: Final = 200 * 1024 * 1024
+CONTAINERS: Final = 100
+BURST: Final = 20
+AT_ONCE: Final = 8
+REGISTRY: Final = "127.0.0.1:5000"
+"""The registry in each engine's own namespace."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """`measure` gives the seconds that one round took; `set_up` runs once per engine, before the rounds."""
+
+    name: str
+    budget: float | None
+    """The ratio that Havre's design promises."""
+    rounds: int
+    measure: Callable[[Daemon], float]
+    set_up: Callable[[Daemon], None] = lambda daemon: None
+
+
+@contextmanager
+def clock() -> Iterator[Clock]:
+    """Seconds since the beginning; stands still after the end."""
+    began = time.perf_counter()
+    ended: list[float] = []
+    yield lambda: (ended[0] if ended else time.perf_counter()) - began
+    ended.append(time.perf_counter())
+
+
+def timed(daemon: Daemon, *arguments: str) -> float:
+    with clock() as seconds:
+        daemon.docker(*arguments)
+    return seconds()
+
+
+def run_once(*options: str) -> Callable[[Daemon], float]:
+    return lambda daemon: timed(daemon, "run", "--rm", *options, "busybox", "true")
+
+
+def run_detached(*options: str) -> Callable[[Daemon], float]:
+    def measure(daemon: Daemon) -> float:
+        with clock() as seconds:
+            container = daemon.docker("run", "-d", *options, "busybox", "sleep", "1000").stdout.strip()
+        daemon.docker("rm", "-f", container)
+        return seconds()
+
+    return measure
+
+
+def exec_true(daemon: Daemon) -> float:
+    return timed(daemon, "exec", "bench-exec", "true")
+
+
+def remove_running(daemon: Daemon) -> float:
+    container = daemon.docker("run", "-d", "busybox", "sleep", "1000").stdout.strip()
+    return timed(daemon, "rm", "-f", container)
+
+
+def pull_debian(daemon: Daemon) -> float:
+    """By the registry's address: through a mirror, dockerd first waits for names that no test can resolve."""
+    seconds = timed(daemon, "pull", f"{REGISTRY}/library/debian")
+    daemon.docker("rmi", f"{REGISTRY}/library/debian")
+    return seconds
+
+
+def read_logs(daemon: Daemon) -> float:
+    with clock() as seconds:
+        output = daemon.docker("logs", "bench-logs").stdout
+    assert output.count("\n") == LINES, "lines were lost"
+    return seconds()
+
+
+def stream(daemon: Daemon) -> float:
+    """What a container writes, through attach, to the CLI's standard output."""
+    script = f"yes 0123456789012345678901234567890123456789012345678901234567890 | head -c {STREAM}"
+    command = ["docker", "run", "--rm", "busybox", "sh", "-c", script]
+    with clock() as seconds:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(daemon.cli_environ))
+        assert process.stdout is not None
+        total = 0
+        while data := process.stdout.read1(1 << 20):
+            total += len(data)
+        process.stdout.close()
+        assert process.wait() == 0
+    assert total == STREAM, f"{STREAM - total} bytes were lost"
+    return seconds()
+
+
+def list_containers(daemon: Daemon) -> float:
+    return timed(daemon, "ps", "-a")
+
+
+def burst(daemon: Daemon) -> float:
+    with clock() as seconds, ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = [pool.submit(daemon.docker, "run", "-d", "busybox", "sleep", "1000") for _ in range(BURST)]
+    ids = [run.result().stdout.strip() for run in runs]
+    daemon.docker("rm", "-f", *ids)
+    return seconds()
+
+
+def _make_many(daemon: Daemon) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for made in [pool.submit(daemon.docker, "create", "busybox", "true") for _ in range(CONTAINERS)]:
+            made.result()
+
+
+WORKS: Final = (
+    Work("`run --rm busybox true`, bridge", 0.33, 10, run_once()),
+    Work("the same, `--network none`", 0.33, 10, run_once("--network", "none")),
+    Work("`run -d`", 0.33, 8, run_detached()),
+    Work("`run -d -p 8080:80`", 0.33, 8, run_detached("-p", "8080:80")),
+    Work(
+        "`exec … true`",
+        0.5,
+        10,
+        exec_true,
+        lambda daemon: daemon.docker("run", "-d", "--name", "bench-exec", "busybox", "sleep", "1000") and None,
+    ),
+    Work("`rm -f` of a running container", 0.5, 8, remove_running),
+    Work("`pull debian`", 0.4, 4, pull_debian),
+    Work(
+        f"`logs` of {LINES:,} lines",
+        0.7,
+        4,
+        read_logs,
+        lambda daemon: daemon.docker("run", "--name", "bench-logs", "busybox", "seq", str(LINES)) and None,
+    ),
+    Work("200 MiB through `run`'s attached output", 0.5, 3, stream),
+    Work(f"{BURST} `run -d`, {AT_ONCE} at a time", 0.35, 3, burst),
+    Work(f"`ps -a` with {CONTAINERS} containers", 1.0, 8, list_containers, _make_many),
+)
