@@ -18,6 +18,6 @@ class SetupMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not self.done and not request.path.startswith(("/setup/", "/static/")):
             if setup_is_open():
-                return render(request, "setup/wait.html", status=503)
+                return render(request, "setup/wait.html")
             self.done = True
         return self.get_response(request)
