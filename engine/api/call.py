@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Call:
     query: Query
     arguments: Mapping[str, str]
     """What the names in the route's pattern stand for."""
+    starting: dict[str, asyncio.Future[None]]
+    """Exec sessions whose client has its stream, but whose process is still on its way; done when it is there."""
 
     async def body(self) -> Fields:
         """The JSON object of the body; an empty one where there is no body."""

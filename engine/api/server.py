@@ -16,6 +16,7 @@ from aiohttp import web
 from engine import errors
 from engine.api import version as versions
 from engine.api.call import Call, error_answer
+from engine.api.hijack import HttpServer
 from engine.api.query import Query
 from engine.api.router import Router
 from engine.api.routes import ALL
@@ -45,11 +46,12 @@ class ApiServer:
         self._group = group
         self._router = Router(*ALL)
         self._workers = Workers()
+        self._starting: dict[str, asyncio.Future[None]] = {}
         self._runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
         """Listen. A socket that an earlier daemon left is replaced; its lock is the caller's business."""
-        server = web.Server(
+        server = HttpServer(
             self._handle,
             request_factory=self._request,
             # A client that leaves ends its request: a pull that nobody waits for stops.
@@ -101,6 +103,7 @@ class ApiServer:
                 request=request,
                 engine=self._engine,
                 workers=self._workers,
+                starting=self._starting,
                 version=version,
                 query=Query(request.query),
                 arguments=arguments,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from engine.api.call import Call, empty_answer, json_answer
@@ -72,6 +74,9 @@ async def exec_inspect(call: Call) -> web.Response:
 @routes.post("/exec/{id}/resize")
 async def exec_resize(call: Call) -> web.Response:
     rows, cols = terminal_size(call)
+    if (starting := call.starting.get(call.arguments["id"])) is not None:
+        # Clients send their size as soon as they have the stream, and not all of them try again.
+        await asyncio.shield(starting)
     await call.workers.quick(call.engine.containers.exec_resize, call.arguments["id"], rows=rows, cols=cols)
     return empty_answer(200)
 
@@ -87,8 +92,9 @@ async def _attached(call: Call, connection: Connection, *, rows: int, cols: int)
     if not container.state.running:
         raise NotRunning(f"Container {container.id} is not running")
     config = session.config
-    await connection.accept(tty=config.tty)
+    starting = call.starting[exec_id] = asyncio.get_running_loop().create_future()
     try:
+        await connection.accept(tty=config.tty)
         attachment = await call.workers.patient(containers.exec_start, exec_id, detach=False, rows=rows, cols=cols)
     except EngineError as error:
         # As dockerd does: clients read the reason in the stream, and the code from inspect.
@@ -96,6 +102,9 @@ async def _attached(call: Call, connection: Connection, *, rows: int, cols: int)
         text = f"{error}\r\n".encode()
         await connection.write(text if config.tty else multiplex([(STDOUT, text)]))
         return
+    finally:
+        call.starting.pop(exec_id, None)
+        starting.set_result(None)
     if attachment is None:
         return
     keys = DetachKeys(config.detach_keys) if config.tty and config.attach_stdin else None

@@ -1,0 +1,294 @@
+"""The API byte by byte, over the daemon's own socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.daemons import PROJECT, HavreDaemon
+from tests.fixtures.processes import clean_environ, wait_until
+
+HEAD = b"\r\n\r\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def busybox(havre: HavreDaemon) -> None:
+    havre.docker("pull", "-q", "busybox")
+
+
+@pytest.fixture
+def box(havre: HavreDaemon) -> Iterator[str]:
+    havre.docker("run", "-d", "--name", "box", "busybox", "sleep", "600")
+    yield "box"
+    havre.remove_everything()
+
+
+def connect(havre: HavreDaemon) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(10)
+    connection.connect(str(havre.socket))
+    return connection
+
+
+def request(
+    method: str, path: str, body: bytes | None = None, *, upgrade: bool = False, kind: str = "application/json"
+) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: engine"]
+    if body is not None:
+        lines += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
+    lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else ["Connection: close"]
+    return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
+
+
+def ask(havre: HavreDaemon, *wanted: object, **options: object) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of one answer."""
+    with closing(connect(havre)) as connection:
+        connection.sendall(request(*wanted, **options))  # type: ignore[arg-type]
+        data = read_to_end(connection)
+    head, _, body = data.partition(HEAD)
+    first, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(first.split()[1]), headers, body
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    data = b""
+    while chunk := connection.recv(65536):
+        data += chunk
+    return data
+
+
+def make_exec(havre: HavreDaemon, *cmd: str, stdin: bool = True, tty: bool = False) -> str:
+    body = {"Cmd": cmd, "AttachStdin": stdin, "AttachStdout": True, "AttachStderr": True, "Tty": tty}
+    status, _, answer = ask(havre, "POST", "/v1.44/containers/box/exec", json.dumps(body).encode())
+    assert status == 201
+    return str(json.loads(answer)["Id"])
+
+
+def test_ping_has_its_headers(havre: HavreDaemon) -> None:
+    for method, body in (("GET", b"OK"), ("HEAD", b"")):
+        status, headers, answer = ask(havre, method, "/_ping")
+        assert (status, answer) == (200, body)
+        assert headers["api-version"] == "1.44"
+        assert headers["ostype"] == "linux"
+        assert headers["docker-experimental"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "words"),
+    [
+        ("GET", "/nosuch", None, 404, "page not found"),
+        ("PATCH", "/info", None, 404, "page not found"),
+        ("GET", "/v1.99/info", None, 400, "client version 1.99 is too new. Maximum supported API version is 1.44"),
+        ("GET", "/v1.12/info", None, 400, "client version 1.12 is too old"),
+        ("GET", "/containers/nosuch/json", None, 404, "No such container: nosuch"),
+        ("GET", "/containers/json?filters=x", None, 400, "invalid filters"),
+        ("GET", "/containers/json?limit=x", None, 400, "limit"),
+        ("GET", "/containers/nosuch/logs", None, 400, "you must choose at least one stream"),
+        ("GET", "/containers/nosuch/logs?stdout=1", None, 404, "No such container: nosuch"),
+        ("POST", "/containers/create", b'{"Image":', 400, "invalid JSON: unexpected EOF"),
+        ("POST", "/containers/create", b"[]", 400, "expected an object"),
+        ("POST", "/containers/create", b"{}", 400, "Config cannot be empty in order to create a container"),
+        ("POST", "/containers/create", b'{"Image":3}', 400, "Image: expected a string, got 3"),
+        ("POST", "/containers/create", b'{"Image":"nosuch"}', 404, "No such image: nosuch:latest"),
+        ("POST", "/containers/create", b'{"Image":"' + b"x" * 5_000_000 + b'"}', 413, "larger than"),
+        ("POST", "/containers/nosuch/attach?stream=1", None, 404, "No such container: nosuch"),
+        ("POST", "/exec/nosuch/start", b"{}", 404, "No such exec instance: nosuch"),
+        ("POST", "/containers/nosuch/wait?condition=tea", None, 400, "invalid condition"),
+        ("POST", "/images/create", None, 400, "fromImage"),
+        ("POST", "/images/create?fromImage=BAD", None, 400, "invalid reference format"),
+        ("POST", "/networks/create", b'{"Name":"x"}', 501, "not supported by this engine yet"),
+        ("DELETE", "/networks/bridge", None, 403, "pre-defined network"),
+        ("GET", "/networks/nosuch", None, 404, "network nosuch not found"),
+        ("POST", "/volumes/create", b"{}", 501, "not supported by this engine yet"),
+        ("GET", "/plugins/x/json", None, 404, 'plugin "x" not found'),
+        ("POST", "/swarm/leave", None, 503, "This node is not part of a swarm"),
+    ],
+)
+def test_errors_are_json(
+    havre: HavreDaemon, method: str, path: str, body: bytes | None, status: int, words: str
+) -> None:
+    found, headers, answer = ask(havre, method, path, body)
+    assert (found, headers["content-type"]) == (status, "application/json")
+    assert words in json.loads(answer)["message"]
+
+
+def test_a_body_of_another_type_is_refused(havre: HavreDaemon) -> None:
+    status, _, answer = ask(havre, "POST", "/containers/create", b"{}", kind="text/plain")
+    assert status == 400
+    assert "must be 'application/json'" in json.loads(answer)["message"]
+
+
+def test_repeated_starts_and_stops_are_304(havre: HavreDaemon, box: str) -> None:
+    assert ask(havre, "POST", f"/containers/{box}/start")[0] == 304
+    assert ask(havre, "POST", f"/containers/{box}/stop?t=0")[0] == 204
+    assert ask(havre, "POST", f"/containers/{box}/stop?t=0")[0] == 304
+
+
+@pytest.mark.parametrize(
+    ("path", "tty", "kind"),
+    [("/v1.44", False, "multiplexed"), ("/v1.44", True, "raw"), ("/v1.41", False, "raw"), ("", False, "multiplexed")],
+)
+def test_the_head_of_a_hijack(havre: HavreDaemon, box: str, path: str, tty: bool, kind: str) -> None:
+    exec_id = make_exec(havre, "true", tty=tty)
+    with closing(connect(havre)) as connection:
+        connection.sendall(request("POST", f"{path}/exec/{exec_id}/start", b'{"Detach":false}', upgrade=True))
+        head, _, rest = read_to_end(connection).partition(HEAD)
+    assert (
+        head
+        == (
+            f"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.{kind}-stream\r\n"
+            "Connection: Upgrade\r\nUpgrade: tcp"
+        ).encode()
+    )
+    assert rest == b""
+
+
+def test_a_hijack_without_upgrade_is_200(havre: HavreDaemon, box: str) -> None:
+    exec_id = make_exec(havre, "echo", "hi", stdin=False)
+    with closing(connect(havre)) as connection:
+        connection.sendall(
+            b"POST /exec/%s/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 2\r\n\r\n{}" % exec_id.encode()
+        )
+        head, _, rest = read_to_end(connection).partition(HEAD)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert rest == b"\x01\0\0\0\0\0\0\x03hi\n"
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_input_sent_with_the_request_is_not_lost(havre: HavreDaemon, box: str, size: int) -> None:
+    exec_id = make_exec(havre, "wc", "-c")
+    with closing(connect(havre)) as connection:
+        whole = request("POST", f"/v1.44/exec/{exec_id}/start", b'{"Detach":false}', upgrade=True)
+        connection.sendall(whole + b"x" * size)
+        connection.shutdown(socket.SHUT_WR)
+        _, _, rest = read_to_end(connection).partition(HEAD)
+    assert rest[8:] == b"%d\n" % size
+
+
+def test_a_client_that_does_not_read_holds_the_process_not_the_memory(havre: HavreDaemon, box: str) -> None:
+    exec_id = make_exec(havre, "dd", "if=/dev/zero", "bs=1M", "count=300", stdin=False)
+    with closing(connect(havre)) as connection:
+        connection.sendall(request("POST", f"/v1.44/exec/{exec_id}/start", b"{}", upgrade=True))
+        time.sleep(1)
+        # The prefix that enters the namespace has replaced itself by the daemon.
+        status = Path(f"/proc/{havre.process.pid}/status").read_text().splitlines()
+        resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+        assert resident < 150_000
+        got = 0
+        while chunk := connection.recv(1 << 20):
+            got += len(chunk)
+    assert got > 300 << 20
+
+
+def test_an_exec_ends_when_its_client_vanishes(havre: HavreDaemon, box: str) -> None:
+    exec_id = make_exec(havre, "sh", tty=True)
+    with closing(connect(havre)) as connection:
+        connection.sendall(request("POST", f"/v1.44/exec/{exec_id}/start", b'{"Tty":true}', upgrade=True))
+        assert connection.recv(4096)
+    wait_until(
+        lambda: not json.loads(ask(havre, "GET", f"/exec/{exec_id}/json")[2])["Running"],
+        seconds=5,
+        what="the shell to get its SIGHUP",
+    )
+
+
+def test_wait_sends_its_head_at_once(havre: HavreDaemon, box: str) -> None:
+    with closing(connect(havre)) as connection:
+        connection.sendall(request("POST", f"/v1.44/containers/{box}/wait?condition=next-exit"))
+        head = connection.recv(4096)
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        havre.docker("kill", box)
+        assert b'{"StatusCode":137}' in read_to_end(connection)
+
+
+def test_a_pull_that_nobody_waits_for_stops(havre: HavreDaemon) -> None:
+    havre.docker("rmi", "-f", "debian", check=False)
+    with closing(connect(havre)) as connection:
+        connection.sendall(request("POST", "/v1.44/images/create?fromImage=debian&tag=latest"))
+        assert b"200 OK" in connection.recv(4096)
+    time.sleep(1.5)
+    assert havre.docker("images", "-q", "debian").stdout == ""
+
+
+def test_pull_lines_end_in_crlf_and_events_in_lf(havre: HavreDaemon) -> None:
+    since = time.time()
+    _, headers, answer = ask(havre, "POST", "/v1.44/images/create?fromImage=busybox&tag=latest")
+    assert headers["content-type"] == "application/json"
+    assert b'{"status":"Pulling from library/busybox","id":"latest"}\r\n' in answer
+    _, _, answer = ask(havre, "GET", f"/v1.44/events?since={since:.6f}&until={time.time() + 0.1:.6f}")
+    assert b'"Action":"pull"' in answer
+    assert b"}\n" in answer
+
+
+def test_a_hundred_waits_do_not_keep_a_list_waiting(havre: HavreDaemon, box: str) -> None:
+    waiting = [connect(havre) for _ in range(100)]
+    try:
+        for connection in waiting:
+            connection.sendall(request("POST", f"/containers/{box}/wait"))
+        for connection in waiting:
+            assert connection.recv(4096)
+        begun = time.monotonic()
+        assert ask(havre, "GET", "/containers/json")[0] == 200
+        assert time.monotonic() - begun < 1
+    finally:
+        for connection in waiting:
+            connection.close()
+
+
+def test_names_of_images_with_slashes(havre: HavreDaemon) -> None:
+    for path in ("/images/library/busybox/json", "/images/docker.io%2Flibrary%2Fbusybox:latest/json"):
+        status, _, answer = ask(havre, "GET", path)
+        assert status == 200
+        assert json.loads(answer)["RepoTags"] == ["busybox:latest"]
+
+
+def test_the_socket_belongs_to_root_and_its_group(havre: HavreDaemon) -> None:
+    found = havre.socket.stat()
+    assert stat.S_IMODE(found.st_mode) == 0o660
+    assert (found.st_uid, found.st_gid) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("environ", "user", "words"),
+    [
+        ({"HAVRE_SUBNET": "nosuch"}, 0, "havre engine: HAVRE_SUBNET='nosuch'"),
+        ({}, 65534, "havre engine: the engine must run as root"),
+    ],
+)
+def test_a_daemon_that_cannot_serve_says_why_in_a_line(environ: dict[str, str], user: int, words: str) -> None:
+    script = "import os, sys; from engine.__main__ import main; os.setuid(int(sys.argv[1])); sys.exit(main(['serve']))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(user)],
+        env=clean_environ(**environ),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=PROJECT,
+    )
+    assert done.returncode in (64, 69)
+    assert done.stderr.startswith(words)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_second_daemon_on_the_same_directories_is_refused(havre: HavreDaemon) -> None:
+    done = subprocess.run(
+        [*havre.namespace.prefix, *havre.command()],
+        env=havre.environ(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=PROJECT,
+    )
+    assert done.returncode == 69
+    assert "another engine already uses" in done.stderr
