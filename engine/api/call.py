@@ -41,6 +41,15 @@ class Call:
     """What the names in the route's pattern stand for."""
     starting: dict[str, asyncio.Future[None]]
     """Exec sessions whose client has its stream, but whose process is still on its way; done when it is there."""
+    streams: set[asyncio.Task[Any]]
+    """The tasks of answers that have no end of their own: a server that stops ends them."""
+
+    def becomes_stream(self) -> None:
+        """Note that the answer may go on for as long as the client likes."""
+        task = asyncio.current_task()
+        if task is not None:
+            self.streams.add(task)
+            task.add_done_callback(self.streams.discard)
 
     async def body(self) -> Fields:
         """The JSON object of the body; an empty one where there is no body."""
@@ -73,6 +82,7 @@ def encode(document: Any) -> bytes:
 
 async def begin_stream(call: Call, *, content_type: str = "application/json") -> web.StreamResponse:
     """Begin an answer of unknown length: the status and the headers are on their way when this returns."""
+    call.becomes_stream()
     response = web.StreamResponse(headers={**COMMON_HEADERS, "Content-Type": content_type})
     response.enable_chunked_encoding()
     await response.prepare(call.request)

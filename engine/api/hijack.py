@@ -83,6 +83,7 @@ class Connection:
     """A hijacked connection. Made first of all in a handler, before anything that awaits the engine."""
 
     def __init__(self, call: Call) -> None:
+        call.becomes_stream()
         request = call.request
         if request.transport is None:
             raise ConnectionResetError("the client has left")

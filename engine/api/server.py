@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -47,6 +47,7 @@ class ApiServer:
         self._router = Router(*ALL)
         self._workers = Workers()
         self._starting: dict[str, asyncio.Future[None]] = {}
+        self._streams: set[asyncio.Task[Any]] = set()
         self._runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
@@ -60,7 +61,7 @@ class ApiServer:
             max_line_size=_LINE_LIMIT,
             max_field_size=_LINE_LIMIT,
         )
-        self._runner = web.ServerRunner(server, handle_signals=False)
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_GOODBYE)
         await self._runner.setup()
         site = web.SockSite(self._runner, listen(self._path, group=self._group), backlog=_BACKLOG)
         await site.start()
@@ -68,6 +69,8 @@ class ApiServer:
     async def close(self) -> None:
         """Stop listening, end the streams, let running calls finish."""
         self._path.unlink(missing_ok=True)
+        for stream in tuple(self._streams):
+            stream.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
         await asyncio.to_thread(self._workers.close)
@@ -104,6 +107,7 @@ class ApiServer:
                 engine=self._engine,
                 workers=self._workers,
                 starting=self._starting,
+                streams=self._streams,
                 version=version,
                 query=Query(request.query),
                 arguments=arguments,
@@ -117,7 +121,7 @@ def listen(path: Path, *, group: str) -> socket.socket:
     It is bound under another name, given its mode and group, and then moved into place. A group that does not exist
     leaves it to root alone.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{os.getpid()}")  # not longer than the name itself: a socket's path has 107 bytes
     temporary.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     before = os.umask(0o177)
@@ -125,7 +129,7 @@ def listen(path: Path, *, group: str) -> socket.socket:
         listener.bind(str(temporary))
     except OSError as error:
         listener.close()
-        raise errors.EngineFault(f"cannot listen on {path}: {error.strerror}") from error
+        raise errors.EngineFault(f"cannot listen on {path}: {error.strerror or error}") from error
     finally:
         os.umask(before)
     try:

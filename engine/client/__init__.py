@@ -6,6 +6,7 @@ whose text is the endpoint's own sentence.
 
     with Client("unix:///run/havre/engine.sock", timeout=30) as client:
         client.ping(); client.version(); client.info()
+        client.past_events(since=datetime)                                # list[Event]
         client.containers(all=True, filters={"label": ["app=web"]})       # list[ContainerSummary]
         client.container("web")                                           # ContainerDetail, .raw is inspect's JSON
         identifier = client.create(CreateContainer(image="debian", name="web", cmd=("bash",), tty=True, open_stdin=True,
@@ -21,6 +22,7 @@ whose text is the endpoint's own sentence.
                 ...                                                       # pull.close() from any thread cancels it
 
     async with AsyncClient("unix:///run/havre/engine.sock") as client:
+        await client.ping(); await client.container("web")                # ContainerDetail
         async for event in client.events(): ...                           # Event(kind, action, actor, attributes, time)
         async for batch in client.logs("web", tail=1000, follow=True):    # list[LogLine(time, stream, data, partial)]
             ...

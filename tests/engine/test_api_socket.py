@@ -259,6 +259,27 @@ def test_the_socket_belongs_to_root_and_its_group(havre: HavreDaemon) -> None:
     assert (found.st_uid, found.st_gid) == (0, 0)
 
 
+def test_a_stop_ends_the_streams_and_not_the_containers(havre: HavreDaemon, box: str) -> None:
+    exec_id = make_exec(havre, "cat")
+    paths = [f"/containers/{box}/wait", f"/exec/{exec_id}/start", f"/containers/{box}/attach?stream=1&stdout=1"]
+    streams = [connect(havre) for _ in paths] + [connect(havre)]
+    try:
+        for stream, path in zip(streams, paths, strict=False):
+            stream.sendall(request("POST", path, b"{}", upgrade="wait" not in path))
+        streams[-1].sendall(request("GET", "/events"))
+        for stream in streams:
+            assert stream.recv(4096)
+        begun = time.monotonic()
+        havre.restart()
+        assert time.monotonic() - begun < 6
+        for stream in streams:
+            assert stream.recv(4096) == b""
+    finally:
+        for stream in streams:
+            stream.close()
+    assert havre.docker("exec", box, "echo", "still here").stdout == "still here\n"
+
+
 @pytest.mark.parametrize(
     ("environ", "user", "words"),
     [
