@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         asyncio.run(serve(config))
     except EngineError as error:
         return _refuse(error, _UNAVAILABLE)
-    except PermissionError as error:
+    except OSError as error:
         return _refuse(error, _UNAVAILABLE)
     return 0
 

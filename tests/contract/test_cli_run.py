@@ -118,6 +118,13 @@ def test_networks_none_and_host(daemon: Daemon) -> None:
     assert "lo:" in with_host
 
 
+def test_a_network_that_is_not_there(daemon: Daemon) -> None:
+    result = daemon.docker("run", "--rm", "--network", "nosuch", "busybox", "true", check=False)
+    assert result.returncode == 125
+    assert "network nosuch not found" in result.stderr
+    assert "Unable to find image" not in result.stderr
+
+
 def test_bridge_gives_an_address_and_a_name(daemon: Daemon) -> None:
     out = daemon.docker("run", "--rm", "busybox", "sh", "-c", "ip -4 addr show eth0; cat /etc/hosts; hostname").stdout
     assert re.search(r"inet 172\.\d+\.0\.\d+/16", out)

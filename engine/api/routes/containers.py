@@ -11,7 +11,7 @@ from engine.api.call import Call, empty_answer, json_answer
 from engine.api.fields import decode
 from engine.api.router import Routes
 from engine.containers.model import Container, Status
-from engine.errors import EngineError, InvalidParameter, NotImplementedHere
+from engine.errors import EngineError, InvalidParameter, NetworkNotFound, NotImplementedHere
 from engine.types import now
 
 routes = Routes()
@@ -45,13 +45,17 @@ async def container_create(call: Call) -> web.Response:
 
     def make() -> tuple[str, list[str]]:
         request = create.parse(body, raw)
-        created = call.engine.containers.create(
-            name=name,
-            config=request.config,
-            host=request.host,
-            raw_config=request.raw_config,
-            raw_host_config=request.raw_host_config,
-        )
+        try:
+            created = call.engine.containers.create(
+                name=name,
+                config=request.config,
+                host=request.host,
+                raw_config=request.raw_config,
+                raw_host_config=request.raw_host_config,
+            )
+        except NetworkNotFound as error:
+            # The CLI takes a 404 here for a missing image, pulls it and tries again.
+            raise InvalidParameter(str(error)) from error
         return created.id, [*request.warnings, *created.warnings]
 
     container_id, warnings = await call.workers.patient(make)
