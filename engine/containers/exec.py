@@ -152,7 +152,9 @@ class ExecSessions:
         """Take over the sessions that an earlier daemon started in these containers, and clear away the ended ones."""
         for container_id in container_ids:
             for monitor, values in self._monitors.execs(container_id):
-                config = ExecConfig(**dict(values) | {"cmd": tuple(values["cmd"]), "env": tuple(values["env"])})
+                # JSON knows no tuples.
+                lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+                config = ExecConfig(**dict(values) | lists)
                 state = Exec(
                     id=monitor.id, container_id=container_id, config=config, running=True, pid=monitor.process.pid
                 )
