@@ -1,11 +1,18 @@
-"""Settings of the tests: everything in memory or in a temporary directory, nothing of the host's."""
+"""The web side's settings under test: everything in memory or in a temporary directory, nothing of the host's.
 
+Not in the package `webui.settings`: that would be imported first, and read the host's environment.
+"""
+
+import atexit
 import os
+import shutil
 import tempfile
 
 _state = tempfile.mkdtemp(prefix="havre-web-test-")
-os.environ.setdefault("HAVRE_ROOT", _state)
-os.environ.setdefault("HAVRE_RUN", _state)
+atexit.register(shutil.rmtree, _state, ignore_errors=True)
+for _name in [name for name in os.environ if name.startswith("HAVRE_") and name != "HAVRE_TEST_CACHE"]:
+    del os.environ[_name]
+os.environ["HAVRE_ROOT"] = os.environ["HAVRE_RUN"] = _state
 
 from webui.settings import *  # noqa: E402, F403
 
