@@ -50,7 +50,7 @@ ENGINE_NEEDS = (
     file("/usr/share/containers/seccomp.json", "golang-github-containers-common"),
     file("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
 )
-WEB_NEEDS = (program("redis-server", "redis-server"),)
+WEB_NEEDS = (program("redis-server", "redis-server"), file("/usr/share/zoneinfo/UTC", "tzdata"))
 
 
 def check_root() -> None:
