@@ -9,6 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.fixtures.daemons import HavreDaemon
 
+COMMAND = "trap exit TERM; echo the sun is up; while :; do sleep 0.2; done"
 LONG = 60_000
 """Milliseconds for a pull of 65 MiB on a busy machine."""
 
@@ -30,9 +31,7 @@ def test_from_the_registry_to_a_shell_and_away_again(
     page.locator("#image-list").get_by_role("link", name="Run").click()
     expect(page.get_by_role("textbox", name="Image")).to_have_value("debian:latest")
     page.locator("#id_name").fill("first-light")
-    page.get_by_role("textbox", name="Command").fill(
-        "sh -c 'trap exit TERM; echo the sun is up; while :; do sleep 0.2; done'"
-    )
+    page.get_by_role("textbox", name="Command").fill(f"sh -c '{COMMAND}'")
     page.get_by_role("button", name="Create and start").click()
     expect(page.locator("#object-head")).to_contain_text("first-light")
     expect(page.locator("#object-head .state")).to_have_text("running")
