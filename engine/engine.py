@@ -88,7 +88,7 @@ class Engine:
 
 def _lock(config: EngineConfig, stack: ExitStack) -> None:
     """One engine a root and a run directory: two would undo each other's work."""
-    for directory in (config.run, config.root):
+    for directory in {config.run.resolve(), config.root.resolve()}:
         descriptor = os.open(directory / "engine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         stack.callback(os.close, descriptor)
         try:

@@ -37,7 +37,7 @@ def reconcile(
         if record.container.state.status in (Status.RUNNING, Status.PAUSED)
         and (monitor := service.monitors.find(container_id)) is not None
         and monitor.id == container_id
-        and monitor.process.alive
+        # Where the process has ended, its monitor is about to write the code.
         and monitor.monitor.alive
     }
     _remove_strangers(service, known=set(records), alive=set(alive))
@@ -77,6 +77,8 @@ def _put_right(service: ContainerService, record: Record, monitor: Monitor | Non
         service.discard(container.id)
     elif status is Status.RESTARTING or _starts_with_the_engine(record):
         service.begin_again(container.id)
+    elif container.host.auto_remove and container.state.finished_at is not None:
+        service.discard(container.id)
 
 
 def _starts_with_the_engine(record: Record) -> bool:
@@ -91,7 +93,11 @@ def _starts_with_the_engine(record: Record) -> bool:
 
 def _remove_strangers(service: ContainerService, *, known: set[str], alive: set[str]) -> None:
     """Monitors and runtime states of containers that nobody knows, or whose start was cut off."""
-    ended = {record.container.id for record in service.records() if record.container.state.running} - alive
+    ended = {
+        record.container.id
+        for record in service.records()
+        if record.container.state.status in (Status.RUNNING, Status.PAUSED)
+    } - alive
     for container_id in (service.monitors.ids() | service.runtime.ids()) - alive - ended:
         if container_id in known:
             _LOG.info("the start of container %s was cut off: taking it down", container_id[:12])

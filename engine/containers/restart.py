@@ -38,6 +38,7 @@ class Restarts:
         self._lock = threading.Lock()
         self._timers: dict[str, threading.Timer] = {}
         self._closed = False
+        self._at_work: set[threading.Thread] = set()
         self.kept: set[str] = set()
         """Containers that are being restarted by hand: their end is not their removal."""
 
@@ -59,14 +60,23 @@ class Restarts:
         return timer is not None
 
     def close(self) -> None:
+        """Take back every restart, and wait for those at work."""
         with self._lock:
             self._closed = True
             timers, self._timers = self._timers, {}
+            at_work = tuple(self._at_work)
         for timer in timers.values():
             timer.cancel()
+        for thread in at_work:
+            thread.join()
 
     def _due(self, container_id: str) -> None:
         with self._lock:
             if self._timers.pop(container_id, None) is None:
                 return
-        self._restart(container_id)
+            self._at_work.add(threading.current_thread())
+        try:
+            self._restart(container_id)
+        finally:
+            with self._lock:
+                self._at_work.discard(threading.current_thread())

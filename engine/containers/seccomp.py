@@ -42,7 +42,7 @@ def reduced(profile: str, capabilities: tuple[str, ...]) -> Mapping[str, Any]:
         if not isinstance(document, dict):
             raise InvalidParameter("the seccomp profile is no JSON object")
         return _reduce(document, frozenset(capabilities))
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise InvalidParameter(f"Decoding seccomp profile failed: {error}") from error
 
 

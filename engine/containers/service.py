@@ -34,7 +34,7 @@ from engine.containers.monitor import Monitor, Monitors
 from engine.containers.records import ContainerRecords, Record, name_taken
 from engine.containers.restart import Restarts, policy_says
 from engine.containers.runtime import find_monitor, find_runtime
-from engine.containers.signals import signal_name, signal_number
+from engine.containers.signals import signal_number
 from engine.containers.starting import Starter
 from engine.containers.streams import ContainerStreams
 from engine.containers.waiting import WaitHandle
@@ -78,6 +78,8 @@ class ContainerService(ContainerStreams):
         self._known: dict[str, Record] = {}
         self._locks: dict[str, threading.RLock] = {}
         self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="container")
+        # Apart from those who wait for them: 32 ends at once would otherwise wait for each other for ever.
+        self._helpers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="sandbox")
         self.runtime = find_runtime(config.run / "runtime")
         monitors = Monitors(
             root=config.run / "monitors",
@@ -99,7 +101,7 @@ class ContainerService(ContainerStreams):
             monitors=monitors,
             runtime=self.runtime,
             attachments=self.attachments,
-            executor=self._pool,
+            executor=self._helpers,
         )
         seccomp.default_profile()
 
@@ -116,6 +118,7 @@ class ContainerService(ContainerStreams):
         self._restarts.close()
         self.close_streams()
         self._pool.shutdown(wait=True)
+        self._helpers.shutdown(wait=True)
 
     # --- reading
 
@@ -211,7 +214,8 @@ class ContainerService(ContainerStreams):
         with self._locked(container_id) as record:
             state.require_startable(record.container)
             self._restarts.cancel(container_id)
-            self._start(replace(record, stopped_by_hand=False, failures=0))
+            fresh = replace(record.container, state=replace(record.container.state, restart_count=0))
+            self._start(replace(record, container=fresh, stopped_by_hand=False, failures=0))
 
     def stop(self, text: str, *, timeout: float | None = None, signal: str | None = None) -> None:
         """Ask the process to end, and end it after *timeout* seconds (negative: never). `NotModified` when it has."""
@@ -244,7 +248,7 @@ class ContainerService(ContainerStreams):
             state.require_running(container)
         except Conflict as error:
             raise type(error)(f"Cannot kill container: {text}: {error}") from error
-        if number == signals.SIGKILL or signal_name(number) == (container.config.stop_signal or "SIGTERM"):
+        if number in (signals.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
             self._note_stop(container.id)
         self._signal(container, number)
         if number == signals.SIGKILL:
@@ -281,15 +285,17 @@ class ContainerService(ContainerStreams):
     def remove(self, text: str, *, force: bool = False) -> None:
         """Remove a container and all that it wrote; with *force* a running one is killed first."""
         container = self._find(text).container
+        if container.state.running and not force:
+            status = container.state.status
+            paused = status is Status.PAUSED
+            raise Conflict(
+                f'cannot remove container "/{container.name}": container is {status}'
+                + (" and must be unpaused first" if paused else ": stop the container before removing or force remove")
+            )
+        self._note_stop(container.id)
         self._restarts.cancel(container.id)
+        container = self._find(container.id, missing=container).container
         if container.state.running and container.state.status is not Status.RESTARTING:
-            if not force:
-                what = "paused" if container.state.status is Status.PAUSED else "running"
-                raise Conflict(
-                    f'cannot remove container "/{container.name}": container is {what}: '
-                    "stop the container before removing or force remove"
-                )
-            self._note_stop(container.id)
             with suppress(EngineError):
                 self._signal(container, signals.SIGKILL)
             self._await_end(container.id, KILL_PATIENCE)
@@ -306,7 +312,9 @@ class ContainerService(ContainerStreams):
             handle = self._waiters.register(container.id, condition)
             current = self._known.get(container.id)
         if condition is WaitCondition.NOT_RUNNING and (current is None or not current.container.state.running):
-            self._waiters.ended_for(handle, container.state.exit_code, container.state.error)
+            # It may have ended since it was found: the newest picture has the code.
+            ended = (current or record).container.state
+            self._waiters.ended_for(handle, ended.exit_code, ended.error)
         elif current is None:
             self._waiters.removed(container.id, container.state.exit_code)
         return handle
@@ -417,16 +425,20 @@ class ContainerService(ContainerStreams):
             _LOG.exception("could not take down container %s", container.id)
         self._end_streams(container.id)
         self._tell(ended, "die", exitCode=str(code))
+        kept = self._kept(container.id)  # before those who restart it are told, and keep it no longer
         self._waiters.ended(container.id, code, error)
         if again:
             self._restarts.schedule(container.id, attempt=failures)
-        elif container.host.auto_remove and not self._kept(container.id):
+        elif container.host.auto_remove and not kept:
             self._remove(record)
 
     def _restart_now(self, container_id: str) -> None:
         """A restart that has become due, on the thread of `Restarts`."""
         with suppress(ContainerNotFound), self._locked(container_id) as record:
             if record.container.state.status in (Status.RUNNING, Status.PAUSED, Status.REMOVING):
+                return
+            if record.container.state.status is Status.RESTARTING and record.stopped_by_hand:
+                self._stay_ended(record)
                 return
             try:
                 self._start(record)
@@ -444,9 +456,13 @@ class ContainerService(ContainerStreams):
         """Stopped between two lives: it stays ended."""
         with self._locked(container_id) as record:
             if record.container.state.status is Status.RESTARTING:
-                stopped = state.moved(record.container, Status.EXITED)
-                self._save(replace(record, container=stopped, stopped_by_hand=True))
-                self._tell(stopped, "stop")
+                self._stay_ended(record)
+                self._tell(record.container, "stop")
+
+    def _stay_ended(self, record: Record) -> None:
+        stopped = state.moved(record.container, Status.EXITED)
+        self._save(replace(record, container=stopped, stopped_by_hand=True))
+        self._waiters.ended(stopped.id, stopped.state.exit_code, stopped.state.error)
 
     def _remove(self, record: Record) -> None:
         container = record.container

@@ -136,14 +136,15 @@ def _mounts(container: Container, prepared: Prepared) -> list[dict[str, Any]]:
     ]
     taken = {bind.target for bind in host.binds}
     mounts += [
-        _mount(place, "bind", str(path), "rbind", "rprivate")
+        _mount(place, "bind", str(path), "rbind", "rprivate", *(["ro"] if host.read_only_rootfs else []))
         for place, path in prepared.files.items()
         if place not in taken
     ]
     if prepared.init is not None:
         mounts.append(_mount("/sbin/docker-init", "bind", str(prepared.init), "bind", "ro"))
     own: list[tuple[str, dict[str, Any]]] = [
-        (place, _mount(place, "tmpfs", "tmpfs", *(options.split(",") if options else ("noexec", "nosuid", "nodev"))))
+        # The last word of a pair such as noexec and exec counts.
+        (place, _mount(place, "tmpfs", "tmpfs", "noexec", "nosuid", "nodev", *filter(None, options.split(","))))
         for place, options in host.tmpfs.items()
     ]
     own += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import json
 import os
@@ -19,7 +20,7 @@ from engine.containers.model import Container
 from engine.containers.monitor import Monitor, Monitors
 from engine.containers.runtime import Runtime
 from engine.containers.spec import Prepared, runtime_spec
-from engine.errors import CommandUnusable, EngineFault, InvalidParameter, PortInUse, RuntimeFailed
+from engine.errors import CommandUnusable, EngineFault, InvalidParameter, PortInUse, RuntimeFailed, StorageFull
 from engine.kernel import cgroup, paths
 from engine.networks import files
 from engine.networks.model import ResolverConfig, Sandbox, SandboxRequest
@@ -73,6 +74,13 @@ class Starter:
 
         Raises `CommandUnusable`, `PortInUse`, `RuntimeFailed`, `InvalidParameter`, `EngineFault`, in Docker's words.
         """
+        try:
+            return self._start(container)
+        except OSError as error:
+            kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else EngineFault
+            raise kind(f"container {container.name} cannot be started: {error}") from error
+
+    def _start(self, container: Container) -> Started:
         with ExitStack() as undo:
             # The network takes as long as all the rest before the runtime: one thread makes it meanwhile.
             network = self._executor.submit(self._networks.open, _sandbox_request(container))
@@ -135,7 +143,7 @@ class Starter:
             for bind in host.binds:
                 _make_mount_point(root, bind.source, bind.target)
             for place in host.tmpfs:
-                os.close(paths.make_directories(root, place))
+                _make_place_of_tmpfs(root, place)
         granted = capabilities.effective(
             add=host.cap_add, drop=host.cap_drop, privileged=host.privileged, held=self._held
         )
@@ -203,6 +211,13 @@ def _make_working_dir(root: int, path: str) -> None:
             os.close(paths.make_directories(root, os.path.normpath(path)))
         except OSError as error:
             raise InvalidParameter(f"the working directory {path[:200]!r} cannot be made: {error.strerror}") from error
+
+
+def _make_place_of_tmpfs(root: int, place: str) -> None:
+    try:
+        os.close(paths.make_directories(root, os.path.normpath(place)))
+    except OSError as error:
+        raise InvalidParameter(f"invalid tmpfs at {place[:200]!r}: {error.filename}: {error.strerror}") from error
 
 
 def _make_mount_point(root: int, source: str, target: str) -> None:

@@ -14,7 +14,8 @@ TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
     Status.RUNNING: frozenset({Status.PAUSED, Status.EXITED, Status.RESTARTING}),
     Status.PAUSED: frozenset({Status.RUNNING, Status.EXITED, Status.RESTARTING}),
     Status.RESTARTING: frozenset({Status.RUNNING, Status.EXITED, Status.RESTARTING, Status.REMOVING}),
-    Status.EXITED: frozenset({Status.RUNNING, Status.EXITED, Status.REMOVING}),
+    # A restart that failed has ended, and may be tried again.
+    Status.EXITED: frozenset({Status.RUNNING, Status.EXITED, Status.RESTARTING, Status.REMOVING}),
     # A removal that failed half-way may be tried again.
     Status.REMOVING: frozenset({Status.DEAD, Status.REMOVING}),
     Status.DEAD: frozenset({Status.REMOVING}),

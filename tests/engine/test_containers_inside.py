@@ -1,0 +1,179 @@
+"""What a process in a container finds: its user, limits, capabilities, mounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.containers.model import Bind, Status, Ulimit
+from engine.engine import Engine
+from engine.errors import InvalidParameter
+from tests.conftest import needs_root
+from tests.fixtures.engine_host import EngineHost, engine_host, remove_all
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[EngineHost]:
+    needs_root()
+    with engine_host("hvb1i0") as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def engine(host: EngineHost) -> Iterator[Engine]:
+    with host.engine() as engine:
+        yield engine
+        remove_all(engine)
+
+
+def sh(host: EngineHost, engine: Engine, script: str, **options: object) -> list[str]:
+    return host.output(engine, "sh", "-c", script, **options).splitlines()
+
+
+def capabilities(host: EngineHost, engine: Engine, **options: object) -> dict[str, int]:
+    lines = sh(host, engine, "grep -E 'Cap|NoNewPrivs|Seccomp:' /proc/self/status", **options)
+    return {line.split(":")[0]: int(line.split()[1], 16) for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("user", "options", "found"),
+    [
+        ("", {}, ["0 0 0", "/root"]),
+        ("ada", {}, ["1000 1001 1001 50", "/home/ada"]),
+        ("1000", {}, ["1000 1001 1001 50", "/home/ada"]),
+        ("ada:extra", {}, ["1000 77 77", "/home/ada"]),
+        ("4711", {}, ["4711 0 0", "/"]),
+        ("4711:4712", {"group_add": ("staff", "99")}, ["4711 4712 4712 50 99", "/"]),
+    ],
+)
+def test_user(host: EngineHost, engine: Engine, user: str, options: dict[str, object], found: list[str]) -> None:
+    assert sh(host, engine, 'echo "$(id -u) $(id -g) $(id -G)"; echo $HOME', user=user, **options) == found
+
+
+def test_environment(host: EngineHost, engine: Engine) -> None:
+    lines = sh(host, engine, "env; pwd; hostname", env=("A=b=c", "B="), working_dir="/made/here", hostname="box")
+    assert "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" in lines
+    assert {"A=b=c", "B=", "HOSTNAME=box", "HOME=/root"} <= set(lines)
+    assert lines[-2:] == ["/made/here", "box"]
+
+
+def test_a_working_directory_through_a_link_stays_inside(host: EngineHost, engine: Engine, tmp_path: Path) -> None:
+    """The container made a link that leads out of its root; its next start follows it inside."""
+    container_id = host.create(engine, "sh", "-c", f"ln -s {tmp_path} /tmp/out 2>/dev/null; pwd", working_dir="/tmp/w")
+    upper = engine.snapshots.upper(container_id)
+    (upper / "tmp").mkdir()
+    (upper / "tmp/w").symlink_to(tmp_path / "w")
+    (tmp_path / "w").mkdir()
+    with pytest.raises(InvalidParameter, match="working directory"):
+        engine.containers.start(container_id)
+    assert list((tmp_path / "w").iterdir()) == []
+    engine.containers.remove(container_id)
+
+
+def test_capabilities_and_seccomp(host: EngineHost, engine: Engine) -> None:
+    usual = capabilities(host, engine)
+    assert usual["CapEff"] == usual["CapBnd"] == usual["CapPrm"] == 0x00000000A80425FB
+    assert usual["Seccomp"] == 2
+    assert usual["NoNewPrivs"] == 0
+    none = capabilities(host, engine, cap_drop=("ALL",), cap_add=("chown",), no_new_privileges=True)
+    assert (none["CapBnd"], none["NoNewPrivs"]) == (1, 1)
+    assert capabilities(host, engine, user="ada")["CapEff"] == 0
+    assert capabilities(host, engine, seccomp="unconfined")["Seccomp"] == 0
+    privileged = capabilities(host, engine, privileged=True)
+    assert privileged["CapEff"] > usual["CapEff"]
+    assert privileged["Seccomp"] == 0
+
+
+def test_what_is_hidden_and_read_only(host: EngineHost, engine: Engine) -> None:
+    script = "for f in /proc/sysrq-trigger /proc/sys/kernel/core_pattern /sys/x; do touch $f 2>&1; echo $?; done; "
+    script += "cat /proc/kcore | head -c1; ls /sys/firmware; mount -t tmpfs x /tmp 2>&1; echo $?"
+    lines = sh(host, engine, script)
+    assert [line for line in lines if line.isdecimal()] == ["1", "1", "1", "1"] or "255" in lines[-1]
+    assert not any("kcore" in line and line.isdecimal() for line in lines)
+
+
+def test_read_only_root(host: EngineHost, engine: Engine) -> None:
+    script = "touch /x 2>&1; touch /etc/hosts 2>&1; touch /dev/shm/x && touch /t/x && echo fine"
+    lines = sh(host, engine, script, read_only_rootfs=True, tmpfs={"/t": ""})
+    assert len(lines) == 3
+    assert all("Read-only" in line for line in lines[:2])
+    assert lines[2] == "fine"
+
+
+def test_tmpfs_keeps_its_safe_options(host: EngineHost, engine: Engine) -> None:
+    script = "grep ' /t' /proc/mounts"
+    small, usual, programs = sh(
+        host, engine, script, tmpfs={"/ta": "size=64k,mode=700", "/tb": "", "/tc": "exec,size=1m"}
+    )
+    for line in (small, usual):
+        assert {"nosuid", "nodev", "noexec"} <= set(line.split()[3].split(","))
+    assert {"size=64k", "mode=700"} <= set(small.split()[3].split(","))
+    assert "noexec" not in programs
+    assert {"nosuid", "nodev"} <= set(programs.split()[3].split(","))
+
+
+def test_binds(host: EngineHost, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("from the host\n")
+    binds = (
+        Bind(source=str(tmp_path), target="/deep/place"),
+        Bind(source=str(tmp_path / "file"), target="/etc/plain", read_only=True),
+        Bind(source=str(tmp_path / "made"), target="/deep/place/made", read_only=True),
+    )
+    script = "cat /etc/plain; echo x > /deep/place/written; touch /etc/plain /deep/place/made/x 2>&1"
+    container_id = host.run(engine, "sh", "-c", script, binds=binds)
+    engine.containers.wait(container_id).result(timeout=10)
+    lines = host.log(engine, container_id).splitlines()
+    assert lines[0] == "from the host"
+    assert len([line for line in lines if "Read-only" in line]) == 2
+    assert (tmp_path / "written").read_text() == "x\n"
+    assert (tmp_path / "made").is_dir()
+
+
+def test_limits(host: EngineHost, engine: Engine) -> None:
+    script = "ulimit -n; ulimit -Hn; df -k /dev/shm | grep -o '^shm *[0-9]*'; cat /proc/sys/net/ipv4/ip_forward"
+    lines = sh(
+        host,
+        engine,
+        script,
+        ulimits=(Ulimit(name="nofile", soft=100, hard=200),),
+        shm_size=1024 * 1024,
+        sysctls={"net.ipv4.ip_forward": "1"},
+    )
+    assert lines[0:2] == ["100", "200"]
+    assert lines[2].split() == ["shm", "1024"]
+    assert lines[3] == "1"
+
+
+def test_cgroup_limits(host: EngineHost, engine: Engine) -> None:
+    options = {"memory": 32 << 20, "nano_cpus": 500_000_000, "pids_limit": 17, "cpu_shares": 512}
+    container_id = host.run(engine, "sleep", "1000", **options)
+    groups = list(Path("/sys/fs/cgroup").glob(f"*/{engine.config.instance}/{container_id}"))
+    groups += list(Path("/sys/fs/cgroup").glob(f"{engine.config.instance}/{container_id}"))
+
+    def value(*names: str) -> str:
+        for group in groups:
+            for name in names:
+                if (group / name).is_file():
+                    return (group / name).read_text().strip()
+        raise AssertionError(f"no {names} in {groups}")
+
+    assert value("memory.limit_in_bytes", "memory.max") == str(32 << 20)
+    assert value("pids.max") == "17"
+    assert value("cpu.cfs_quota_us", "cpu.max").split()[0] == "50000"
+    usual = host.run(engine, "sleep", "1000")
+    groups = list(Path("/sys/fs/cgroup").glob(f"**/{engine.config.instance}/{usual}"))
+    assert value("pids.max") == "2048"
+    remove_all(engine)
+
+
+def test_the_kernel_kills_for_want_of_memory(host: EngineHost, engine: Engine) -> None:
+    container_id = host.run(
+        engine, "sh", "-c", "head -c 100m /dev/zero > /dev/shm/x", memory=16 << 20, shm_size=1 << 30
+    )
+    code, _ = engine.containers.wait(container_id).result(timeout=30)
+    state = engine.containers.get(container_id).state
+    assert (state.status, state.oom_killed) == (Status.EXITED, True)
+    assert code != 0
+    engine.containers.remove(container_id)
