@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,6 +57,11 @@ def draft(
         raise InvalidParameter("no command specified: the image names none, so give one")
     if any("\0" in part for part in (*command, *config.env, config.working_dir, config.user)):
         raise InvalidParameter("a NUL in the command, environment, working directory or user")
+    host = replace(
+        host,
+        binds=tuple(replace(bind, target=_normal(bind.target)) for bind in host.binds),
+        tmpfs={_normal(place): options for place, options in host.tmpfs.items()},
+    )
     _check_host(host, config)
     capabilities.effective(add=host.cap_add, drop=host.cap_drop, privileged=host.privileged, held=held)
     if host.seccomp not in ("", "unconfined"):
@@ -129,6 +135,10 @@ def _working_dir(path: str) -> str:
     return path
 
 
+def _normal(path: str) -> str:
+    return "/" + os.path.normpath(path).lstrip("/")
+
+
 def _check_host(host: HostConfig, config: ContainerConfig) -> None:
     if host.memory and host.memory < LEAST_MEMORY:
         raise InvalidParameter("Minimum memory limit allowed is 6MB")
@@ -140,11 +150,10 @@ def _check_host(host: HostConfig, config: ContainerConfig) -> None:
         raise InvalidParameter("Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set")
     if host.auto_remove and host.restart.name is not RestartPolicyName.NO:
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
-    for bind in host.binds:
-        if bind.target.rstrip("/") in ("", "."):
-            raise InvalidParameter(f"invalid mount target {bind.target!r}: the destination can't be '/'")
-    targets = [bind.target.rstrip("/") for bind in host.binds]
+    targets = [*(bind.target for bind in host.binds), *host.tmpfs]
     for target in targets:
+        if target == "/":
+            raise InvalidParameter("invalid mount target '/': the destination can't be '/'")
         if targets.count(target) > 1:
             raise InvalidParameter(f"Duplicate mount point: {target}")
     for key in host.sysctls:

@@ -6,6 +6,7 @@ Docker's profile says of a rule when it holds: with which capabilities, on which
 
 from __future__ import annotations
 
+import errno
 import json
 import platform
 from collections.abc import Collection, Mapping
@@ -21,6 +22,24 @@ PATHS: Final = (Path("/usr/share/containers/seccomp.json"), Path("/etc/container
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x"}
 _SCMP: Final = {"amd64": "SCMP_ARCH_X86_64", "arm64": "SCMP_ARCH_AARCH64", "arm": "SCMP_ARCH_ARM"}
 
+_GUARDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "CAP_SYS_ADMIN": (
+        *("fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr", "move_mount", "open_tree"),
+        *("setns", "umount", "umount2", "unshare"),
+    ),
+    "CAP_SYS_BOOT": ("reboot",),
+    "CAP_SYS_PTRACE": ("pidfd_getfd",),
+    "CAP_SYSLOG": ("syslog",),
+    "": ("keyctl", "pivot_root"),
+}
+"""System calls that Docker's default profile allows only with a capability, or never.
+
+The distributions' profile is Podman's, which allows them so that containers may run inside containers. The kernel
+would check a capability itself, but in a user namespace of its own a process has them all; keys have no namespace.
+"""
+_NEW_NAMESPACES: Final = 0x7E020000
+"""The CLONE_NEW… flags of clone(2)."""
+
 
 @lru_cache(maxsize=1)
 def default_profile() -> str:
@@ -32,6 +51,31 @@ def default_profile() -> str:
         f"no seccomp profile in {PATHS[0].parent}: install the package golang-github-containers-common "
         "(containers-common elsewhere); Havre does not run containers without one"
     )
+
+
+@lru_cache(maxsize=64)
+def default_filter(capabilities: tuple[str, ...]) -> Mapping[str, Any]:
+    """The filter of a container with *capabilities* that asks for none of its own: as strict as Docker's."""
+    result = dict(reduced(default_profile(), capabilities))
+    refused = {name for guard, names in _GUARDED.items() if guard not in capabilities for name in names}
+    rules: list[dict[str, Any]] = [{"names": sorted(refused), "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM}]
+    if "CAP_SYS_ADMIN" not in capabilities:
+        refused |= {"clone", "clone3"}
+        flags = 1 if platform.machine().startswith("s390") else 0
+        rules += [
+            {
+                "names": ["clone"],
+                "action": "SCMP_ACT_ALLOW",
+                "args": [{"index": flags, "value": _NEW_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}],
+            },
+            # Its flags are in memory, where no filter sees them: the C libraries then use clone.
+            {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS},
+        ]
+    for rule in result["syscalls"]:
+        names = [name for name in rule["names"] if name not in refused]
+        if names:
+            rules.append({**rule, "names": names})
+    return {**result, "syscalls": rules}
 
 
 @lru_cache(maxsize=64)

@@ -406,6 +406,7 @@ class ContainerService(ContainerStreams):
     def _finish(self, record: Record, *, code: int, error: str, oom_killed: bool) -> None:
         """The process has ended: take its things down, tell everybody, restart or remove."""
         container = record.container
+        kept = self._kept(container.id)  # before those who restart it can see the end, and keep it no longer
         lived = now() - (container.state.started_at or now())
         again = not record.stopped_by_hand and policy_says(container, code)
         status = Status.RESTARTING if again else Status.EXITED
@@ -425,7 +426,6 @@ class ContainerService(ContainerStreams):
             _LOG.exception("could not take down container %s", container.id)
         self._end_streams(container.id)
         self._tell(ended, "die", exitCode=str(code))
-        kept = self._kept(container.id)  # before those who restart it are told, and keep it no longer
         self._waiters.ended(container.id, code, error)
         if again:
             self._restarts.schedule(container.id, attempt=failures)

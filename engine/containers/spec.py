@@ -177,8 +177,11 @@ def _linux(container: Container, prepared: Prepared) -> dict[str, Any]:
         linux["maskedPaths"] = list(_MASKED)
         linux["readonlyPaths"] = list(_READ_ONLY)
         if host.seccomp != "unconfined":
-            profile = host.seccomp or seccomp.default_profile()
-            linux["seccomp"] = seccomp.reduced(profile, prepared.capabilities)
+            linux["seccomp"] = (
+                seccomp.reduced(host.seccomp, prepared.capabilities)
+                if host.seccomp
+                else seccomp.default_filter(prepared.capabilities)
+            )
     propagation = {bind.propagation for bind in host.binds}
     if propagation & {"shared", "rshared"}:
         linux["rootfsPropagation"] = "shared"

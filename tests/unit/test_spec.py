@@ -1,0 +1,212 @@
+"""From a request to the OCI specification, without a kernel: what is merged, refused and written."""
+
+from __future__ import annotations
+
+import json
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.containers import capabilities
+from engine.containers.creation import Draft, draft
+from engine.containers.model import Bind, ContainerConfig, HostConfig, Ulimit
+from engine.containers.spec import Prepared, runtime_spec
+from engine.containers.users import Identity
+from engine.errors import InvalidParameter
+from engine.images.model import Image, ImageConfig
+from engine.types import Digest, Platform, new_id
+
+ID = new_id()
+
+
+def drafted(config: dict[str, Any] | None = None, image: dict[str, Any] | None = None, **host: Any) -> Draft:
+    return draft(
+        container_id=ID,
+        name="box",
+        image=Image(
+            id=Digest.of(b"i"),
+            platform=Platform(os="linux", architecture="amd64"),
+            config=ImageConfig(**{"cmd": ("sh",), **(image or {})}),
+            created=None,
+            size=0,
+            diff_ids=(),
+        ),
+        config=ContainerConfig(image="box", **(config or {})),
+        host=HostConfig(**host),
+        raw_config={},
+        raw_host_config={},
+        held=frozenset(capabilities.ALL),
+        log_path="/log",
+    )
+
+
+def spec(
+    config: dict[str, Any] | None = None, *, cgroup_version: int = 1, netns: Path | None = Path("/n"), **host: Any
+) -> dict[str, Any]:
+    container = drafted(config, **host).container
+    prepared = Prepared(
+        rootfs=Path("/rootfs"),
+        netns=netns,
+        files={"/etc/hosts": Path("/b/hosts")},
+        identity=Identity(uid=0, gid=0, groups=(0,), home="/root"),
+        capabilities=capabilities.DEFAULT,
+        cgroups_path=f"/havre/{ID}",
+        cgroup_version=cgroup_version,
+        init=Path("/usr/bin/tini") if container.host.init else None,
+    )
+    made = runtime_spec(container, prepared)
+    assert json.loads(json.dumps(made)) == made
+    return made
+
+
+def mounts(made: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {mount["destination"]: mount for mount in made["mounts"]}
+
+
+@pytest.mark.parametrize(
+    ("image", "config", "expected"),
+    [
+        ({}, {}, ["sh"]),
+        ({"entrypoint": ("e",)}, {}, ["e", "sh"]),
+        ({"entrypoint": ("e",)}, {"cmd": ("c",)}, ["e", "c"]),
+        ({"entrypoint": ("e",)}, {"cmd": ()}, ["e", "sh"]),
+        ({"entrypoint": ("e",)}, {"entrypoint": ("x",)}, ["x"]),
+        ({"entrypoint": ("e",)}, {"entrypoint": ("x",), "cmd": ("c",)}, ["x", "c"]),
+        ({"entrypoint": ("e",)}, {"entrypoint": (), "cmd": ("c",)}, ["c"]),
+    ],
+)
+def test_command(image: dict[str, Any], config: dict[str, Any], expected: list[str]) -> None:
+    container = drafted(config, image).container
+    assert [container.path, *container.args] == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "image"),
+    [({}, {"cmd": None}), ({"entrypoint": ()}, {}), ({"cmd": ("",)}, {}), ({"cmd": ("a\0b",)}, {})],
+)
+def test_no_command(config: dict[str, Any], image: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParameter):
+        drafted(config, image)
+
+
+def test_environment_is_merged() -> None:
+    image = {"env": ("A=1", "B=2", "C=3")}
+    container = drafted({"env": ("B=two", "C", "D=x=y", "E=")}, image).container
+    assert container.config.env == ("A=1", "B=two", "D=x=y", "E=")
+    made = spec({"env": ("HOME=/h", "TERM=dumb"), "tty": True, "hostname": "box"})
+    assert made["process"]["terminal"] is True
+    assert made["process"]["env"] == [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOSTNAME=box",
+        "TERM=dumb",
+        "HOME=/h",
+    ]
+
+
+def test_hostname() -> None:
+    assert spec()["hostname"] == ID[:12]
+    assert spec(network_mode="host")["hostname"] == Path("/proc/sys/kernel/hostname").read_text().strip()
+
+
+def test_namespaces() -> None:
+    def kinds(made: dict[str, Any]) -> dict[str, str | None]:
+        return {each["type"]: each.get("path") for each in made["linux"]["namespaces"]}
+
+    private = {"mount": None, "uts": None, "ipc": None, "pid": None}
+    assert kinds(spec()) == {**private, "network": "/n"}
+    assert kinds(spec(netns=None)) == private
+    assert kinds(spec(cgroup_version=2)) == {**private, "network": "/n", "cgroup": None}
+
+
+def test_nothing_of_the_host_unless_privileged() -> None:
+    usual, privileged = spec(), spec(privileged=True)
+    assert "seccomp" in usual["linux"]
+    assert "/proc/kcore" in usual["linux"]["maskedPaths"]
+    assert "/proc/sys" in usual["linux"]["readonlyPaths"]
+    assert "ro" in mounts(usual)["/sys"]["options"]
+    assert "ro" in mounts(usual)["/sys/fs/cgroup"]["options"]
+    assert usual["linux"]["resources"]["devices"][0] == {"allow": False, "access": "rwm"}
+    assert {"seccomp", "maskedPaths", "readonlyPaths"} & privileged["linux"].keys() == set()
+    assert "ro" not in mounts(privileged)["/sys"]["options"]
+    assert "seccomp" not in spec(seccomp="unconfined")["linux"]
+
+
+def test_resources() -> None:
+    assert spec()["linux"]["resources"].keys() == {"devices", "pids"}
+    assert spec()["linux"]["resources"]["pids"] == {"limit": 2048}
+    assert "pids" not in spec(pids_limit=-1)["linux"]["resources"]
+    made = spec(memory=1 << 30, nano_cpus=1_500_000_000, cpuset_cpus="0")["linux"]["resources"]
+    assert made["memory"] == {"limit": 1 << 30, "swap": 2 << 30}
+    assert made["cpu"] == {"period": 100_000, "quota": 150_000, "cpus": "0"}
+    assert spec(memory=1 << 30, memory_swap=-1)["linux"]["resources"]["memory"]["swap"] == -1
+
+
+def test_mounts_come_after_what_they_lie_in_and_replace_ours() -> None:
+    made = spec(
+        binds=(
+            Bind(source="/s1", target="/a/b/c"),
+            Bind(source="/s2", target="/a", read_only=True),
+            Bind(source="/s3", target="/etc/hosts"),
+            Bind(source="/s4", target="/dev/shm/"),
+        ),
+        tmpfs={"/a/b": "size=1m"},
+    )
+    places = [mount["destination"] for mount in made["mounts"]]
+    assert places.index("/a") < places.index("/a/b") < places.index("/a/b/c")
+    assert places.count("/etc/hosts") == 1
+    assert mounts(made)["/etc/hosts"]["source"] == "/s3"
+    assert len([place for place in places if place.rstrip("/") == "/dev/shm"]) == 1
+    assert mounts(made)["/a"]["options"] == ["rbind", "rprivate", "ro"]
+
+
+def test_propagation_reaches_the_root() -> None:
+    def propagation(value: str) -> str | None:
+        made = spec(binds=(Bind(source="/s", target="/t", propagation=value),))
+        found: str | None = made["linux"].get("rootfsPropagation")
+        return found
+
+    assert [propagation(value) for value in ("rprivate", "rshared", "rslave")] == [None, "shared", "slave"]
+
+
+def test_init() -> None:
+    made = spec({"cmd": ("a", "b")}, init=True)
+    assert made["process"]["args"] == ["/sbin/docker-init", "--", "a", "b"]
+    assert mounts(made)["/sbin/docker-init"]["options"] == ["bind", "ro"]
+
+
+def test_limits_stay_below_the_hosts_own() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = drafted(ulimits=(Ulimit(name="nofile", soft=10, hard=20),))
+    assert (low.container.host.ulimits, low.warnings) == ((Ulimit(name="nofile", soft=10, hard=20),), ())
+    if most != resource.RLIM_INFINITY:
+        high = drafted(ulimits=(Ulimit(name="nofile", soft=10, hard=most + 1),))
+        assert high.container.host.ulimits == (Ulimit(name="nofile", soft=10, hard=most),)
+        assert f"lowered to {most}" in high.warnings[0]
+    with pytest.raises(InvalidParameter, match="soft limit must be less"):
+        drafted(ulimits=(Ulimit(name="nofile", soft=2, hard=1),))
+
+
+def test_volumes_of_an_image_are_told() -> None:
+    assert "/data" in drafted(image={"volumes": ("/data",)}).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ({"memory": 1024}, "Minimum memory limit allowed is 6MB"),
+        ({"memory_swap": 1 << 30}, "always set the Memory limit"),
+        ({"memory": 1 << 30, "memory_swap": 1 << 20}, "larger than memory limit"),
+        ({"nano_cpus": 1, "cpu_quota": 1}, "Conflicting options"),
+        ({"binds": (Bind(source="/a", target="/x"), Bind(source="/b", target="/x/"))}, "Duplicate mount point: /x"),
+        ({"binds": (Bind(source="/a", target="//"),)}, "destination can't be '/'"),
+        ({"binds": (Bind(source="/a", target="/x"),), "tmpfs": {"/x": ""}}, "Duplicate mount point: /x"),
+        ({"tmpfs": {"/": ""}}, "destination can't be '/'"),
+        ({"sysctls": {"kernel.panic": "1"}}, "not whitelisted"),
+        ({"sysctls": {"net.x": "1"}, "network_mode": "host"}, "not allowed in host network mode"),
+    ],
+)
+def test_what_a_host_cannot_do(host: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidParameter, match=words):
+        drafted(**host)
