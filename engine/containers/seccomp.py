@@ -75,7 +75,9 @@ def default_filter(capabilities: tuple[str, ...]) -> Mapping[str, Any]:
         names = [name for name in rule["names"] if name not in refused]
         if names:
             rules.append({**rule, "names": names})
-    return {**result, "syscalls": rules}
+    # The runtime compiles the rules anew for each architecture; nothing is built for x32, and few kernels run it.
+    native = [name for name in result.get("architectures") or () if name != "SCMP_ARCH_X32"]
+    return {**result, "syscalls": rules, **({"architectures": native} if native else {})}
 
 
 @lru_cache(maxsize=64)

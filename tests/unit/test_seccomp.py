@@ -93,6 +93,7 @@ def test_the_hosts_default_profile() -> None:
             for name in each["names"]
         }
 
+    assert "SCMP_ARCH_X32" not in seccomp.default_filter(capabilities.DEFAULT).get("architectures", ())
     usual = allowed()
     assert {"read", "execve", "openat2", "fork", "chroot"} <= usual
     for name in (
