@@ -28,6 +28,7 @@ _GUARDED: Final[Mapping[str, tuple[str, ...]]] = {
         *("setns", "umount", "umount2", "unshare"),
     ),
     "CAP_SYS_BOOT": ("reboot",),
+    "CAP_SYS_NICE": ("get_mempolicy", "mbind", "set_mempolicy"),
     "CAP_SYS_PTRACE": ("pidfd_getfd",),
     "CAP_SYSLOG": ("syslog",),
     "": ("keyctl", "pivot_root"),
@@ -55,7 +56,7 @@ def default_profile() -> str:
 
 @lru_cache(maxsize=64)
 def default_filter(capabilities: tuple[str, ...]) -> Mapping[str, Any]:
-    """The filter of a container with *capabilities* that asks for none of its own: as strict as Docker's."""
+    """The filter of a container with *capabilities* that asks for none of its own."""
     result = dict(reduced(default_profile(), capabilities))
     refused = {name for guard, names in _GUARDED.items() if guard not in capabilities for name in names}
     rules: list[dict[str, Any]] = [{"names": sorted(refused), "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM}]
@@ -75,7 +76,7 @@ def default_filter(capabilities: tuple[str, ...]) -> Mapping[str, Any]:
         names = [name for name in rule["names"] if name not in refused]
         if names:
             rules.append({**rule, "names": names})
-    # The runtime compiles the rules anew for each architecture; nothing is built for x32, and few kernels run it.
+    # The runtime compiles the rules anew for each architecture; x32 is the one that we leave out.
     native = [name for name in result.get("architectures") or () if name != "SCMP_ARCH_X32"]
     return {**result, "syscalls": rules, **({"architectures": native} if native else {})}
 

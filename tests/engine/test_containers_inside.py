@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +94,26 @@ def test_no_namespaces_of_its_own(host: EngineHost, engine: Engine) -> None:
     assert "not permitted" in "".join(sh(host, engine, script, user="ada"))
     assert sh(host, engine, script, seccomp="unconfined")[-1] == "0"
     assert sh(host, engine, "unshare -m true 2>&1; echo $?", cap_add=("SYS_ADMIN",))[-1] == "0"
+
+
+def test_a_program_for_i386(host: EngineHost, engine: Engine, tmp_path: Path) -> None:
+    """The filter knows the machine's second architecture too."""
+    code = bytes.fromhex("b801000000 bb2a000000 cd80")  # exit(42)
+    base, size = 0x08048000, 84 + len(code)
+    header = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\1\1\1", 2, 3, 1, base + 84, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+    segment = struct.pack("<IIIIIIII", 1, 0, base, base, size, size, 5, 0x1000)
+    program = tmp_path / "program"
+    program.write_bytes(header + segment + code)
+    program.chmod(0o755)
+    try:
+        own = subprocess.run([program], check=False).returncode
+    except OSError:
+        own = -1
+    if own != 42:
+        pytest.skip("this host runs no programs for i386")
+    container_id = host.run(engine, "/program", binds=(Bind(source=str(program), target="/program"),))
+    assert engine.containers.wait(container_id).result(timeout=10)[0] == 42
+    engine.containers.remove(container_id)
 
 
 def test_what_is_hidden_and_read_only(host: EngineHost, engine: Engine) -> None:
