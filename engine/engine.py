@@ -17,6 +17,7 @@ from engine.database import Database
 from engine.errors import Conflict
 from engine.events import EventBus
 from engine.images.service import ImageService
+from engine.kernel import cgroup
 from engine.networks.service import NetworkService
 from engine.registry.hosts import RegistryHosts
 from engine.snapshots.layers import LayerStore
@@ -50,6 +51,7 @@ class Engine:
             stack.callback(self.images.close)
             self.networks = NetworkService(database=self.database, events=self.events, config=config)
             stack.callback(self.networks.close)
+            stack.callback(_remove_groups, config.instance)
             self.containers = ContainerService(
                 database=self.database,
                 events=self.events,
@@ -84,6 +86,12 @@ class Engine:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _remove_groups(instance: str) -> None:
+    """Remove the parents of the containers' groups where no container runs."""
+    for group in cgroup.tops(instance):
+        cgroup.remove(group)
 
 
 def _lock(config: EngineConfig, stack: ExitStack) -> None:

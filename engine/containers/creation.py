@@ -17,6 +17,7 @@ from engine.containers.model import (
     State,
     Ulimit,
 )
+from engine.containers.signals import signal_number
 from engine.errors import InvalidParameter
 from engine.images.model import Image
 from engine.types import now
@@ -57,6 +58,11 @@ def draft(
         raise InvalidParameter("no command specified: the image names none, so give one")
     if any("\0" in part for part in (*command, *config.env, config.working_dir, config.user)):
         raise InvalidParameter("a NUL in the command, environment, working directory or user")
+    places = [place for bind in host.binds for place in (bind.source, bind.target)]
+    if any("\0" in text for text in (*places, *host.tmpfs, *host.tmpfs.values(), config.hostname, config.domainname)):
+        raise InvalidParameter("a NUL in a mount's path or options, or in the host's name")
+    if config.stop_signal:
+        signal_number(config.stop_signal)
     host = replace(
         host,
         binds=tuple(replace(bind, target=_normal(bind.target)) for bind in host.binds),

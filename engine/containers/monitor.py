@@ -97,18 +97,18 @@ class Monitor:
         """The monitor recorded in *directory*, `None` when there is none or its start was never finished."""
         try:
             record = json.loads((directory / "monitor.json").read_text(encoding="ascii"))
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return cls(
+                id=record["id"],
+                container_id=record["container"],
+                directory=directory,
+                process=Process(*record["process"]),
+                monitor=Process(*record["monitor"]),
+                tty=record["tty"],
+                stdin=record["stdin"],
+                stdin_once=record["stdin_once"],
+            )
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
-        return cls(
-            id=record["id"],
-            container_id=record["container"],
-            directory=directory,
-            process=Process(*record["process"]),
-            monitor=Process(*record["monitor"]),
-            tty=record["tty"],
-            stdin=record["stdin"],
-            stdin_once=record["stdin_once"],
-        )
 
     def _control(self, line: str) -> None:
         # Without O_NONBLOCK the open would wait for a reader for ever once conmon has gone.

@@ -46,7 +46,7 @@ def reconcile(
     for record in records.values():
         try:
             _put_right(service, record, alive.get(record.container.id))
-        except EngineError:
+        except (EngineError, OSError, ValueError):  # one container's damage must not keep the engine from starting
             _LOG.exception("could not recover container %s", record.container.name)
     _sweep_directories(config.root / "containers", known=set(records))
     for group in cgroup.leftovers(config.instance):

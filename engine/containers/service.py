@@ -237,7 +237,8 @@ class ContainerService(ContainerStreams):
         container_id = self._find(text).container.id
         with self._keeping(container_id), suppress(NotModified):
             self.stop(container_id, timeout=timeout, signal=signal)
-        self.start(container_id)
+        with suppress(NotModified):  # two who restart it at once both have what they want
+            self.start(container_id)
         self._tell(self._find(container_id).container, "restart")
 
     def kill(self, text: str, *, signal: str = "SIGKILL") -> None:
@@ -440,16 +441,18 @@ class ContainerService(ContainerStreams):
             if record.container.state.status is Status.RESTARTING and record.stopped_by_hand:
                 self._stay_ended(record)
                 return
+            # One that was stopped by hand and starts with the daemon is under its policy again.
+            record = replace(record, stopped_by_hand=False)
             try:
                 self._start(record)
             except EngineError as error:
                 _LOG.warning("container %s was not restarted: %s", record.container.name, error)
-                if policy_says(record.container, _NOT_STARTED) and not record.stopped_by_hand:
+                if policy_says(record.container, _NOT_STARTED):
                     failures = record.failures + 1
                     current = self._known[container_id]
-                    self._save(
-                        replace(current, container=state.moved(current.container, Status.RESTARTING), failures=failures)
-                    )
+                    count = current.container.state.restart_count + 1
+                    again = state.moved(current.container, Status.RESTARTING, restart_count=count)
+                    self._save(replace(current, container=again, failures=failures))
                     self._restarts.schedule(container_id, attempt=failures)
 
     def _give_up_restart(self, container_id: str) -> None:

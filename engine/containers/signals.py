@@ -13,7 +13,7 @@ _REAL_TIME = re.compile(r"RTM(IN|AX)([+-]\d{1,2})?")
 def signal_number(text: str) -> int:
     """The number of the signal that *text* names; `InvalidParameter` in Docker's words."""
     word = text.strip().upper().removeprefix("SIG")
-    if word.isdecimal() and 0 < int(word[:4]) <= signal.SIGRTMAX:
+    if word.isascii() and word.isdecimal() and len(word) < 4 and 0 < int(word) <= signal.SIGRTMAX:
         return int(word)
     match = _REAL_TIME.fullmatch(word)
     if match:

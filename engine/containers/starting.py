@@ -206,11 +206,22 @@ def _sandbox_request(container: Container) -> SandboxRequest:
 
 
 def _make_working_dir(root: int, path: str) -> None:
-    if path:
-        try:
-            os.close(paths.make_directories(root, os.path.normpath(path)))
-        except OSError as error:
-            raise InvalidParameter(f"the working directory {path[:200]!r} cannot be made: {error.strerror}") from error
+    if not path:
+        return
+    place = "/" + os.path.normpath(path).lstrip("/")
+    # Below /proc a directory may be a descriptor of the runtime's own, and lead out of the container (CVE-2024-21626).
+    if place.startswith("/proc/"):
+        raise InvalidParameter(f"the working directory {path[:200]!r} lies in /proc: give another")
+    try:
+        found = paths.make_directories(root, place)
+    except OSError as error:
+        raise InvalidParameter(f"the working directory {path[:200]!r} cannot be made: {error.strerror}") from error
+    try:
+        top, real = (str(Path(f"/proc/self/fd/{descriptor}").readlink()) for descriptor in (root, found))
+    finally:
+        os.close(found)
+    if real.startswith(f"{top}/proc/"):
+        raise InvalidParameter(f"the working directory {path[:200]!r} leads into /proc: give another")
 
 
 def _make_place_of_tmpfs(root: int, place: str) -> None:
@@ -225,7 +236,7 @@ def _make_mount_point(root: int, source: str, target: str) -> None:
     place = os.path.normpath(target)
     try:
         if not Path(source).exists():
-            Path(source).mkdir(parents=True)
+            Path(source).mkdir(parents=True, exist_ok=True)
         if Path(source).is_dir():
             os.close(paths.make_directories(root, place))
         else:

@@ -23,7 +23,9 @@ class Waiters:
     def register(self, container_id: str, condition: WaitCondition) -> WaitHandle:
         handle: WaitHandle = Future()
         with self._lock:
-            self._waiting[container_id].append((condition, handle))
+            waiting = self._waiting[container_id]
+            waiting[:] = [each for each in waiting if not each[1].cancelled()]
+            waiting.append((condition, handle))
         return handle
 
     def ended(self, container_id: str, code: int, error: str = "") -> None:
@@ -37,8 +39,10 @@ class Waiters:
     def ended_for(self, handle: WaitHandle, code: int, error: str) -> None:
         """Settle one handle whose condition holds already."""
         with self._lock:
-            for waiting in self._waiting.values():
+            for container_id, waiting in tuple(self._waiting.items()):
                 waiting[:] = [each for each in waiting if each[1] is not handle]
+                if not waiting:
+                    del self._waiting[container_id]
         if handle.set_running_or_notify_cancel():
             handle.set_result((code, error))
 

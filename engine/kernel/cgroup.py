@@ -25,11 +25,14 @@ def controllers(root: Path = ROOT) -> frozenset[str]:
 
 def leftovers(parent: str, root: Path = ROOT) -> Iterator[Path]:
     """The groups below *parent*, in every hierarchy, deepest first."""
+    for top in tops(parent, root):
+        yield from sorted((entry for entry in top.rglob("*") if entry.is_dir()), reverse=True)
+
+
+def tops(parent: str, root: Path = ROOT) -> list[Path]:
+    """The group *parent* in every hierarchy that has it."""
     hierarchies = [root] if version(root) == 2 else [entry for entry in root.iterdir() if entry.is_dir()]
-    for hierarchy in hierarchies:
-        top = hierarchy / parent
-        if top.is_dir():
-            yield from sorted((entry for entry in top.rglob("*") if entry.is_dir()), reverse=True)
+    return [hierarchy / parent for hierarchy in hierarchies if (hierarchy / parent).is_dir()]
 
 
 def remove(group: Path) -> None:
