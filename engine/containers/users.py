@@ -62,7 +62,7 @@ def _group(entries: list[list[str]], name: str) -> int:
 
 
 def _lines(root: int, path: str, fields: int) -> Iterator[list[str]]:
-    """The lines of a colon-separated file with numbers where they belong, filled up to *fields*; later ones may lack."""
+    """The lines of a colon-separated file with numbers where they belong, filled up to *fields* with nothing."""
     for line in paths.read_in_root(root, path, limit=_LIMIT).decode("utf-8", "replace").split("\n"):
         parts = line.split(":")
         parts += [""] * (fields - len(parts))

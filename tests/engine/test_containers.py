@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -346,6 +347,71 @@ def test_restart_keeps_one_that_is_removed_at_its_end(host: EngineHost, engine: 
         assert engine.containers.get(container_id).state.pid != first
     engine.containers.stop(container_id, timeout=0)
     wait_until(lambda: not engine.containers.list(all=True))
+
+
+def test_restarted_by_many_at_once(host: EngineHost, engine: Engine) -> None:
+    container_id = host.run(engine, *SLEEP)
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(engine.containers.restart, container_id, timeout=0) for _ in range(6)]
+    for each in asked:
+        each.result()
+    assert engine.containers.get(container_id).state.status is Status.RUNNING
+
+
+def test_one_container_in_many_hands(host: EngineHost, engine: Engine) -> None:
+    """Whatever is asked of it at once: an answer in words, no standstill, and it can be removed at the end."""
+    container_id = host.run(engine, *SLEEP)
+    service = engine.containers
+    calls = (
+        lambda: service.start(container_id),
+        lambda: service.stop(container_id, timeout=0),
+        lambda: service.restart(container_id, timeout=0),
+        lambda: service.kill(container_id),
+        lambda: service.pause(container_id),
+        lambda: service.unpause(container_id),
+        lambda: service.rename(container_id, f"other-{threading.get_ident()}"),
+        lambda: service.remove(container_id),
+    )
+
+    def work(number: int) -> None:
+        for turn in range(6):
+            with suppress(EngineError):
+                calls[(number * 3 + turn) % (len(calls) - 1)]()
+
+    with ThreadPoolExecutor(8) as pool:
+        for each in [pool.submit(work, number) for number in range(8)]:
+            each.result(timeout=60)
+    service.remove(container_id, force=True)
+    with pytest.raises(ContainerNotFound):
+        service.get(container_id)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"stop_signal": "SIGNONE"},
+        {"hostname": "a\0b"},
+        {"binds": (Bind(source="/tmp/a\0b", target="/b"),)},
+        {"tmpfs": {"/a\0b": ""}},
+    ],
+)
+def test_words_that_no_start_could_take(host: EngineHost, engine: Engine, options: dict[str, object]) -> None:
+    with pytest.raises(InvalidParameter):
+        host.create(engine, "true", **options)
+
+
+def test_a_restart_that_cannot_start_counts(host: EngineHost, engine: Engine, tmp_path: Path) -> None:
+    """`on-failure:2` with a program that has become unusable: two tries more, then it stays ended."""
+    source = tmp_path / "program"
+    source.write_text("#!/bin/sh\nsleep 0.2; exit 1\n")
+    source.chmod(0o755)
+    policy = RestartPolicy(name=RestartPolicyName.ON_FAILURE, maximum_retries=3)
+    bind = Bind(source=str(source), target="/program", read_only=True)
+    container_id = host.run(engine, "/program", binds=(bind,), restart=policy)
+    source.chmod(0o644)
+    reaches(engine, container_id, Status.EXITED)
+    wait_until(lambda: engine.containers.get(container_id).state.restart_count == 3, what="the last try")
+    reaches(engine, container_id, Status.EXITED)
 
 
 def test_the_policy_restarts_until_its_limit(host: EngineHost, engine: Engine) -> None:

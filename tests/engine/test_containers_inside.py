@@ -11,7 +11,7 @@ import pytest
 
 from engine.containers.model import Bind, Status, Ulimit
 from engine.engine import Engine
-from engine.errors import InvalidParameter
+from engine.errors import EngineError, InvalidParameter
 from tests.conftest import needs_root
 from tests.fixtures.engine_host import EngineHost, engine_host, remove_all
 
@@ -72,6 +72,31 @@ def test_a_working_directory_through_a_link_stays_inside(host: EngineHost, engin
         engine.containers.start(container_id)
     assert list((tmp_path / "w").iterdir()) == []
     engine.containers.remove(container_id)
+
+
+@pytest.mark.parametrize("place", ["/proc/self/fd/7", "//proc/self/fd/8/../8", "/proc/1/root", "/link/fd/7"])
+def test_a_working_directory_below_proc_is_refused(host: EngineHost, engine: Engine, place: str) -> None:
+    """There it may be a descriptor of the runtime's own (CVE-2024-21626)."""
+    container_id = host.create(engine, "pwd", working_dir=place)
+    upper = engine.snapshots.upper(container_id)
+    (upper / "proc/self/fd/7").mkdir(parents=True)
+    (upper / "link").symlink_to("/proc/self")
+    with pytest.raises(InvalidParameter, match="working directory"):
+        engine.containers.start(container_id)
+    engine.containers.remove(container_id)
+
+
+def test_a_working_directory_that_a_bind_leads_below_proc(host: EngineHost, engine: Engine, tmp_path: Path) -> None:
+    """What is mounted shows only when the runtime changes into it: nothing of the host is seen from there either."""
+    for number in range(5, 12):
+        (tmp_path / str(number)).symlink_to(f"/proc/self/fd/{number}")
+    bind = Bind(source=str(tmp_path), target="/b")
+    for number in range(5, 12):
+        try:
+            seen = host.output(engine, "ls", "../../../../..", working_dir=f"/b/{number}", binds=(bind,))
+        except EngineError:
+            continue
+        assert "work" not in seen.split(), f"the host's root through descriptor {number}"
 
 
 def test_capabilities_and_seccomp(host: EngineHost, engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
@@ -155,6 +156,9 @@ def test_the_policies_at_the_daemons_start(host: EngineHost) -> None:
         time.sleep(0.3)
         assert engine.containers.get(kept).state.status is Status.EXITED
         assert engine.containers.get(never).state.status is Status.CREATED
+        # Stopped before, it is under its policy again.
+        os.kill(engine.containers.get(always).state.pid, signal.SIGKILL)
+        wait_until(lambda: engine.containers.get(always).state.restart_count == 1, what="the next life")
 
 
 def test_strangers_are_removed(host: EngineHost) -> None:
