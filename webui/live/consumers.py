@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.contrib.auth import get_user_model
+from django.contrib.auth import HASH_SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.base import SessionBase
+from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
 from webui.accounts import policy
@@ -102,9 +103,10 @@ class PolicyConsumer(AsyncWebsocketConsumer):
             await self.channel_layer.group_discard(publish.user_group(self.user.pk), self.channel_name)
         raise StopConsumer
 
-    async def access_changed(self, event: Mapping[str, object]) -> None:  # noqa: ARG002 - Channels' signature
+    async def access_changed(self, event: Mapping[str, object]) -> None:
         """Somebody signed out, or rights changed."""
-        refused = await self._refusal()
+        left = event.get("left") == publish.session_digest(self.scope["session"].session_key)
+        refused = SIGNED_OUT if left else await self._refusal()
         if refused is not None:
             await self.close(code=refused)
 
@@ -135,10 +137,12 @@ class PolicyConsumer(AsyncWebsocketConsumer):
     def _refusal(self) -> int | None:
         """The code to close with, `None` when all is well. Reads session, person, environment and grants anew."""
         session: SessionBase | None = self.scope.get("session")
-        if session is None or not self.user.is_authenticated or not session.exists(session.session_key):
+        if session is None or not self.user.is_authenticated:
             return SIGNED_OUT
         user = get_user_model().objects.filter(pk=self.user.pk, is_active=True).first()
-        if user is None:
+        # `exists` would find a session that has expired; and a new password ends all sessions that knew the old one.
+        proof = session.__class__(session.session_key).load().get(HASH_SESSION_KEY, "")
+        if user is None or not constant_time_compare(proof, user.get_session_auth_hash()):
             return SIGNED_OUT
         environment = environment_get(slug=self.kwargs["env"])
         if environment is None or policy.role_in(user, environment) is None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from channels.security.websocket import WebsocketDenier
 from django.conf import settings
+from django.http.request import split_domain_port, validate_host
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -31,13 +32,14 @@ def allowed(scope: Any) -> bool:
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
     host = headers.get(b"host", b"").decode("latin-1")
-    if not origin:
+    # The host as well: a name that somebody else made to lead here agrees with itself.
+    if not origin or not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
         return False
     if origin in settings.CSRF_TRUSTED_ORIGINS:
         return True
-    parts = urlsplit(origin)
     scheme = "https" if scope.get("scheme") == "wss" else "http"
     try:
+        parts = urlsplit(origin)
         return parts.scheme == scheme and (parts.hostname, parts.port or _PORTS[scheme]) == _split(host, scheme)
     except ValueError:
         return False

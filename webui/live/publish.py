@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from typing import TYPE_CHECKING
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
+from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
-    from webui.accounts.models import User
     from webui.jobs.models import Job
+
+logger = logging.getLogger(__name__)
 
 
 def environment_group(environment_id: int) -> str:
@@ -27,10 +31,23 @@ def job_changed(job: Job) -> None:
     transaction.on_commit(lambda: _send(environment_group(job.environment_id), message))
 
 
-def access_changed(user: User) -> None:
-    """The user's sockets ask the policy again, at once."""
-    transaction.on_commit(lambda: _send(user_group(user.pk), {"type": "access.changed"}))
+def access_changed(user_id: int, *, session_key: str | None = None) -> None:
+    """The person's sockets ask the policy again, at once.
+
+    With *session_key*, that session is at its end: its sockets close without asking, for its row may still be there.
+    """
+    message = {"type": "access.changed", "left": session_digest(session_key) if session_key else ""}
+    transaction.on_commit(lambda: _send(user_group(user_id), message))
+
+
+def session_digest(session_key: str) -> str:
+    """A session's name among those who must not learn its key."""
+    return hashlib.sha256(session_key.encode()).hexdigest()
 
 
 def _send(group: str, message: dict[str, str]) -> None:
-    async_to_sync(get_channel_layer().group_send)(group, message)
+    try:
+        async_to_sync(get_channel_layer().group_send)(group, message)
+    except (OSError, RedisError) as error:
+        # What was done stays done: pages fetch anew when they come back, and sockets look for themselves as well.
+        logger.warning("nobody was told of a change: %s", error)

@@ -77,6 +77,9 @@ class Relay:
                                 _tell(stream, {"type": event.kind, "id": event.actor, "action": event.action})
             except gateway.ClientError as error:
                 logger.info("events of %s: %s; again in %.1f s", environment.name, error, delay)
+            except Exception:
+                # The stream serves many pages, and what an engine sends is not ours to vouch for: it must come back.
+                logger.exception("events of %s broke; again in %.1f s", environment.name, delay)
             _tell(stream, AWAY)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LONGEST)
