@@ -65,7 +65,9 @@ def test_signals(text: str, number: int) -> None:
     assert signal_number(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "0", "65", "99999999999", "-9", "SIG", "_DFL", "SIG_IGN", "RTMIN+99", "9.0", "²", "00091"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "65", "99999999999", "-9", "SIG", "_DFL", "SIG_IGN", "RTMIN+99", "9.0", "²", "00091"]
+)
 def test_what_is_no_signal(text: str) -> None:
     with pytest.raises(InvalidParameter, match="Invalid signal"):
         signal_number(text)
