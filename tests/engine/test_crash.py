@@ -1,0 +1,117 @@
+"""The daemon is killed at any instant of mixed work; whatever it was doing, the next one puts everything right."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.fixtures.daemons import HavreDaemon
+from tests.fixtures.processes import wait_until
+
+SECONDS = 15
+WORKERS = 3
+
+
+def test_killed_at_any_instant(havre: HavreDaemon) -> None:
+    havre.docker("pull", "-q", "busybox")
+    steady = havre.docker("run", "-d", "--name=steady", "busybox", "sleep", "1000").stdout.strip()
+    pid = havre.docker("inspect", "--format={{.State.Pid}}", steady).stdout
+    deadline = time.monotonic() + SECONDS
+    dice = random.Random(20)
+    kills = 0
+    while time.monotonic() < deadline:
+        ended = threading.Event()
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for number in range(WORKERS):
+                pool.submit(_work, havre, number, ended)
+            time.sleep(dice.uniform(0.02, 0.7))
+            havre.kill()
+            ended.set()
+        havre.start()
+        kills += 1
+        assert havre.docker("inspect", "--format={{.State.Pid}}", steady).stdout == pid
+        _agrees(havre)
+    assert kills >= 5
+    havre.remove_everything()
+    wait_until(lambda: not _on_host(havre), what="everything to go")
+    assert _directories(havre) == set()
+
+
+def _work(havre: HavreDaemon, number: int, ended: threading.Event) -> None:
+    """Create, start, exec, stop and remove, whatever the answers: the daemon may be gone at any of them."""
+    name = f"worker{number}"
+    calls = (
+        ("run", "-d", f"--name={name}", "-p", f"{9000 + number}:80", "busybox", "sleep", "1000"),
+        ("exec", name, "true"),
+        ("stop", "-t0", name),
+        ("start", name),
+        ("rm", "-f", name),
+        ("run", "--rm", "busybox", "true"),
+    )
+    while not ended.is_set():
+        for call in calls:
+            if not ended.is_set():
+                havre.docker(*call, check=False, timeout=30)
+
+
+def _agrees(havre: HavreDaemon) -> None:
+    """What runs by the daemon's word is what runs on the host, and nothing else is there."""
+
+    def differences() -> list[str]:
+        told = {
+            line.split()[0]: line.split()[1]
+            for line in havre.docker("ps", "-a", "--no-trunc", "--format={{.ID}} {{.State}}").stdout.splitlines()
+        }
+        running = {identifier for identifier, state in told.items() if state == "running"}
+        found = _on_host(havre)
+        return [
+            *(f"{identifier[:12]} runs without {kind}" for kind, ids in found.items() for identifier in running - ids),
+            *(f"{kind} of {identifier[:12]} is left" for kind, ids in found.items() for identifier in ids - running),
+            *(f"directory {identifier[:12]} is left" for identifier in _directories(havre) - told.keys()),
+        ]
+
+    try:
+        wait_until(lambda: not differences(), seconds=5)
+    except AssertionError:
+        assert not differences(), havre.process.tail(4000)
+
+
+def _on_host(havre: HavreDaemon) -> dict[str, set[str]]:
+    """The ids of containers, by what they have on the host; without the kinds that nobody has."""
+    mounts = {
+        Path(line.split()[4]).parent.name
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if line.split()[4].startswith(f"{havre.directory}/root/snapshots/")
+    }
+    listed = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    conmons = {
+        word.removeprefix("--cid=")
+        for line in listed
+        if "conmon" in line.split(" ", 1)[0] and str(havre.directory) in line
+        for word in line.split()
+        if word.startswith("--cid=")
+    }
+    found = {
+        "a mount": mounts,
+        "a monitor": conmons,
+        "a runtime's state": _names(havre.directory / "run/runtime"),
+        "a monitor's directory": _names(havre.directory / "run/monitors"),
+        "a network namespace": _names(havre.directory / "run/netns"),
+        "a cgroup": {
+            path.name for path in Path("/sys/fs/cgroup").glob(f"pids/havre-{havre.bridge}/*") if path.is_dir()
+        },
+    }
+    return found if any(found.values()) else {}
+
+
+def _names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+
+
+def _directories(havre: HavreDaemon) -> set[str]:
+    snapshots = {name for name in _names(havre.directory / "root/snapshots") if len(name) == 64}
+    return _names(havre.directory / "root/containers") | snapshots
