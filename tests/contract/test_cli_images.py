@@ -105,7 +105,8 @@ def test_history_shows_the_layers(daemon: Daemon, busybox: str) -> None:
 def test_rmi_of_nothing_and_of_something_used(daemon: Daemon, busybox: str) -> None:
     result = daemon.docker("rmi", "nosuch", check=False)
     assert result.returncode == 1
-    assert "No such image: nosuch:latest" in result.stderr
+    # An older CLI leaves out the tag.
+    assert "No such image: nosuch" in result.stderr
     name = daemon.docker("create", busybox).stdout.strip()
     try:
         result = daemon.docker("rmi", busybox, check=False)

@@ -134,7 +134,9 @@ def test_bridge_gives_an_address_and_a_name(daemon: Daemon) -> None:
 def test_a_published_port_shows_and_answers(daemon: Daemon) -> None:
     serve = "while :; do echo hi | nc -l -p 80; done"
     daemon.docker("run", "-d", "--name", "web", "-p", "18080:80", "busybox", "sh", "-c", serve)
-    assert daemon.docker("ps", "--format", "{{.Ports}}").stdout.strip() == "0.0.0.0:18080->80/tcp, [::]:18080->80/tcp"
+    # CLIs before version 28 write IPv6 addresses without brackets.
+    shown = daemon.docker("ps", "--format", "{{.Ports}}").stdout.strip().replace("[::]", "::")
+    assert shown == "0.0.0.0:18080->80/tcp, :::18080->80/tcp"
     assert daemon.docker("port", "web").stdout.splitlines()[0] == "80/tcp -> 0.0.0.0:18080"
     with daemon.namespace.connect(18080) as connection:
         connection.settimeout(5)
