@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from engine.content.store import ContentStore
 from engine.database import Database
-from engine.errors import Cancelled, DigestMismatch, InvalidParameter
+from engine.errors import Cancelled, DigestMismatch, InvalidParameter, NotFound
 from engine.images.collector import Collector, DigestLocks
 from engine.images.config import ParsedConfig, parse_config
 from engine.images.model import LayerPhase, Progress, PullResult
@@ -195,7 +196,8 @@ class Pull:
 
     def _config_data(self, config: Descriptor) -> bytes:
         if self._stores.records.get(config.digest) is not None:
-            return self._stores.content.read(config.digest, limit=MANIFEST_LIMIT)
+            with suppress(NotFound):  # removed between the two looks
+                return self._stores.content.read(config.digest, limit=MANIFEST_LIMIT)
         return self._client.read_blob(config)
 
     def _fetch_layers(self, plan: _Plan) -> None:

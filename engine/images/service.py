@@ -15,7 +15,7 @@ from typing import Final
 
 from engine.content.store import ContentStore
 from engine.database import Database
-from engine.errors import AmbiguousId, EngineError, ImageNotFound, InvalidParameter
+from engine.errors import AmbiguousId, EngineError, ImageNotFound, InvalidParameter, NotFound
 from engine.events import EventBus, Kind
 from engine.images.chains import gone_chains
 from engine.images.collector import Collector
@@ -85,7 +85,11 @@ class ImageService:
 
         `ImageNotFound` in Docker's words, `AmbiguousId` for a prefix of several, `InvalidParameter` for no reference.
         """
-        return self._image(self._find(text)[0])
+        record, _ = self._find(text)
+        found = self._image(record)
+        if found is None:
+            raise ImageNotFound(text)
+        return found
 
     def list(
         self,
@@ -99,7 +103,8 @@ class ImageService:
         """
         records = self._records.all()
         parents = {record.parent for record in records}
-        shown = [self._image(record) for record in records if all or record.references or record.id not in parents]
+        wanted = [record for record in records if all or record.references or record.id not in parents]
+        shown = [image for record in wanted if (image := self._image(record)) is not None]
         found = filtered(shown, filters or {}, find=self.get)
         return sorted(found, key=lambda image: (image.created or 0, image.id), reverse=True)
 
@@ -288,8 +293,14 @@ class ImageService:
                 return record, None
         raise ImageNotFound(reference.familiar)
 
-    def _image(self, record: ImageRecord) -> Image:
-        parsed = self._config(record.id)
+    def _image(self, record: ImageRecord) -> Image | None:
+        """The image of a row; `None` when it has been removed since the row was read."""
+        try:
+            parsed = self._config(record.id)
+        except NotFound:
+            if self._records.get(record.id) is not None:
+                raise
+            return None
         return Image(
             id=record.id,
             platform=parsed.platform,
@@ -319,5 +330,6 @@ class ImageService:
     def _publish(self, action: str, actor: str, name: str, image_id: Digest | None = None) -> None:
         """Publish an event with the image's labels, as Docker does."""
         record = self._records.get(image_id) if image_id else None
-        labels = self._config(record.id).config.labels if record else {}
+        image = self._image(record) if record else None  # somebody may have removed it since
+        labels = image.config.labels if image else {}
         self._events.publish(Kind.IMAGE, action, actor, {**labels, "name": name})

@@ -324,14 +324,25 @@ def test_pulls_and_removals_at_once(registry: RegistryServer, host: Host, name: 
             except ImageNotFound:
                 stop.wait(0.001)
 
-    remover = threading.Thread(target=remove)
-    remover.start()
+    def look() -> None:
+        while not stop.is_set():
+            try:
+                host.images.list()
+            except Exception as error:  # noqa: BLE001 - told to the test
+                wrong.append(error)
+
+    wrong: list[Exception] = []
+    threads = [threading.Thread(target=remove), threading.Thread(target=look)]
+    for thread in threads:
+        thread.start()
     try:
         for _ in range(8):
             host.pull(registry)
     finally:
         stop.set()
-        remover.join()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
     host.pull(registry)
     image = host.images.get(name)
     assert all(host.layers.has(diff_id) for diff_id in image.diff_ids)
