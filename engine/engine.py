@@ -22,6 +22,7 @@ from engine.networks.service import NetworkService
 from engine.registry.hosts import RegistryHosts
 from engine.snapshots.layers import LayerStore
 from engine.snapshots.store import SnapshotStore
+from engine.volumes.service import VolumeService
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Engine:
             self.networks = NetworkService(database=self.database, events=self.events, config=config)
             stack.callback(self.networks.close)
             stack.callback(_remove_groups, config.instance)
+            self.volumes = VolumeService(database=self.database, events=self.events, root=config.root / "volumes")
             self.containers = ContainerService(
                 database=self.database,
                 events=self.events,
@@ -59,7 +61,9 @@ class Engine:
                 images=self.images,
                 networks=self.networks,
                 snapshots=self.snapshots,
+                volumes=self.volumes,
             )
+            self.volumes.uses = self.containers.volume_uses
             stack.callback(self.containers.close)
             self._stack = stack.pop_all()
 
@@ -67,7 +71,13 @@ class Engine:
         """Recover what an earlier daemon left, and begin to serve."""
         self.containers.load()
         self.images.reconcile(in_use=self.containers.uses)
-        reconcile(service=self.containers, networks=self.networks, snapshots=self.snapshots, config=self.config)
+        reconcile(
+            service=self.containers,
+            networks=self.networks,
+            snapshots=self.snapshots,
+            volumes=self.volumes,
+            config=self.config,
+        )
         _LOG.info("engine ready: root %s, run %s, bridge %s", self.config.root, self.config.run, self.config.bridge)
 
     def close(self) -> None:

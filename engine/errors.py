@@ -78,6 +78,10 @@ class NetworkNotFound(NotFound):
         super().__init__(f"network {reference} not found")
 
 
+class VolumeNotFound(NotFound):
+    pass
+
+
 class ManifestUnknown(NotFound):
     pass
 

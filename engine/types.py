@@ -12,6 +12,7 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Self
 
 from engine.errors import InvalidParameter
@@ -20,6 +21,17 @@ ZERO_TIME: Final = "0001-01-01T00:00:00Z"
 """How Docker writes "never": the zero value of Go's `time.Time`."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_UNIX = re.compile(r"-?\d{1,12}(\.\d{1,9})?")
+_DURATION_PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|µs|ms|s|m|h)")
+_UNITS: Final = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60 * 1_000_000_000,
+    "h": 3600 * 1_000_000_000,
+}
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -109,3 +121,18 @@ def parse_rfc3339(text: str) -> int | None:
     except ValueError as error:
         raise InvalidParameter(f"invalid time {text[:60]!r}: {error}") from error
     return int(base.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
+
+
+def parse_instant(text: str) -> int:
+    """`seconds[.nanoseconds]` since the epoch, or RFC 3339; `InvalidParameter` when it is neither."""
+    if _UNIX.fullmatch(text):
+        return int(Decimal(text) * 1_000_000_000)
+    return parse_rfc3339(text) or 0
+
+
+def parse_duration(text: str) -> int | None:
+    """Nanoseconds of a duration as Go writes it, such as `1h30m` or `1.5s`; `None` when *text* is none."""
+    parts = _DURATION_PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(int(Decimal(number) * _UNITS[unit]) for number, unit in parts)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from engine.api import create_config, create_host
 from engine.api.fields import Fields, canonical
-from engine.containers.model import ContainerConfig, HostConfig
+from engine.containers.options import ContainerConfig, HostConfig
 from engine.errors import InvalidParameter, NotImplementedHere
+from engine.kernel import cgroup
 
 _PARTS: Final = frozenset({"hostconfig", "networkingconfig"})
 _KNOWN: Final = {name.lower() for name in (*create_config.DEFAULTS, *create_config.OPTIONAL)} | _PARTS
@@ -31,12 +32,15 @@ def parse(body: Fields, raw: Mapping[str, Any]) -> CreateRequest:
     if not body.names:
         raise InvalidParameter("Config cannot be empty in order to create a container")
     warnings: list[str] = []
-    config = create_config.parse(body, warnings)
+    config = create_config.parse(body)
     if not config.image:
         raise InvalidParameter("Image: no image given, name the image to create the container from")
     host_fields = body.section("HostConfig")
-    host = create_host.parse(host_fields, warnings)
-    _check_networking(body.section("NetworkingConfig"), host.network_mode)
+    host = create_host.parse(host_fields, config, warnings)
+    mac_address = _networking(body.section("NetworkingConfig"), host.network_mode)
+    if mac_address and config.mac_address not in ("", mac_address):
+        raise InvalidParameter("MacAddress: the container-wide address and the network's own must be the same")
+    config = replace(config, mac_address=config.mac_address or mac_address)
     warnings += [
         f"{name[:60]} is not known to this engine and has been ignored"
         for name in body.names
@@ -61,8 +65,8 @@ def _settled(host: HostConfig, raw: Mapping[str, Any]) -> dict[str, Any]:
         "ShmSize": host.shm_size,
         "NetworkMode": host.network_mode,
         "Runtime": raw["Runtime"] or "runc",
-        "IpcMode": raw["IpcMode"] or "private",
-        "CgroupnsMode": raw["CgroupnsMode"] or "private",
+        "IpcMode": host.ipc_mode,
+        "CgroupnsMode": host.cgroupns_mode or ("private" if cgroup.version() == 2 else "host"),
         "LogConfig": {"Type": log.get("Type") or "json-file", "Config": log.get("Config") or {}},
         "RestartPolicy": {
             "Name": policy.get("Name") or "no",
@@ -71,8 +75,9 @@ def _settled(host: HostConfig, raw: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_networking(networking: Fields, mode: str) -> None:
-    """`NetworkingConfig` may name the container's one network, and nothing more in this engine yet."""
+def _networking(networking: Fields, mode: str) -> str:
+    """`NetworkingConfig` may name the container's one network in this engine; the MAC address that it asks for."""
+    mac_address = ""
     endpoints = networking.section("EndpointsConfig")
     names = {"bridge" if name == "default" else name for name in endpoints.names}
     if names - {"bridge" if mode == "default" else mode}:
@@ -82,9 +87,11 @@ def _check_networking(networking: Fields, mode: str) -> None:
         )
     for name in endpoints.names:
         endpoint = endpoints.section(name)
-        for field in ("IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts"):
+        mac_address = endpoint.text("MacAddress")
+        for field in ("IPAMConfig", "Links", "Aliases", "DriverOpts"):
             value = endpoint.get(field)
             if value and not (isinstance(value, dict) and not any(value.values())):
                 raise NotImplementedHere(
                     f"{endpoint.path}.{field}: not supported by this engine yet (user-defined networks come later)"
                 )
+    return mac_address

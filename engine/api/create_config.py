@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from engine.api import create_mounts, create_ports
 from engine.api.fields import Fields
-from engine.containers.model import ContainerConfig
+from engine.containers.options import ContainerConfig
 from engine.errors import NotImplementedHere
+from engine.images.model import HealthCheck
 
 DEFAULTS: Final[dict[str, Any]] = {
     "Hostname": "",
@@ -45,15 +46,10 @@ OPTIONAL: Final = frozenset(
 """Further fields, left out of inspect where the body has none."""
 
 
-def parse(body: Fields, warnings: list[str]) -> ContainerConfig:
-    """The typed config; what cannot be honoured is an error, or a line in *warnings* where nothing depends on it."""
-    create_mounts.refuse_volumes(body)
+def parse(body: Fields) -> ContainerConfig:
+    """The typed config; what cannot be honoured is an error."""
     if body.flag("NetworkDisabled"):
         raise NotImplementedHere('NetworkDisabled is not supported: use HostConfig.NetworkMode "none"')
-    if body.text("MacAddress"):
-        raise NotImplementedHere("MacAddress: choosing a container's MAC address is not supported by this engine yet")
-    if body.section("Healthcheck").texts("Test") not in ((), ("NONE",)):
-        warnings.append("Healthcheck: this engine does not run health checks yet")
     return ContainerConfig(
         image=body.text("Image"),
         cmd=body.optional_texts("Cmd") or None,
@@ -71,8 +67,23 @@ def parse(body: Fields, warnings: list[str]) -> ContainerConfig:
         attach_stderr=body.flag("AttachStderr"),
         labels=body.text_map("Labels"),
         exposed_ports=create_ports.exposed(body),
+        volumes=create_mounts.anonymous(body),
+        health=_health(body.section("Healthcheck")),
+        shell=body.texts("Shell"),
+        mac_address=body.text("MacAddress"),
         stop_signal=body.text("StopSignal"),
         stop_timeout=body.optional_integer("StopTimeout"),
+    )
+
+
+def _health(check: Fields) -> HealthCheck:
+    return HealthCheck(
+        test=check.texts("Test"),
+        interval=check.integer("Interval"),
+        timeout=check.integer("Timeout"),
+        start_period=check.integer("StartPeriod"),
+        start_interval=check.integer("StartInterval"),
+        retries=check.integer("Retries"),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from engine.api import create_mounts, create_ports
+from engine.api import create_devices, create_logs, create_mounts, create_ports, create_resources, create_security
 from engine.api.fields import Fields
-from engine.containers.model import HostConfig, RestartPolicy, RestartPolicyName, Ulimit
+from engine.containers.options import ContainerConfig, HostConfig, RestartPolicy, RestartPolicyName, Ulimit
 from engine.errors import InvalidParameter, NotImplementedHere
 
 SHM_SIZE: Final = 64 * 1024 * 1024
@@ -83,71 +83,62 @@ _OPTIONAL: Final = frozenset(
 )
 
 _REFUSED: Final[dict[str, tuple[object, ...]]] = {
-    "VolumesFrom": (),
     "Links": (),
-    "Devices": (),
-    "DeviceCgroupRules": (),
     "DeviceRequests": (),
     "StorageOpt": (),
-    "CgroupParent": (),
     "Cgroup": (),
-    "MaskedPaths": (),
-    "ReadonlyPaths": (),
-    "IpcMode": ("private", "shareable"),
-    "PidMode": ("private",),
-    "UTSMode": ("private",),
-    "UsernsMode": ("private",),
-    "CgroupnsMode": ("private",),
-    "Runtime": ("runc",),
+    "UsernsMode": ("private", "host"),
+    "Runtime": ("runc", "io.containerd.runc.v2", "crun"),
     "Isolation": ("default",),
     "VolumeDriver": ("local",),
-    "CpuRealtimePeriod": (),
-    "CpuRealtimeRuntime": (),
-    "OomKillDisable": (),
 }
 """Options that change what a container can see or do: not honouring them in silence would be wrong. With the values
 that this engine has anyway, beside nothing at all."""
 
 _IGNORED: Final[dict[str, tuple[object, ...]]] = {
-    "BlkioWeight": (),
-    "BlkioWeightDevice": (),
-    "BlkioDeviceReadBps": (),
-    "BlkioDeviceWriteBps": (),
-    "BlkioDeviceReadIOps": (),
-    "BlkioDeviceWriteIOps": (),
-    "OomScoreAdj": (),
-    "MemorySwappiness": (-1,),
     "KernelMemory": (),
     "KernelMemoryTCP": (),
-    "Annotations": (),
     "CpuCount": (),
     "CpuPercent": (),
     "IOMaximumIOps": (),
     "IOMaximumBandwidth": (),
 }
-"""Options that only tune: the container runs without them, and its maker is told."""
+"""Options of other systems or of kernels long gone: the container runs without them, and its maker is told."""
 
 _KNOWN: Final = {name.lower() for name in (*DEFAULTS, *_OPTIONAL)}
 
 
-def parse(host: Fields, warnings: list[str]) -> HostConfig:
-    """The typed HostConfig; what cannot be honoured is an error or, where the container does without, a warning."""
+def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostConfig:
+    """The typed HostConfig of a container with that *config*.
+
+    What cannot be honoured is an error or, where the container does without, a warning.
+    """
     _check_unsupported(host, warnings)
-    no_new_privileges, seccomp = _security(host)
-    privileged = host.flag("Privileged")
+    security = create_security.parse(host, warnings)
     return HostConfig(
-        binds=create_mounts.binds(host),
+        **create_resources.parse(host),
+        mounts=create_mounts.mounts(host),
         tmpfs=create_mounts.tmpfs(host),
-        network_mode=_network_mode(host),
+        volumes_from=host.texts("VolumesFrom"),
+        network_mode=host.text("NetworkMode") or "default",
+        pid_mode=_sharing(host, "PidMode", others=True),
+        ipc_mode=_sharing(host, "IpcMode", "shareable", "none", others=True) or "private",
+        uts_mode=_sharing(host, "UTSMode"),
+        cgroupns_mode=_cgroupns(host),
+        cgroup_parent=host.text("CgroupParent"),
         ports=create_ports.published(host),
         publish_all=host.flag("PublishAllPorts"),
-        restart=_restart(host.section("RestartPolicy")),
+        restart=restart_policy(host.section("RestartPolicy")),
         auto_remove=host.flag("AutoRemove"),
-        privileged=privileged,
+        privileged=host.flag("Privileged"),
         cap_add=host.texts("CapAdd"),
         cap_drop=host.texts("CapDrop"),
-        no_new_privileges=no_new_privileges,
-        seccomp=seccomp,
+        no_new_privileges=security.no_new_privileges,
+        seccomp=security.seccomp,
+        masked_paths=() if security.unconfined_paths else host.optional_texts("MaskedPaths"),
+        readonly_paths=() if security.unconfined_paths else host.optional_texts("ReadonlyPaths"),
+        devices=create_devices.devices(host),
+        device_cgroup_rules=create_devices.rules(host),
         read_only_rootfs=host.flag("ReadonlyRootfs"),
         init=host.flag("Init"),
         dns=host.texts("Dns"),
@@ -160,17 +151,10 @@ def parse(host: Fields, warnings: list[str]) -> HostConfig:
             for limit in host.objects("Ulimits")
         ),
         sysctls=host.text_map("Sysctls"),
-        shm_size=_not_negative(host, "ShmSize") or SHM_SIZE,
-        memory=_not_negative(host, "Memory"),
-        memory_swap=host.integer("MemorySwap"),
-        memory_reservation=_not_negative(host, "MemoryReservation"),
-        nano_cpus=_not_negative(host, "NanoCpus"),
-        cpu_shares=_not_negative(host, "CpuShares"),
-        cpu_period=_not_negative(host, "CpuPeriod"),
-        cpu_quota=host.integer("CpuQuota"),
-        cpuset_cpus=host.text("CpusetCpus"),
-        cpuset_mems=host.text("CpusetMems"),
-        pids_limit=host.optional_integer("PidsLimit") or None,
+        shm_size=create_resources.not_negative(host, "ShmSize") or SHM_SIZE,
+        oom_score_adj=host.integer("OomScoreAdj"),
+        annotations=host.text_map("Annotations"),
+        log=create_logs.parse(host.section("LogConfig"), config),
     )
 
 
@@ -188,23 +172,26 @@ def _check_unsupported(host: Fields, warnings: list[str]) -> None:
         for name in host.names
         if name.lower() not in _KNOWN and host.get(name)
     ]
-    log = host.section("LogConfig")
-    if log.text("Type") not in ("", "json-file", "local"):
-        raise NotImplementedHere(
-            f"HostConfig.LogConfig.Type: logger {log.text('Type')[:40]!r} is not supported, use json-file"
-        )
-    if log.text_map("Config"):
-        warnings.append("HostConfig.LogConfig.Config has been ignored: logs are rotated at 20 MiB, five files are kept")
 
 
-def _network_mode(host: Fields) -> str:
-    mode = host.text("NetworkMode") or "default"
-    if mode.startswith("container:"):
-        raise NotImplementedHere("HostConfig.NetworkMode: joining another container's network is not supported yet")
+def _sharing(host: Fields, name: str, *words: str, others: bool = False) -> str:
+    """A mode of a namespace: of its own (""), the host's, one of *words*, or another container's."""
+    mode = host.text(name)
+    if mode in ("", "private"):
+        return ""
+    if mode == "host" or mode in words or (others and mode.startswith("container:")):
+        return mode
+    raise InvalidParameter(f"HostConfig.{name}: invalid mode {mode[:60]!r}")
+
+
+def _cgroupns(host: Fields) -> str:
+    mode = host.text("CgroupnsMode")
+    if mode not in ("", "private", "host"):
+        raise InvalidParameter(f"HostConfig.CgroupnsMode: invalid mode {mode[:60]!r}, expected private or host")
     return mode
 
 
-def _restart(policy: Fields) -> RestartPolicy:
+def restart_policy(policy: Fields) -> RestartPolicy:
     text = policy.text("Name") or "no"
     retries = policy.integer("MaximumRetryCount")
     try:
@@ -219,28 +206,3 @@ def _restart(policy: Fields) -> RestartPolicy:
     if retries < 0:
         raise InvalidParameter("invalid restart policy: maximum retry count cannot be negative")
     return RestartPolicy(name=name, maximum_retries=retries)
-
-
-def _security(host: Fields) -> tuple[bool, str]:
-    """`SecurityOpt`: whether privileges can be gained, and the seccomp profile."""
-    no_new_privileges, seccomp = False, ""
-    for option in host.texts("SecurityOpt"):
-        key, _, value = option.replace(":", "=", 1).partition("=") if "=" not in option else option.partition("=")
-        if key == "no-new-privileges":
-            if value not in ("", "true", "false"):
-                raise InvalidParameter(f'invalid --security-opt 2: "{option[:60]}"')
-            no_new_privileges = value != "false"
-        elif key == "seccomp":
-            seccomp = "" if value in ("builtin", "default") else value
-        elif (key, value) in (("label", "disable"), ("apparmor", "unconfined"), ("systempaths", "confined")):
-            continue  # this engine uses neither SELinux nor AppArmor
-        else:
-            raise NotImplementedHere(f"HostConfig.SecurityOpt: {option[:60]!r} is not supported by this engine")
-    return no_new_privileges, seccomp
-
-
-def _not_negative(host: Fields, name: str) -> int:
-    value = host.integer(name)
-    if value < 0:
-        raise InvalidParameter(f"HostConfig.{name}: must not be negative, got {value}")
-    return value

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from collections.abc import Mapping
 from typing import Final
 
 from engine.api.fields import Fields
-from engine.containers.model import Bind
+from engine.containers.options import Mount, MountKind, ReadOnly
 from engine.errors import InvalidParameter, NotImplementedHere
 
 _PROPAGATIONS: Final = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
-_WITHOUT_MEANING: Final = frozenset({"", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent"})
-"""Words for SELinux, for volumes and for macOS: dockerd on Linux without SELinux takes them and does nothing."""
+_WITHOUT_MEANING: Final = frozenset({"", "rw", "z", "Z", "cached", "delegated", "consistent"})
+"""Words for SELinux and for macOS: dockerd on Linux without SELinux takes them and does nothing."""
+_VOLUME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_KINDS: Final = ("bind", "volume", "tmpfs")
 
 
-def binds(host: Fields) -> tuple[Bind, ...]:
-    """`Binds`, such as `/host/path:/container/path:ro`, and the entries of `Mounts` whose type is bind."""
-    found = [_bind(text, f"HostConfig.Binds[{number}]") for number, text in enumerate(host.texts("Binds"))]
+def mounts(host: Fields) -> tuple[Mount, ...]:
+    """`Binds`, such as `/host/path:/container/path:ro`, and the entries of `Mounts`, but for those that are tmpfs."""
+    driver = host.text("VolumeDriver")
+    found = [_bind(text, f"HostConfig.Binds[{number}]", driver) for number, text in enumerate(host.texts("Binds"))]
     for mount in host.objects("Mounts"):
         kind = mount.text("Type")
         if kind == "bind":
             found.append(_bind_mount(mount))
         elif kind == "volume":
-            raise NotImplementedHere(f"{mount.path}: volumes are not supported by this engine yet: bind a host path")
+            found.append(_volume_mount(mount))
+        elif kind in ("image", "cluster", "npipe"):
+            raise NotImplementedHere(f"{mount.path}.Type: mounts of type {kind} are not supported by this engine")
         elif kind != "tmpfs":
-            raise InvalidParameter(f'{mount.path}.Type: mount type unknown: "{kind[:40]}", expected bind or tmpfs')
+            raise InvalidParameter(
+                f'{mount.path}.Type: mount type unknown: "{kind[:40]}", expected one of {", ".join(_KINDS)}'
+            )
     return tuple(found)
 
 
@@ -46,40 +54,50 @@ def tmpfs(host: Fields) -> dict[str, str]:
     return found
 
 
-def refuse_volumes(config: Fields) -> None:
-    """`Volumes` of the body asks for anonymous volumes."""
-    if targets := config.keys("Volumes"):
-        raise NotImplementedHere(
-            f"Volumes: anonymous volumes ({', '.join(targets)[:200]}) are not supported by this engine yet: "
-            "bind a host path"
-        )
+def anonymous(config: Fields) -> tuple[str, ...]:
+    """`Volumes` of the body: places for volumes of the container's own. The CLI puts whole binds here at times."""
+    return tuple(_target(place, f"{config.path or 'Config'}.Volumes") for place in config.keys("Volumes"))
 
 
-def _bind(text: str, where: str) -> Bind:
+def _bind(text: str, where: str, driver: str) -> Mount:
     parts = text.split(":")
+    if len(parts) == 1 and text.startswith("/"):
+        return Mount(kind=MountKind.VOLUME, target=_target(text, where), driver=driver or "local")
     if len(parts) not in (2, 3):
-        if len(parts) == 1 and text.startswith("/"):
-            raise NotImplementedHere(f"{where}: anonymous volumes are not supported by this engine yet: {text[:200]!r}")
         raise InvalidParameter(f'invalid volume specification: "{text[:200]}"')
-    source, target, options = parts[0], parts[1], parts[2] if len(parts) == 3 else ""
-    if not source.startswith("/"):
-        if not source or "/" in source:
-            raise InvalidParameter(f'invalid volume specification: "{text[:200]}": the host path must be absolute')
-        raise NotImplementedHere(
-            f"{where}: volumes ({source[:100]!r}) are not supported by this engine yet: give an absolute host path"
+    source, target, options = parts[0], _target(parts[1], where), parts[2] if len(parts) == 3 else ""
+    words = set(options.split(","))
+    propagations = words & _PROPAGATIONS
+    if len(propagations) > 1 or {"ro", "rw"} <= words:
+        raise InvalidParameter(f"invalid mode: {options[:60]}")
+    if unknown := words - _PROPAGATIONS - _WITHOUT_MEANING - {"ro", "nocopy"}:
+        raise InvalidParameter(f'invalid mode: {options[:60]}: unknown option "{min(unknown)[:40]}"')
+    if source.startswith("/"):
+        return Mount(
+            source=source,
+            target=target,
+            read_only="ro" in words,
+            propagation=propagations.pop() if propagations else "rprivate",
         )
-    read_only, propagation = False, "rprivate"
-    for option in options.split(","):
-        if option == "ro":
-            read_only = True
-        elif option in _PROPAGATIONS:
-            propagation = option
-        elif option not in _WITHOUT_MEANING:
-            raise InvalidParameter(f'invalid mode: {options[:60]}: unknown option "{option[:40]}"')
-    return Bind(source=source, target=_target(target, where), read_only=read_only, propagation=propagation)
+    if not _VOLUME.fullmatch(source):
+        raise InvalidParameter(
+            f'invalid volume specification: "{text[:200]}": "{source[:80]}" includes invalid characters for a local '
+            'volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, '
+            "use absolute path"
+        )
+    if propagations:
+        raise InvalidParameter(f"invalid mode: {options[:60]}: propagation is for host paths, not for volumes")
+    return Mount(
+        kind=MountKind.VOLUME,
+        source=source,
+        target=target,
+        read_only="ro" in words,
+        copy_up="nocopy" not in words,
+        driver=driver or "local",
+    )
 
 
-def _bind_mount(mount: Fields) -> Bind:
+def _bind_mount(mount: Fields) -> Mount:
     source = mount.text("Source")
     if not source.startswith("/"):
         raise InvalidParameter(
@@ -89,14 +107,45 @@ def _bind_mount(mount: Fields) -> Bind:
     propagation = details.text("Propagation") or "rprivate"
     if propagation not in _PROPAGATIONS:
         raise InvalidParameter(f"{details.path}.Propagation: invalid propagation mode: {propagation[:40]}")
-    # Unlike `Binds`, which makes a directory that is missing, a mount wants its source to be there.
-    if not details.flag("CreateMountpoint") and not Path(source).exists():
-        raise InvalidParameter(f'invalid mount config for type "bind": bind source path does not exist: {source[:300]}')
-    return Bind(
+    recursion = ReadOnly.BEST
+    if details.flag("ReadOnlyNonRecursive"):
+        recursion = ReadOnly.TOP
+    if details.flag("ReadOnlyForceRecursive"):
+        if recursion is ReadOnly.TOP:
+            raise InvalidParameter(f"{details.path}: ReadOnlyForceRecursive excludes ReadOnlyNonRecursive")
+        recursion = ReadOnly.FORCED
+    return Mount(
         source=source,
         target=_target(mount.text("Target"), "bind"),
         read_only=mount.flag("ReadOnly"),
+        recursion=recursion,
         propagation=propagation,
+        recursive=not details.flag("NonRecursive"),
+        # Unlike `Binds`, which makes a directory that is missing, a mount wants its source to be there.
+        make_source=details.flag("CreateMountpoint"),
+    )
+
+
+def _volume_mount(mount: Fields) -> Mount:
+    source = mount.text("Source")
+    if source and not _VOLUME.fullmatch(source):
+        raise InvalidParameter(
+            f'invalid mount config for type "volume": "{source[:80]}" includes invalid characters for a local volume '
+            'name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed'
+        )
+    details = mount.section("VolumeOptions")
+    driver = details.section("DriverConfig")
+    options: Mapping[str, str] = driver.text_map("Options")
+    return Mount(
+        kind=MountKind.VOLUME,
+        source=source,
+        target=_target(mount.text("Target"), "volume"),
+        read_only=mount.flag("ReadOnly"),
+        copy_up=not details.flag("NoCopy"),
+        subpath=details.text("Subpath"),
+        driver=driver.text("Name") or "local",
+        driver_options=options,
+        labels=details.text_map("Labels"),
     )
 
 

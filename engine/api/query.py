@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Final
 
 from engine.errors import InvalidParameter
-from engine.types import parse_rfc3339
+from engine.types import parse_instant
 
 _FALSE: Final = frozenset({"", "0", "no", "false", "none"})
-_UNIX: Final = re.compile(r"-?\d{1,12}(\.\d{1,9})?")
 
 
 class Query:
@@ -60,10 +58,8 @@ class Query:
         value = self._values.get(name, "")
         if value in ("", "0"):
             return None
-        if _UNIX.fullmatch(value):
-            return int(Decimal(value) * 1_000_000_000)
         try:
-            return parse_rfc3339(value)
+            return parse_instant(value)
         except InvalidParameter as error:
             raise InvalidParameter(f"invalid value for {name!r}: {error}") from error
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.api import words
+from engine.api import create_resources, words
 from engine.api.create_config import DEFAULTS as CONFIG_DEFAULTS
 from engine.api.create_host import DEFAULTS as HOST_DEFAULTS
 from engine.api.render_network import endpoint_settings
-from engine.containers.model import Container, Exec, Status
+from engine.containers.model import Container, Exec, Health, Status
+from engine.containers.options import MountKind
 from engine.networks.model import Endpoint, PublishedPort
 from engine.types import rfc3339
 
@@ -31,8 +32,8 @@ MASKED_PATHS = (
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
-def summary(container: Container, *, now: int) -> dict[str, Any]:
-    """A row of `GET /containers/json`, without sizes."""
+def summary(container: Container, *, now: int, root: Path) -> dict[str, Any]:
+    """A row of `GET /containers/json`, without sizes; *root* is the engine's directory of state."""
     return {
         "Id": container.id,
         "Names": [f"/{container.name}"],
@@ -46,7 +47,7 @@ def summary(container: Container, *, now: int) -> dict[str, Any]:
         "Status": words.status(container.state, now=now),
         "HostConfig": {"NetworkMode": container.host.network_mode},
         "NetworkSettings": {"Networks": _networks(container)},
-        "Mounts": mounts(container),
+        "Mounts": mounts(container, root / "volumes"),
     }
 
 
@@ -79,7 +80,7 @@ def inspect(container: Container, *, root: Path, exec_ids: Sequence[str] = ()) -
         "ExecIDs": list(exec_ids) or None,
         "HostConfig": _host_config(container),
         "GraphDriver": _graph_driver(container, root / "snapshots" / container.id),
-        "Mounts": mounts(container),
+        "Mounts": mounts(container, root / "volumes"),
         "Config": CONFIG_DEFAULTS | dict(container.raw_config),
         "NetworkSettings": _network_settings(container),
     }
@@ -109,18 +110,24 @@ def exec_session(session: Exec) -> dict[str, Any]:
     }
 
 
-def mounts(container: Container) -> list[dict[str, Any]]:
-    """The binds, as mount points."""
+def mounts(container: Container, volumes: Path) -> list[dict[str, Any]]:
+    """Host paths, volumes and file systems in memory, as mount points (Docker Engine API, `MountPoint`)."""
     return [
         {
-            "Type": "bind",
-            "Source": bind.source,
-            "Destination": bind.target,
-            "Mode": "ro" if bind.read_only else "",
-            "RW": not bind.read_only,
-            "Propagation": bind.propagation,
+            "Type": str(mount.kind),
+            **({"Name": mount.source} if mount.kind is MountKind.VOLUME else {}),
+            "Source": str(volumes / mount.source / "_data") if mount.kind is MountKind.VOLUME else mount.source,
+            "Destination": mount.target,
+            **({"Driver": "local"} if mount.kind is MountKind.VOLUME else {}),
+            "Mode": "ro" if mount.read_only else "",
+            "RW": not mount.read_only,
+            "Propagation": "" if mount.kind is MountKind.VOLUME else mount.propagation,
         }
-        for bind in container.host.binds
+        for mount in container.host.mounts
+    ] + [
+        {"Type": "tmpfs", "Source": "", "Destination": place, "Mode": "", "RW": True, "Propagation": ""}
+        for place in container.host.tmpfs
+        if any(mount.get("Target") == place for mount in container.raw_host_config.get("Mounts") or ())
     ]
 
 
@@ -138,14 +145,36 @@ def _state(container: Container) -> dict[str, Any]:
         "Error": state.error,
         "StartedAt": rfc3339(state.started_at),
         "FinishedAt": rfc3339(state.finished_at),
+        **({"Health": health(state.health)} if state.health is not None else {}),
+    }
+
+
+def health(found: Health) -> dict[str, Any]:
+    """`State.Health` of inspect."""
+    return {
+        "Status": str(found.status),
+        "FailingStreak": found.failing_streak,
+        "Log": [
+            {
+                "Start": rfc3339(result.start),
+                "End": rfc3339(result.end),
+                "ExitCode": result.exit_code,
+                "Output": result.output,
+            }
+            for result in found.log
+        ],
     }
 
 
 def _host_config(container: Container) -> dict[str, Any]:
-    host = HOST_DEFAULTS | dict(container.raw_host_config)
-    if not container.host.privileged:
-        host["MaskedPaths"] = host["MaskedPaths"] or list(MASKED_PATHS)
-        host["ReadonlyPaths"] = host["ReadonlyPaths"] or list(READONLY_PATHS)
+    wanted = container.host
+    # What may have been changed since, or has been settled: limits, the policy, ids of other containers.
+    host = HOST_DEFAULTS | dict(container.raw_host_config) | create_resources.document(wanted)
+    host |= {"NetworkMode": wanted.network_mode, "PidMode": wanted.pid_mode, "IpcMode": wanted.ipc_mode}
+    host["RestartPolicy"] = {"Name": str(wanted.restart.name), "MaximumRetryCount": wanted.restart.maximum_retries}
+    if not wanted.privileged:
+        host["MaskedPaths"] = list(MASKED_PATHS if wanted.masked_paths is None else wanted.masked_paths)
+        host["ReadonlyPaths"] = list(READONLY_PATHS if wanted.readonly_paths is None else wanted.readonly_paths)
     return host
 
 

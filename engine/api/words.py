@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.containers.model import State, Status
+from engine.containers.model import HealthStatus, State, Status
 
 _SECOND: Final = 1_000_000_000
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
@@ -67,7 +67,7 @@ def status(state: State, *, now: int) -> str:
     if state.status is Status.RESTARTING:
         return f"Restarting ({state.exit_code}) {ago} ago"
     if state.status is Status.RUNNING:
-        return f"Up {up}"
+        return f"Up {up}{_health(state)}"
     if state.status is Status.REMOVING:
         return "Removal In Progress"
     if state.status is Status.DEAD:
@@ -75,3 +75,9 @@ def status(state: State, *, now: int) -> str:
     if state.started_at is None:
         return "Created"
     return f"Exited ({state.exit_code}) {ago} ago" if state.finished_at is not None else ""
+
+
+def _health(state: State) -> str:
+    if state.health is None:
+        return ""
+    return " (health: starting)" if state.health.status is HealthStatus.STARTING else f" ({state.health.status})"

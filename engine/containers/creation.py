@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from engine.containers import capabilities, seccomp
-from engine.containers.model import (
-    Container,
-    ContainerConfig,
-    HostConfig,
-    RestartPolicyName,
-    State,
-    Ulimit,
-)
+from engine.containers.limits import check_limits, supported
+from engine.containers.model import Container, State
+from engine.containers.mounting import normal, settled
+from engine.containers.options import ContainerConfig, HostConfig, RestartPolicyName, Ulimit
 from engine.containers.signals import signal_number
 from engine.errors import InvalidParameter
-from engine.images.model import Image
+from engine.images.model import HealthCheck, Image
 from engine.types import now
 
 _LIMITS: Final = {name[7:].lower(): number for name, number in vars(resource).items() if name.startswith("RLIMIT_")}
+_SHORTEST: Final = 1_000_000
+"""Nanoseconds of a health check's times."""
 _SAFE_SYSCTLS: Final = ("net.", "kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue.")
-LEAST_MEMORY: Final = 6 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,39 +42,35 @@ def draft(
     raw_host_config: Mapping[str, Any],
     held: frozenset[str],
     log_path: str,
+    find: Callable[[str], Container],
 ) -> Draft:
     """The container that a request asks for. `InvalidParameter` says what cannot be; nothing has been made yet.
 
-    *held* are the capabilities that the engine has to give.
+    *held* are the capabilities that the engine has to give; *find* knows the other
+    containers.
     """
     warnings: list[str] = []
+    _check_sharing(host, config)
     config = _merged(config, image, container_id, host)
     command = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not command or not command[0]:
         raise InvalidParameter("no command specified: the image names none, so give one")
     if any("\0" in part for part in (*command, *config.env, config.working_dir, config.user)):
         raise InvalidParameter("a NUL in the command, environment, working directory or user")
-    places = [place for bind in host.binds for place in (bind.source, bind.target)]
+    places = [place for mount in host.mounts for place in (mount.source, mount.target, mount.subpath)]
     if any("\0" in text for text in (*places, *host.tmpfs, *host.tmpfs.values(), config.hostname, config.domainname)):
         raise InvalidParameter("a NUL in a mount's path or options, or in the host's name")
     if config.stop_signal:
         signal_number(config.stop_signal)
-    host = replace(
-        host,
-        binds=tuple(replace(bind, target=_normal(bind.target)) for bind in host.binds),
-        tmpfs={_normal(place): options for place, options in host.tmpfs.items()},
-    )
+    host = replace(host, tmpfs={normal(place): options for place, options in host.tmpfs.items()})
     _check_host(host, config)
+    check_limits(host)
+    host, unsupported = supported(settled(config, host, find=find))
+    warnings += unsupported
     capabilities.effective(add=host.cap_add, drop=host.cap_drop, privileged=host.privileged, held=held)
     if host.seccomp not in ("", "unconfined"):
         seccomp.reduced(host.seccomp, ())
     host = replace(host, ulimits=_clamped(host.ulimits, warnings))
-    if image.config.volumes:
-        warnings.append(
-            "the image declares volumes ("
-            + ", ".join(image.config.volumes)
-            + "): they are kept in the container's own layer until named volumes are supported"
-        )
     return Draft(
         container=Container(
             id=container_id,
@@ -125,14 +117,43 @@ def _merged(config: ContainerConfig, image: Image, container_id: str, host: Host
         exposed_ports=tuple(dict.fromkeys((*defaults.exposed_ports, *config.exposed_ports))),
         stop_signal=config.stop_signal or defaults.stop_signal,
         hostname=config.hostname or _hostname(container_id, host),
+        volumes=tuple(dict.fromkeys((*config.volumes, *defaults.volumes))),
+        health=_health(config.health, defaults.health),
+        shell=config.shell or defaults.shell,
     )
 
 
 def _hostname(container_id: str, host: HostConfig) -> str:
-    if host.network_mode == "host":
+    if host.network_mode == "host" or host.uts_mode == "host":
         with open("/proc/sys/kernel/hostname", encoding="utf-8") as file:  # noqa: PTH123 - a kernel's value, no file
             return file.read().strip()
     return container_id[:12]
+
+
+def _health(asked: HealthCheck, inherited: HealthCheck) -> HealthCheck:
+    """Docker's rule: what the request leaves open, the image decides."""
+    check = HealthCheck(
+        test=asked.test or inherited.test,
+        interval=asked.interval or inherited.interval,
+        timeout=asked.timeout or inherited.timeout,
+        start_period=asked.start_period or inherited.start_period,
+        start_interval=asked.start_interval or inherited.start_interval,
+        retries=asked.retries or inherited.retries,
+    )
+    for name in ("interval", "timeout", "start_period", "start_interval"):
+        if 0 < getattr(check, name) < _SHORTEST or getattr(check, name) < 0:
+            raise InvalidParameter(f"{_words(name)} in Healthcheck cannot be less than 1ms")
+    if check.retries < 0:
+        raise InvalidParameter("Retries in Healthcheck cannot be negative")
+    if check.wanted and (check.test[0] not in ("CMD", "CMD-SHELL") or len(check.test) < 2):
+        raise InvalidParameter(
+            f"Healthcheck.Test: begins with {check.test[0][:40]!r}: it must be NONE, or CMD or CMD-SHELL and a command"
+        )
+    return check
+
+
+def _words(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 def _working_dir(path: str) -> str:
@@ -141,27 +162,11 @@ def _working_dir(path: str) -> str:
     return path
 
 
-def _normal(path: str) -> str:
-    return "/" + os.path.normpath(path).lstrip("/")
-
-
 def _check_host(host: HostConfig, config: ContainerConfig) -> None:
-    if host.memory and host.memory < LEAST_MEMORY:
-        raise InvalidParameter("Minimum memory limit allowed is 6MB")
-    if host.memory_swap > 0 and not host.memory:
-        raise InvalidParameter("You should always set the Memory limit when using Memoryswap limit, see usage")
-    if 0 < host.memory_swap < host.memory:
-        raise InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage")
-    if host.nano_cpus and (host.cpu_quota or host.cpu_period):
-        raise InvalidParameter("Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set")
     if host.auto_remove and host.restart.name is not RestartPolicyName.NO:
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
-    targets = [*(bind.target for bind in host.binds), *host.tmpfs]
-    for target in targets:
-        if target == "/":
-            raise InvalidParameter("invalid mount target '/': the destination can't be '/'")
-        if targets.count(target) > 1:
-            raise InvalidParameter(f"Duplicate mount point: {target}")
+    if "/" in host.tmpfs:
+        raise InvalidParameter("invalid mount target '/': the destination can't be '/'")
     for key in host.sysctls:
         if not host.privileged and not key.startswith(_SAFE_SYSCTLS):
             raise InvalidParameter(f"sysctl '{key[:80]}' is not whitelisted: it is not of a namespace of the container")
@@ -169,6 +174,27 @@ def _check_host(host: HostConfig, config: ContainerConfig) -> None:
             raise InvalidParameter(f"sysctl '{key[:80]}' not allowed in host network mode")
     if config.hostname and len(config.hostname) > 64:  # HOST_NAME_MAX, gethostname(2)
         raise InvalidParameter(f"invalid hostname format: {config.hostname[:80]}: at most 64 characters")
+
+
+def _check_sharing(host: HostConfig, config: ContainerConfig) -> None:
+    """Docker's rules for those who share namespaces with the host or with each other."""
+    if host.uts_mode == "host" and (config.hostname or config.domainname):
+        raise InvalidParameter("conflicting options: hostname and the UTS mode")
+    if host.network_mode.startswith("container:"):
+        if config.hostname:
+            raise InvalidParameter("conflicting options: hostname and the network mode")
+        if host.ports or host.publish_all:
+            raise InvalidParameter("conflicting options: port publishing and the container type network mode")
+        if host.dns:
+            raise InvalidParameter("conflicting options: dns and the network mode")
+        if host.extra_hosts:
+            raise InvalidParameter("conflicting options: custom host-to-IP mapping and the network mode")
+        if config.mac_address:
+            raise InvalidParameter("conflicting options: mac-address and the network mode")
+    if ".." in host.cgroup_parent.split("/"):
+        raise InvalidParameter(f"CgroupParent: must not lead upwards, got {host.cgroup_parent[:100]!r}")
+    if not -1000 <= host.oom_score_adj <= 1000:
+        raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
 
 
 def _clamped(ulimits: Sequence[Ulimit], warnings: list[str]) -> tuple[Ulimit, ...]:
@@ -203,4 +229,18 @@ def _echo(raw: Mapping[str, Any], config: ContainerConfig) -> dict[str, Any]:
         "Labels": dict(config.labels),
         **({"ExposedPorts": {port: {} for port in config.exposed_ports}} if config.exposed_ports else {}),
         **({"StopSignal": config.stop_signal} if config.stop_signal else {}),
+        **({"Volumes": {place: {} for place in config.volumes}} if config.volumes else {}),
+        **({"Healthcheck": _health_document(config.health)} if config.health.test else {}),
     }
+
+
+def _health_document(check: HealthCheck) -> dict[str, Any]:
+    values = {
+        "Test": list(check.test),
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "StartPeriod": check.start_period,
+        "StartInterval": check.start_interval,
+        "Retries": check.retries,
+    }
+    return {name: value for name, value in values.items() if value}

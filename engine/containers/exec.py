@@ -139,6 +139,13 @@ class ExecSessions:
             raise Conflict(f"exec instance {exec_id} is not running")
         session.monitor.resize(rows=rows, columns=columns)
 
+    def signal(self, exec_id: str, number: int) -> None:
+        """Send a signal to a session's process; nothing happens when it has ended."""
+        with self._lock:
+            session = self._find(exec_id)
+        if session.monitor is not None:
+            session.monitor.process.send(number)
+
     def running(self, container_id: str) -> tuple[str, ...]:
         """The ids of a container's sessions that have not ended, for inspect."""
         with self._lock:

@@ -6,14 +6,17 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
-from engine.containers.model import Container, Status
+from engine.containers.model import Container, HealthStatus, Status
 from engine.errors import InvalidParameter, NotFound
 from engine.images.service import ImageService
+from engine.types import now, parse_duration, parse_instant
 
 KEYS: Final = frozenset(
     {"ancestor", "before", "exited", "expose", "health", "id", "is-task", "label", "name", "network", "publish"}
     | {"since", "status", "volume"}
 )
+_HEALTHS: Final = frozenset({"none", *(status.value for status in HealthStatus)})
+_PRUNED: Final = (Status.CREATED, Status.EXITED, Status.DEAD)
 _STATUSES: Final = frozenset(status.value for status in Status)
 
 
@@ -64,10 +67,39 @@ def filtered(
     tests.extend(_has_port(key, filters[key]) for key in ("publish", "expose") if filters.get(key))
     if "volume" in filters:
         targets = set(filters["volume"])
-        tests.append(lambda container: any({bind.target, bind.source} & targets for bind in container.host.binds))
+        tests.append(lambda container: any({mount.target, mount.source} & targets for mount in container.host.mounts))
     if healths := filters.get("health"):
-        tests.append(lambda _: "none" in healths)
+        if unknown := set(healths) - _HEALTHS:
+            raise InvalidParameter(f"invalid filter 'health={min(unknown)[:60]}'")
+        tests.append(lambda container: _health(container) in healths)
     return [container for container in containers if all(test(container) for test in tests)]
+
+
+def prunable(containers: Sequence[Container], *, filters: Mapping[str, Collection[str]]) -> list[Container]:
+    """Those of *containers* that do not run and that every filter of prune admits: `label`, `label!` and `until`."""
+    for key in filters:
+        if key not in ("label", "label!", "until"):
+            raise InvalidParameter(f"invalid filter '{key[:60]}'")
+    before = min((_until(value) for value in filters.get("until", ())), default=None)
+    return [
+        container
+        for container in containers
+        if container.state.status in _PRUNED
+        and (before is None or container.created < before)
+        and all(_has_label(container, value) for value in filters.get("label", ()))
+        and not any(_has_label(container, value) for value in filters.get("label!", ()))
+    ]
+
+
+def _until(text: str) -> int:
+    """An instant, or a duration before now such as `24h`."""
+    duration = parse_duration(text)
+    return now() - duration if duration is not None else parse_instant(text)
+
+
+def _health(container: Container) -> str:
+    health = container.state.health
+    return "none" if health is None else str(health.status)
 
 
 def _named(values: Collection[str]) -> Callable[[Container], bool]:

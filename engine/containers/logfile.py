@@ -3,7 +3,7 @@
 A record is a line of `2026-01-31T12:00:00.123456789+00:00 stdout F text` (conmon's `k8s-file`, which is the format of
 Kubernetes' CRI): always UTC here (`engine.containers.conmon`), so that each part has its fixed place. `P` instead of
 `F` says that the text is a part of a line, without its end: conmon cuts wherever its 8 KiB of input end, so that any
-line may come in two. `log` is being written, `log.1` to `log.4` are ever older.
+line may come in two. `log` is being written, `log.1`, `log.2` and so on are ever older.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-FILES: Final = 5
-"""How many files a log has at most, the one being written included."""
+FILES: Final = 100
+"""How many files a log may be made to have at most, the one being written included."""
 
 LINE: Final = 16 * 1024
 """The longest line that `Joiner` puts together; Docker's own limit."""
@@ -30,6 +30,7 @@ _FRACTION: Final = slice(20, 29)
 _STREAM: Final = 39
 _TAG: Final = 43
 _TEXT: Final = 45
+_GAPS: Final = 3
 _TAIL_BLOCK: Final = 64 * 1024
 
 
@@ -108,10 +109,10 @@ def parse(records: list[bytes]) -> list[LogEntry]:
     return parse(records[:middle]) + parse(records[middle:])
 
 
-def paths(path: Path) -> Iterator[Path]:
-    """Where the files of the log *path* may be, newest first."""
+def paths(path: Path, *, files: int | None = None) -> Iterator[Path]:
+    """Where the files of the log *path* may be, newest first: *files* of them, or as many as there can be."""
     yield path
-    for number in range(1, FILES):
+    for number in range(1, files or FILES):
         yield path.with_name(f"{path.name}.{number}")
 
 
@@ -123,11 +124,17 @@ def open_files(path: Path, *, after: FileIO | None = None) -> list[FileIO]:
     opened: list[FileIO] = []
     seen: set[tuple[int, int]] = set()
     last = _identity(after) if after is not None else None
+    missing = 0
     for place in paths(path):
         try:
             file = place.open("rb", buffering=0)
         except FileNotFoundError:
+            missing += 1
+            # A rotation in the meantime leaves one gap, which moves under this look.
+            if missing > _GAPS:
+                break
             continue
+        missing = 0
         identity = _identity(file)
         if identity == last:
             file.close()

@@ -1,13 +1,14 @@
-"""What a container is: the request that made it, its state, and the answers that the services give."""
+"""What a container is: its state, and the answers that the services give. What was asked for is in `options`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from engine.networks.model import PublishedPort, Sandbox
+from engine.containers.options import ContainerConfig, HostConfig
+from engine.networks.model import Sandbox
 from engine.types import Digest
 
 
@@ -23,103 +24,31 @@ class Status(StrEnum):
     DEAD = "dead"
 
 
-class RestartPolicyName(StrEnum):
-    NO = "no"
-    ALWAYS = "always"
-    UNLESS_STOPPED = "unless-stopped"
-    ON_FAILURE = "on-failure"
+class HealthStatus(StrEnum):
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestartPolicy:
-    name: RestartPolicyName = RestartPolicyName.NO
-    maximum_retries: int = 0
-    """Only for `on-failure`; 0 means no limit."""
+class HealthResult:
+    """One look at a container's health. Instants are nanoseconds since the epoch."""
+
+    start: int
+    end: int
+    exit_code: int
+    """0 is well, 1 is not; -1 says that the look took too long, or could not be taken."""
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bind:
-    """A host path (absolute, as the host sees it) mounted in a container at `target`."""
+class Health:
+    """What the looks at a container's health have shown since its start."""
 
-    source: str
-    target: str
-    read_only: bool = False
-    propagation: str = "rprivate"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ulimit:
-    name: str
-    soft: int
-    hard: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerConfig:
-    """What to run (Docker Engine API, `ContainerConfig`), before the image's defaults are merged in."""
-
-    image: str
-    cmd: tuple[str, ...] | None = None
-    entrypoint: tuple[str, ...] | None = None
-    """`None` takes the image's; an empty tuple takes none at all."""
-    env: tuple[str, ...] = ()
-    """`NAME=value`; a bare `NAME` removes the image's."""
-    working_dir: str = ""
-    user: str = ""
-    hostname: str = ""
-    domainname: str = ""
-    tty: bool = False
-    open_stdin: bool = False
-    stdin_once: bool = False
-    attach_stdin: bool = False
-    attach_stdout: bool = True
-    attach_stderr: bool = True
-    labels: Mapping[str, str] = field(default_factory=dict)
-    exposed_ports: tuple[str, ...] = ()
-    stop_signal: str = ""
-    stop_timeout: int | None = None
-    """Seconds; `None` is Docker's 10."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostConfig:
-    """How the host runs it (Docker Engine API, `HostConfig`)."""
-
-    binds: tuple[Bind, ...] = ()
-    tmpfs: Mapping[str, str] = field(default_factory=dict)
-    network_mode: str = "default"
-    ports: tuple[PublishedPort, ...] = ()
-    publish_all: bool = False
-    restart: RestartPolicy = RestartPolicy()
-    auto_remove: bool = False
-    privileged: bool = False
-    cap_add: tuple[str, ...] = ()
-    cap_drop: tuple[str, ...] = ()
-    no_new_privileges: bool = False
-    seccomp: str = ""
-    """"" is the default profile, `unconfined` none, anything else the profile's JSON."""
-    read_only_rootfs: bool = False
-    init: bool = False
-    dns: tuple[str, ...] = ()
-    dns_search: tuple[str, ...] = ()
-    dns_options: tuple[str, ...] = ()
-    extra_hosts: tuple[str, ...] = ()
-    group_add: tuple[str, ...] = ()
-    ulimits: tuple[Ulimit, ...] = ()
-    sysctls: Mapping[str, str] = field(default_factory=dict)
-    shm_size: int = 64 * 1024 * 1024
-    memory: int = 0
-    """Bytes; 0 is no limit."""
-    memory_swap: int = 0
-    memory_reservation: int = 0
-    nano_cpus: int = 0
-    cpu_shares: int = 0
-    cpu_period: int = 0
-    cpu_quota: int = 0
-    cpuset_cpus: str = ""
-    cpuset_mems: str = ""
-    pids_limit: int | None = None
-    """`None` takes Havre's default of 2048; 0 or less is no limit."""
+    status: HealthStatus = HealthStatus.STARTING
+    failing_streak: int = 0
+    log: tuple[HealthResult, ...] = ()
+    """The last five, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +63,8 @@ class State:
     started_at: int | None = None
     finished_at: int | None = None
     restart_count: int = 0
+    health: Health | None = None
+    """`None` where nobody asked for health checks."""
 
     @property
     def running(self) -> bool:
@@ -174,6 +105,13 @@ class Container:
 class Created:
     id: str
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    ids: tuple[str, ...]
+    reclaimed: int
+    """Bytes."""
 
 
 class WaitCondition(StrEnum):

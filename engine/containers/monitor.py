@@ -143,11 +143,12 @@ class Monitors:
         return self._root / container_id / f"exec-{exec_id}"
 
     def launch(
-        self, *, container_id: str, bundle: Path, log_path: Path, tty: bool, stdin: bool, stdin_once: bool
+        self, *, container_id: str, bundle: Path, log_path: Path | None, tty: bool, stdin: bool, stdin_once: bool
     ) -> Monitor:
         """Create (not start) the container whose `config.json` lies in *bundle*, under a new monitor.
 
-        What it prints goes to *log_path* in the format of Kubernetes' log files. Takes about 30 ms.
+        What it prints goes to *log_path* in the format of Kubernetes' log files, nowhere where that is `None`. Takes
+        about 30 ms.
 
         Raises `CommandUnusable` when the runtime cannot execute the container's command, `RuntimeFailed` with the
         runtime's words for anything else. Nothing is left of the monitor then; the runtime may have kept state, which
@@ -155,10 +156,14 @@ class Monitors:
         """
         directory = self.directory(container_id)
         with self._new(directory):
-            mend(log_path)
+            if log_path is not None:
+                mend(log_path)
             (directory / "config.json").symlink_to(bundle / "config.json")
             arguments = self._arguments(container_id, container_id, directory)
-            arguments += [f"--bundle={directory}", f"--log-path=k8s-file:{log_path}"]
+            arguments += [
+                f"--bundle={directory}",
+                f"--log-path={f'k8s-file:{log_path}' if log_path is not None else 'off'}",
+            ]
             arguments += _streams(tty=tty, stdin=stdin, stdin_once=stdin_once)
             with launched(arguments, directory=directory, verb="create") as conmon:
                 pid = conmon.watched_pid()

@@ -13,21 +13,28 @@ from pathlib import Path
 from typing import Final
 
 from engine.config import EngineConfig
-from engine.containers.model import RestartPolicyName, Status
+from engine.containers.model import Status
 from engine.containers.monitor import Monitor
+from engine.containers.options import RestartPolicyName
 from engine.containers.records import Record
 from engine.containers.service import ContainerService
 from engine.errors import EngineError
 from engine.kernel import cgroup
 from engine.networks.service import NetworkService
 from engine.snapshots.store import SnapshotStore
+from engine.volumes.service import VolumeService
 
 _LOG: Final = logging.getLogger(__name__)
 _LOST: Final = 255
 
 
 def reconcile(
-    *, service: ContainerService, networks: NetworkService, snapshots: SnapshotStore, config: EngineConfig
+    *,
+    service: ContainerService,
+    networks: NetworkService,
+    snapshots: SnapshotStore,
+    volumes: VolumeService,
+    config: EngineConfig,
 ) -> None:
     """Bring a loaded, idle *service* to life. The network is started on the way, with those who still need theirs."""
     records = {record.container.id: record for record in service.records()}
@@ -43,6 +50,10 @@ def reconcile(
     _remove_strangers(service, known=set(records), alive=set(alive))
     networks.start(live=alive.keys())
     snapshots.reconcile(known=records.keys(), running=alive.keys())
+    volumes.reconcile(running=alive.keys())
+    for container_id in service.joiner.ids() - alive.keys():
+        service.joiner.discard(container_id)
+    service.mounts.sweep(running=alive.keys())
     for record in records.values():
         try:
             _put_right(service, record, alive.get(record.container.id))
@@ -61,6 +72,7 @@ def _put_right(service: ContainerService, record: Record, monitor: Monitor | Non
         _LOG.info("container %s goes on with pid %d", container.name, monitor.process.pid)
         service.watch(monitor)
         service.execs.adopt([container.id])
+        service.health.begin(container)
     elif status in (Status.RUNNING, Status.PAUSED):
         left = service.monitors.find(container.id)
         code = left.exit_code if left is not None else None

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Final
 
-from engine.containers.model import (
-    Bind,
-    Container,
-    ContainerConfig,
-    HostConfig,
-    RestartPolicy,
-    RestartPolicyName,
-    State,
-    Status,
-    Ulimit,
-)
+import cattrs
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from engine.containers.model import Container
 from engine.database import Database
 from engine.errors import Conflict
-from engine.networks.model import PublishedPort
 from engine.types import Digest
 
 
@@ -31,8 +23,12 @@ class Record:
     container: Container
     stopped_by_hand: bool = False
     """Somebody stopped it: `unless-stopped` then leaves it so when the daemon starts."""
-    failures: int = field(default=0)
+    failures: int = 0
     """Ends in a row, for the restart policy."""
+    asked: str = ""
+    """What somebody did to end it, such as `stop` or `kill SIGTERM`; for the post-mortem."""
+    remove_volumes: bool = False
+    """Whether a removal that is under way takes the container's own volumes with it."""
 
 
 class ContainerRecords:
@@ -89,29 +85,25 @@ def name_taken(name: str, holder: str) -> Conflict:
 
 
 def _document(record: Record) -> str:
-    container = replace(record.container, sandbox=None)
-    return json.dumps({**asdict(record), "container": asdict(container)}, separators=(",", ":"))
+    return json.dumps(_CONVERTER.unstructure(record), separators=(",", ":"))
 
 
 def _record(row: sqlite3.Row) -> Record:
-    document: dict[str, Any] = json.loads(row["document"])
-    values: dict[str, Any] = document.pop("container")
-    host, config, state = values.pop("host"), values.pop("config"), values.pop("state")
-    for key, value in config.items():
-        config[key] = tuple(value) if isinstance(value, list) else value
-    for key, value in host.items():
-        host[key] = tuple(value) if isinstance(value, list) else value
-    host["binds"] = tuple(Bind(**bind) for bind in host["binds"])
-    host["ports"] = tuple(PublishedPort(**port) for port in host["ports"])
-    host["ulimits"] = tuple(Ulimit(**limit) for limit in host["ulimits"])
-    host["restart"] = RestartPolicy(
-        name=RestartPolicyName(host["restart"]["name"]), maximum_retries=host["restart"]["maximum_retries"]
+    return _CONVERTER.structure(json.loads(row["document"]), Record)
+
+
+def _converter() -> cattrs.Converter:
+    """Fields that a row of an earlier version lacks take their defaults; those that are no more are passed over."""
+    converter = cattrs.Converter()
+    converter.register_structure_hook(Digest, lambda value, _: Digest(value))
+    # A sandbox is the network's to remember.
+    converter.register_unstructure_hook(
+        Container, make_dict_unstructure_fn(Container, converter, sandbox=override(omit=True))
     )
-    values |= {
-        "image": Digest(values["image"]),
-        "args": tuple(values["args"]),
-        "config": ContainerConfig(**config),
-        "host": HostConfig(**host),
-        "state": State(**{**state, "status": Status(state["status"])}),
-    }
-    return Record(container=Container(**values), **document)
+    converter.register_structure_hook(
+        Container, make_dict_structure_fn(Container, converter, sandbox=override(omit=True))
+    )
+    return converter
+
+
+_CONVERTER: Final = _converter()

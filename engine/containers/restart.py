@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from engine.containers.model import Container, RestartPolicyName
+from engine.containers.model import Container
+from engine.containers.options import RestartPolicyName
 
 _FIRST: Final = 0.1
 _LONGEST: Final = 60.0

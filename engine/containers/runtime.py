@@ -42,6 +42,10 @@ class Runtime:
     def resume(self, container_id: str) -> None:
         self._run("resume", container_id)
 
+    def update(self, container_id: str, resources: bytes) -> None:
+        """Change a running container's limits: *resources* is JSON, `linux.resources` of the specification."""
+        self._run("update", "--resources", "-", container_id, stdin=resources)
+
     def ids(self) -> set[str]:
         """The containers that the runtime knows."""
         return {entry.name for entry in self.root.iterdir()} if self.root.is_dir() else set()
@@ -59,7 +63,7 @@ class Runtime:
         words = done.stdout.split()
         return words[2].partition("+")[0] if len(words) > 2 else "unknown"
 
-    def _run(self, verb: str, *arguments: str) -> None:
+    def _run(self, verb: str, *arguments: str, stdin: bytes = b"") -> None:
         with tempfile.TemporaryDirectory(prefix="log-", dir=self.root.parent) as directory:
             log = Path(directory) / "log"
             command: Sequence[str] = (
@@ -77,7 +81,7 @@ class Runtime:
                 done = subprocess.run(
                     command,
                     env=_ENVIRONMENT,
-                    stdin=subprocess.DEVNULL,
+                    input=stdin,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     timeout=TIMEOUT,

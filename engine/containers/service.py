@@ -1,7 +1,7 @@
-"""Containers: created, started, stopped, waited for, removed.
+"""Containers: created, started, stopped, changed, removed.
 
-One lock a container orders what is done to it; a picture of each container is kept in memory and in its row. The end of
-a process comes from its monitor (`engine.containers.exits`) and is handled on a thread of the service's pool.
+One lock a container orders what is done to it (`engine.containers.register`). The end of a process comes from its
+monitor (`engine.containers.exits`) and is handled on a thread of the service's pool (`engine.containers.lifecycle`).
 """
 
 from __future__ import annotations
@@ -9,51 +9,52 @@ from __future__ import annotations
 import logging
 import shutil
 import signal as signals
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from engine.config import EngineConfig
-from engine.containers import listing, names, seccomp, state
+from engine.containers import listing, names, seccomp, state, updating
+from engine.containers.autopsy import Autopsy, Death
 from engine.containers.creation import draft
 from engine.containers.exits import Exit
-from engine.containers.model import (
-    Container,
-    ContainerConfig,
-    Created,
-    HostConfig,
-    Status,
-    WaitCondition,
-)
+from engine.containers.health import HealthChecks
+from engine.containers.joining import Joiner, partner
+from engine.containers.lifecycle import Lifecycle
+from engine.containers.model import Container, Created, Pruned, Status, WaitCondition
 from engine.containers.monitor import Monitor, Monitors
-from engine.containers.records import ContainerRecords, Record, name_taken
-from engine.containers.restart import Restarts, policy_says
+from engine.containers.mounting import ContainerMounts
+from engine.containers.options import ContainerConfig, HostConfig, LogOptions, RestartPolicy
+from engine.containers.probe import probe
+from engine.containers.records import Record
+from engine.containers.register import ContainerRegister
+from engine.containers.restart import Restarts
 from engine.containers.runtime import find_monitor, find_runtime
-from engine.containers.signals import signal_number
+from engine.containers.signals import signal_name, signal_number
 from engine.containers.starting import Starter
 from engine.containers.streams import ContainerStreams
 from engine.containers.waiting import WaitHandle
 from engine.database import Database
-from engine.errors import AmbiguousId, CommandUnusable, Conflict, ContainerNotFound, EngineError, NotModified
+from engine.errors import Conflict, ContainerNotFound, EngineError, NotModified
 from engine.events import EventBus, Kind
 from engine.images.model import ContainerUse, Image
 from engine.images.service import ImageService
 from engine.kernel.process import held_capabilities
 from engine.networks.service import NetworkService
 from engine.snapshots.store import SnapshotStore
-from engine.types import Digest, is_id, new_id, now
+from engine.types import Digest, new_id
+from engine.volumes.service import VolumeService
 
 _LOG: Final = logging.getLogger(__name__)
 STOP_TIMEOUT: Final = 10
 """Seconds between a stop's signal and SIGKILL, where neither caller nor container say."""
 KILL_PATIENCE: Final = 30
 """Seconds that SIGKILL may take: a process in an uninterruptible sleep does not die before it wakes."""
-_NOT_STARTED: Final = 128
 
 
 class ContainerService(ContainerStreams):
@@ -68,15 +69,13 @@ class ContainerService(ContainerStreams):
         images: ImageService,
         networks: NetworkService,
         snapshots: SnapshotStore,
+        volumes: VolumeService,
     ) -> None:
         self._events = events
         self._images = images
         self._snapshots = snapshots
         self._networks = networks
-        self._records = ContainerRecords(database)
-        self._lock = threading.RLock()
-        self._known: dict[str, Record] = {}
-        self._locks: dict[str, threading.RLock] = {}
+        self.register = ContainerRegister(database)
         self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="container")
         # Apart from those who wait for them: 32 ends at once would otherwise wait for each other for ever.
         self._helpers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="sandbox")
@@ -89,9 +88,11 @@ class ContainerService(ContainerStreams):
         )
         self._held = held_capabilities()
         super().__init__(monitors=monitors, held=self._held)
-        self._restarts = Restarts(self._restart_now)
+        self._restarts = Restarts(lambda container_id: self._lifecycle.begin_again(container_id))
         directory = config.root / "containers"
         directory.mkdir(parents=True, exist_ok=True, mode=0o710)
+        self.mounts = ContainerMounts(volumes=volumes, directory=config.run / "parts")
+        self.joiner = Joiner(find=self.get, directory=config.run / "shm")
         self._starter = Starter(
             directory=directory,
             cgroup_parent=config.instance,
@@ -101,7 +102,24 @@ class ContainerService(ContainerStreams):
             monitors=monitors,
             runtime=self.runtime,
             attachments=self.attachments,
+            mounts=self.mounts,
+            joiner=self.joiner,
             executor=self._helpers,
+        )
+        self.health = HealthChecks(register=self.register, probe=partial(probe, self.execs), tell=self._tell)
+        self._autopsy = Autopsy(database=database, cgroup_parent=config.instance)
+        self._lifecycle = Lifecycle(
+            register=self.register,
+            starter=self._starter,
+            waiters=self._waiters,
+            restarts=self._restarts,
+            health=self.health,
+            autopsy=self._autopsy,
+            images=images,
+            snapshots=snapshots,
+            tell=self._tell,
+            watch=self.watch,
+            end_streams=self._end_streams,
         )
         seccomp.default_profile()
 
@@ -109,13 +127,12 @@ class ContainerService(ContainerStreams):
 
     def load(self) -> None:
         """Read the containers that the database knows. Before anything else."""
-        with self._lock:
-            for record in self._records.all():
-                self._known[record.container.id] = record
+        self.register.load()
 
     def close(self) -> None:
         """Stop watching; containers go on running."""
         self._restarts.close()
+        self.health.close()
         self.close_streams()
         self._pool.shutdown(wait=True)
         self._helpers.shutdown(wait=True)
@@ -124,7 +141,7 @@ class ContainerService(ContainerStreams):
 
     def get(self, text: str) -> Container:
         """The container that *text* names: an id, a name, or an unambiguous beginning of an id."""
-        return self._with_sandbox(self._find(text).container)
+        return self._with_sandbox(self.register.find(text).container)
 
     def list(
         self,
@@ -134,8 +151,7 @@ class ContainerService(ContainerStreams):
         limit: int | None = None,
     ) -> Sequence[Container]:
         """The containers, newest first; those that run, unless *all*, a filter of state or *limit* asks for more."""
-        with self._lock:
-            everything = [record.container for record in self._known.values()]
+        everything = list(self.register.containers())
         everything.sort(key=lambda container: container.created, reverse=True)
         found = listing.filtered(
             everything, filters=filters or {}, all_states=all or bool(limit), find=self.get, images=self._images
@@ -144,9 +160,27 @@ class ContainerService(ContainerStreams):
 
     def uses(self, image: Digest) -> Sequence[ContainerUse]:
         """The containers that were made from *image*."""
-        with self._lock:
-            containers = [record.container for record in self._known.values() if record.container.image == image]
-        return [ContainerUse(id=container.id, running=container.state.running) for container in containers]
+        return self.register.uses(image)
+
+    def volume_uses(self) -> Mapping[str, Collection[str]]:
+        """The volumes that containers have, running or not, with the ids of these containers."""
+        uses: dict[str, list[str]] = {}
+        for container in self.register.containers():
+            for name in self.mounts.volumes_of(container):
+                uses.setdefault(name, []).append(container.id)
+        return uses
+
+    def deaths(self, text: str = "", *, limit: int = 100) -> Sequence[Death]:
+        """Why containers ended, newest first: those called *text*, also when they are gone, or all.
+
+        `ContainerNotFound` where *text* names neither a container nor one that has died.
+        """
+        with suppress(ContainerNotFound):
+            text = self.register.find(text).container.id if text else ""
+        found = self._autopsy.deaths(text, limit=limit)
+        if text and not found and self.register.by_id(text) is None:
+            raise ContainerNotFound(text)
+        return found
 
     # --- life
 
@@ -173,36 +207,35 @@ class ContainerService(ContainerStreams):
         raw: tuple[Mapping[str, Any], Mapping[str, Any]],
     ) -> Created:
         container_id = new_id()
-        wanted = names.checked(name) if name else self._free_name()
-        holder = self._holder(wanted)
-        if holder is not None:
-            raise name_taken(wanted, holder)
+        wanted = self.register.free_name(names.checked(name) if name else None)
         made = draft(
             container_id=container_id,
             name=wanted,
             image=image,
             config=config,
-            host=host,
+            host=self.joiner.check(host),
             raw_config=raw[0],
             raw_host_config=raw[1],
             held=self._held,
             log_path=str(self._starter.bundle(container_id) / "container.log"),
+            find=self.get,
         )
-        if host.network_mode not in ("host", "none", "default"):
-            self._networks.get(host.network_mode)
+        container = made.container
+        mode = container.host.network_mode
+        if mode not in ("host", "none", "default") and partner(mode) is None:
+            self._networks.get(mode)
         bundle = self._starter.bundle(container_id)
-        record = Record(container=made.container)
+        self.mounts.make(container)
         try:
             self._snapshots.prepare(container_id, image.diff_ids)
             bundle.mkdir(mode=0o710)
-            with self._lock:
-                self._records.insert(record)
-                self._known[container_id] = record
+            self.register.insert(Record(container=container))
         except BaseException:
             self._snapshots.remove(container_id)
             shutil.rmtree(bundle, ignore_errors=True)
+            self.mounts.forget(container, volumes=True)
             raise
-        self._tell(record.container, "create")
+        self._tell(container, "create")
         return Created(id=container_id, warnings=made.warnings)
 
     def start(self, text: str) -> None:
@@ -210,16 +243,16 @@ class ContainerService(ContainerStreams):
 
         One that was to be removed at its end is removed when it does not start.
         """
-        container_id = self._find(text).container.id
-        with self._locked(container_id) as record:
+        container_id = self.register.find(text).container.id
+        with self.register.locked(container_id) as record:
             state.require_startable(record.container)
             self._restarts.cancel(container_id)
             fresh = replace(record.container, state=replace(record.container.state, restart_count=0))
-            self._start(replace(record, container=fresh, stopped_by_hand=False, failures=0))
+            self._lifecycle.begin(replace(record, container=fresh, stopped_by_hand=False, failures=0))
 
     def stop(self, text: str, *, timeout: float | None = None, signal: str | None = None) -> None:
         """Ask the process to end, and end it after *timeout* seconds (negative: never). `NotModified` when it has."""
-        container = self._find(text).container
+        container = self.register.find(text).container
         if self._restarts.cancel(container.id):
             self._give_up_restart(container.id)
             return
@@ -228,64 +261,79 @@ class ContainerService(ContainerStreams):
         number = signal_number(signal or container.config.stop_signal or "SIGTERM")
         if timeout is None:
             timeout = STOP_TIMEOUT if container.config.stop_timeout is None else container.config.stop_timeout
-        self._note_stop(container.id)
+        self._note_stop(container.id, f"stop with {signal_name(number)}")
         self._end(container, number, timeout)
-        self._tell(self._find(container.id, missing=container).container, "stop")
+        self._tell(self.register.find(container.id, missing=container).container, "stop")
 
     def restart(self, text: str, *, timeout: float | None = None, signal: str | None = None) -> None:
         """Stop and start; start only, when it does not run."""
-        container_id = self._find(text).container.id
+        container_id = self.register.find(text).container.id
         with self._keeping(container_id), suppress(NotModified):
             self.stop(container_id, timeout=timeout, signal=signal)
         with suppress(NotModified):  # two who restart it at once both have what they want
             self.start(container_id)
-        self._tell(self._find(container_id).container, "restart")
+        self._tell(self.register.find(container_id).container, "restart")
 
     def kill(self, text: str, *, signal: str = "SIGKILL") -> None:
         """Send a signal to the process; `NotRunning` when there is none."""
         number = signal_number(signal)
-        container = self._find(text).container
+        container = self.register.find(text).container
         try:
             state.require_running(container)
         except Conflict as error:
             raise type(error)(f"Cannot kill container: {text}: {error}") from error
         if number in (signals.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
-            self._note_stop(container.id)
+            self._note_stop(container.id, f"kill with {signal_name(number)}")
         self._signal(container, number)
         if number == signals.SIGKILL:
             self._await_end(container.id, KILL_PATIENCE)
 
     def pause(self, text: str) -> None:
-        with self._locked(self._find(text).container.id) as record:
+        with self.register.locked(self.register.find(text).container.id) as record:
             state.require_running(record.container)
             if record.container.state.status is Status.PAUSED:
                 raise Conflict(f"Container {record.container.id} is already paused")
             self.runtime.pause(record.container.id)
-            self._save(replace(record, container=state.moved(record.container, Status.PAUSED)))
+            self.register.save(replace(record, container=state.moved(record.container, Status.PAUSED)))
         self._tell(record.container, "pause")
 
     def unpause(self, text: str) -> None:
-        with self._locked(self._find(text).container.id) as record:
+        with self.register.locked(self.register.find(text).container.id) as record:
             if record.container.state.status is not Status.PAUSED:
                 raise Conflict(f"Container {record.container.id} is not paused")
             self.runtime.resume(record.container.id)
-            self._save(replace(record, container=state.moved(record.container, Status.RUNNING)))
+            self.register.save(replace(record, container=state.moved(record.container, Status.RUNNING)))
         self._tell(record.container, "unpause")
 
     def rename(self, text: str, name: str) -> None:
         """Give a container another name; `Conflict` when that is taken."""
         wanted = names.checked(name)
-        with self._locked(self._find(text).container.id) as record:
+        with self.register.locked(self.register.find(text).container.id) as record:
             if record.container.name == wanted:
                 raise Conflict("Renaming a container with the same name as its current name")
             old = record.container.name
-            with self._lock:
-                self._save(replace(record, container=replace(record.container, name=wanted)))
+            self.register.save(replace(record, container=replace(record.container, name=wanted)))
         self._tell(replace(record.container, name=wanted), "rename", oldName=f"/{old}")
 
-    def remove(self, text: str, *, force: bool = False) -> None:
-        """Remove a container and all that it wrote; with *force* a running one is killed first."""
-        container = self._find(text).container
+    def update(self, text: str, *, changes: Mapping[str, Any], restart: RestartPolicy | None = None) -> Sequence[str]:
+        """Change limits, by their names in `Resources`, and the restart policy; what to tell. At once where it runs.
+
+        `InvalidParameter` where the whole would not do, `RuntimeFailed` where the kernel refuses: nothing is changed.
+        """
+        with self.register.locked(self.register.find(text).container.id) as record:
+            container, warnings = updating.updated(record.container, changes=changes, restart=restart)
+            if changes and container.state.status in (Status.RUNNING, Status.PAUSED):
+                self.runtime.update(container.id, updating.document(container.host))
+            self.register.save(replace(record, container=container))
+        self._tell(container, "update")
+        return warnings
+
+    def remove(self, text: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container and all that it wrote; with *force* a running one is killed first.
+
+        With *volumes* those go that were made for it alone; named ones stay whatever happens.
+        """
+        container = self.register.find(text).container
         if container.state.running and not force:
             status = container.state.status
             paused = status is Status.PAUSED
@@ -293,25 +341,39 @@ class ContainerService(ContainerStreams):
                 f'cannot remove container "/{container.name}": container is {status}'
                 + (" and must be unpaused first" if paused else ": stop the container before removing or force remove")
             )
-        self._note_stop(container.id)
+        self._note_stop(container.id, "remove")
         self._restarts.cancel(container.id)
-        container = self._find(container.id, missing=container).container
+        container = self.register.find(container.id, missing=container).container
         if container.state.running and container.state.status is not Status.RESTARTING:
             with suppress(EngineError):
                 self._signal(container, signals.SIGKILL)
             self._await_end(container.id, KILL_PATIENCE)
-        with suppress(ContainerNotFound), self._locked(container.id) as record:
-            self._remove(record)
+        with suppress(ContainerNotFound), self.register.locked(container.id) as record:
+            self._lifecycle.remove(record, volumes=volumes)
+
+    def prune(self, *, filters: Mapping[str, Collection[str]]) -> Pruned:
+        """Remove the containers that do not run. Filters are Docker's `label`, `label!` and `until`."""
+        wanted = listing.prunable(self.register.containers(), filters=filters)
+        removed, reclaimed = [], 0
+        for container in wanted:
+            size = self._snapshots.usage(container.id)
+            try:
+                self.remove(container.id)
+            except EngineError:
+                continue  # started or removed by somebody else meanwhile
+            removed.append(container.id)
+            reclaimed += size
+        self._events.publish(Kind.CONTAINER, "prune", "", {"reclaimed": str(reclaimed)})
+        return Pruned(ids=tuple(removed), reclaimed=reclaimed)
 
     # --- streams
 
     def wait(self, text: str, condition: WaitCondition = WaitCondition.NOT_RUNNING) -> WaitHandle:
         """A handle that is done when *condition* holds: registered at once, before this returns."""
-        record = self._find(text)
+        record = self.register.find(text)
         container = record.container
-        with self._lock:
-            handle = self._waiters.register(container.id, condition)
-            current = self._known.get(container.id)
+        handle = self._waiters.register(container.id, condition)
+        current = self.register.by_id(container.id)
         if condition is WaitCondition.NOT_RUNNING and (current is None or not current.container.state.running):
             # It may have ended since it was found: the newest picture has the code.
             ended = (current or record).container.state
@@ -323,8 +385,7 @@ class ContainerService(ContainerStreams):
     # --- what the reconciler needs
 
     def records(self) -> Sequence[Record]:
-        with self._lock:
-            return tuple(self._known.values())
+        return self.register.all()
 
     def watch(self, monitor: Monitor) -> None:
         """Hear of the end of a monitor, of this daemon's or of an earlier one's."""
@@ -332,13 +393,13 @@ class ContainerService(ContainerStreams):
 
     def finish(self, container_id: str, *, code: int, error: str, oom_killed: bool = False) -> None:
         """Record the end of a container's process, and do what follows from it."""
-        with suppress(ContainerNotFound), self._locked(container_id) as record:
-            self._finish(record, code=code, error=error, oom_killed=oom_killed)
+        with suppress(ContainerNotFound), self.register.locked(container_id) as record:
+            self._lifecycle.end(record, code=code, error=error, oom_killed=oom_killed)
 
     def discard(self, container_id: str) -> None:
         """Finish a removal that was cut off."""
-        with self._locked(container_id) as record:
-            self._remove(record)
+        with self.register.locked(container_id) as record:
+            self._lifecycle.remove(record, volumes=record.remove_volumes or record.container.host.auto_remove)
 
     def begin_again(self, container_id: str) -> None:
         """Start a container whose policy says so, now that the daemon starts."""
@@ -346,42 +407,13 @@ class ContainerService(ContainerStreams):
 
     # --- inside
 
-    def _start(self, record: Record) -> None:
-        container = record.container
-        try:
-            started = self._starter.start(container)
-        except EngineError as error:
-            code = error.exit_code if isinstance(error, CommandUnusable) else _NOT_STARTED
-            failed = replace(
-                record, container=replace(container, state=replace(container.state, exit_code=code, error=str(error)))
-            )
-            if container.state.status is Status.RESTARTING:
-                failed = replace(failed, container=state.moved(failed.container, Status.EXITED, finished_at=now()))
-            self._save(failed)
-            self._end_streams(container.id)
-            self._tell(container, "die", exitCode=str(code))
-            self._waiters.ended(container.id, code, str(error))
-            if container.host.auto_remove:
-                self._remove(failed)
-            raise
-        running = state.moved(
-            container,
-            Status.RUNNING,
-            pid=started.monitor.process.pid,
-            started_at=now(),
-            exit_code=0,
-            error="",
-            oom_killed=False,
-        )
-        self._save(replace(record, container=running))
-        self._tell(running, "start")
-        self.watch(started.monitor)
-
-    def _logs(self) -> Sequence[tuple[str, Path]]:
+    def _logs(self) -> Sequence[tuple[str, Path, LogOptions]]:
         """The logs that grow."""
-        with self._lock:
-            containers = [record.container for record in self._known.values()]
-        return [(container.id, Path(container.log_path)) for container in containers if container.state.running]
+        return [
+            (container.id, Path(container.log_path), container.host.log)
+            for container in self.register.containers()
+            if container.state.running and container.host.log.driver != "none"
+        ]
 
     def _hand_over(self, end: Exit) -> None:
         """The watcher's thread must be free for the next end."""
@@ -389,98 +421,16 @@ class ContainerService(ContainerStreams):
 
     def _ended_safely(self, end: Exit) -> None:
         try:
-            self._ended(end)
+            self._lifecycle.ended(end)
         except Exception:  # noqa: BLE001 - one container's trouble stays its own
             _LOG.exception("could not record the end of container %s", end.monitor.container_id)
 
-    def _ended(self, end: Exit) -> None:
-        code, error = end.code, ""
-        if code is None:
-            # Without its monitor nobody reads what the process prints: it would stand still at the next full pipe.
-            end.monitor.process.send(signals.SIGKILL)
-            code, error = 137, "the container's monitor was killed, and the container with it"
-        with suppress(ContainerNotFound), self._locked(end.monitor.container_id) as record:
-            current = record.container.state
-            if current.pid == end.monitor.process.pid and current.running:
-                self._finish(record, code=code, error=error, oom_killed=end.oom_killed)
-
-    def _finish(self, record: Record, *, code: int, error: str, oom_killed: bool) -> None:
-        """The process has ended: take its things down, tell everybody, restart or remove."""
-        container = record.container
-        kept = self._kept(container.id)  # before those who restart it can see the end, and keep it no longer
-        lived = now() - (container.state.started_at or now())
-        again = not record.stopped_by_hand and policy_says(container, code)
-        status = Status.RESTARTING if again else Status.EXITED
-        ended = state.moved(
-            container, status, pid=0, exit_code=code, error=error, oom_killed=oom_killed, finished_at=now()
-        )
-        if again:
-            ended = replace(ended, state=replace(ended.state, restart_count=ended.state.restart_count + 1))
-        failures = 0 if lived > Restarts.LONG_LIFE else record.failures + 1
-        record = replace(record, container=ended, failures=failures)
-        self._save(record)
-        if oom_killed:
-            self._tell(ended, "oom")
-        try:
-            self._starter.take_down(container.id)
-        except EngineError:
-            _LOG.exception("could not take down container %s", container.id)
-        self._end_streams(container.id)
-        self._tell(ended, "die", exitCode=str(code))
-        self._waiters.ended(container.id, code, error)
-        if again:
-            self._restarts.schedule(container.id, attempt=failures)
-        elif container.host.auto_remove and not kept:
-            self._remove(record)
-
-    def _restart_now(self, container_id: str) -> None:
-        """A restart that has become due, on the thread of `Restarts`."""
-        with suppress(ContainerNotFound), self._locked(container_id) as record:
-            if record.container.state.status in (Status.RUNNING, Status.PAUSED, Status.REMOVING):
-                return
-            if record.container.state.status is Status.RESTARTING and record.stopped_by_hand:
-                self._stay_ended(record)
-                return
-            # One that was stopped by hand and starts with the daemon is under its policy again.
-            record = replace(record, stopped_by_hand=False)
-            try:
-                self._start(record)
-            except EngineError as error:
-                _LOG.warning("container %s was not restarted: %s", record.container.name, error)
-                if policy_says(record.container, _NOT_STARTED):
-                    failures = record.failures + 1
-                    current = self._known[container_id]
-                    count = current.container.state.restart_count + 1
-                    again = state.moved(current.container, Status.RESTARTING, restart_count=count)
-                    self._save(replace(current, container=again, failures=failures))
-                    self._restarts.schedule(container_id, attempt=failures)
-
     def _give_up_restart(self, container_id: str) -> None:
         """Stopped between two lives: it stays ended."""
-        with self._locked(container_id) as record:
+        with self.register.locked(container_id) as record:
             if record.container.state.status is Status.RESTARTING:
-                self._stay_ended(record)
+                self._lifecycle.stay_ended(record)
                 self._tell(record.container, "stop")
-
-    def _stay_ended(self, record: Record) -> None:
-        stopped = state.moved(record.container, Status.EXITED)
-        self._save(replace(record, container=stopped, stopped_by_hand=True))
-        self._waiters.ended(stopped.id, stopped.state.exit_code, stopped.state.error)
-
-    def _remove(self, record: Record) -> None:
-        container = record.container
-        self._save(replace(record, container=state.moved(container, Status.REMOVING)))
-        self._starter.take_down(container.id)
-        self._end_streams(container.id)
-        self._snapshots.remove(container.id)
-        shutil.rmtree(self._starter.bundle(container.id), ignore_errors=True)
-        self._records.delete(container.id)
-        with self._lock:
-            self._known.pop(container.id, None)
-            self._locks.pop(container.id, None)
-        self._images.collect(in_use=self.uses)
-        self._tell(container, "destroy")
-        self._waiters.removed(container.id, container.state.exit_code, container.state.error)
 
     def _end(self, container: Container, number: int, timeout: float) -> None:
         """Signal, wait, and kill if it comes to that."""
@@ -517,74 +467,24 @@ class ContainerService(ContainerStreams):
             return False
         return True
 
-    def _note_stop(self, container_id: str) -> None:
+    def _note_stop(self, container_id: str, asked: str) -> None:
         """Remember that somebody wants it stopped, before it ends: no policy then starts it again."""
-        with suppress(ContainerNotFound), self._locked(container_id) as record:
-            if record.container.host.restart.name != "no" and not record.stopped_by_hand:
-                self._save(replace(record, stopped_by_hand=True))
+        with suppress(ContainerNotFound), self.register.locked(container_id) as record:
+            by_hand = record.container.host.restart.name != "no"
+            if record.container.state.running and (record.asked != asked or by_hand != record.stopped_by_hand):
+                self.register.save(replace(record, stopped_by_hand=by_hand, asked=asked))
 
     @contextmanager
     def _keeping(self, container_id: str) -> Iterator[None]:
         """Keep a container from being removed at its end: it is only restarted."""
-        self._keep.add(container_id)
+        self._restarts.kept.add(container_id)
         try:
             yield
         finally:
-            self._keep.discard(container_id)
-
-    def _kept(self, container_id: str) -> bool:
-        return container_id in self._keep
-
-    @property
-    def _keep(self) -> set[str]:
-        return self._restarts.kept
-
-    @contextmanager
-    def _locked(self, container_id: str) -> Iterator[Record]:
-        """The container's lock, and its newest record; `ContainerNotFound` when it is gone meanwhile."""
-        with self._lock:
-            if container_id not in self._known:
-                raise ContainerNotFound(container_id)
-            lock = self._locks.setdefault(container_id, threading.RLock())
-        with lock:
-            with self._lock:
-                record = self._known.get(container_id)
-            if record is None:
-                raise ContainerNotFound(container_id)
-            yield record
-
-    def _save(self, record: Record) -> None:
-        with self._lock:
-            self._records.update(record)
-            self._known[record.container.id] = record
-
-    def _find(self, text: str, *, missing: Container | None = None) -> Record:
-        """By id, by name, by the beginning of an id, in this order; *missing* stands for one that has gone."""
-        bare = text.removeprefix("/")
-        with self._lock:
-            if bare in self._known:
-                return self._known[bare]
-            found = [record for record in self._known.values() if record.container.name == bare]
-            if not found and bare and not is_id(bare):
-                found = [record for identifier, record in self._known.items() if identifier.startswith(bare)]
-        if len(found) > 1:
-            raise AmbiguousId(bare)
-        if not found:
-            if missing is not None:
-                return Record(container=missing)
-            raise ContainerNotFound(text)
-        return found[0]
-
-    def _free_name(self) -> str:
-        with self._lock:
-            return names.generated({record.container.name for record in self._known.values()})
-
-    def _holder(self, name: str) -> str | None:
-        with self._lock:
-            return next((key for key, record in self._known.items() if record.container.name == name), None)
+            self._restarts.kept.discard(container_id)
 
     def _with_sandbox(self, container: Container) -> Container:
-        if not container.state.running:
+        if not container.state.running or partner(container.host.network_mode) is not None:
             return container
         return replace(container, sandbox=self._networks.sandbox(container.id))
 

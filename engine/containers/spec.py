@@ -6,20 +6,20 @@ out. Docker's choices are followed wherever its documentation or a program in a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from engine.containers import seccomp
 from engine.containers.model import Container
+from engine.containers.spec_mounts import ReadyMount, SharedMemory, mounts, root_propagation
+from engine.containers.spec_resources import resources
 from engine.containers.users import Identity
 
 DEFAULT_PATH: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-DEFAULT_PIDS: Final = 2048
-NANOSECONDS_A_PERIOD: Final = 100_000
 
-_MASKED: Final = (
+MASKED: Final = (
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -33,22 +33,7 @@ _MASKED: Final = (
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
-_READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-
-_DEVICES: Final = (
-    {"allow": False, "access": "rwm"},
-    {"allow": True, "type": "c", "major": 1, "minor": 5, "access": "rwm"},  # zero
-    {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"},  # null
-    {"allow": True, "type": "c", "major": 1, "minor": 9, "access": "rwm"},  # urandom
-    {"allow": True, "type": "c", "major": 1, "minor": 8, "access": "rwm"},  # random
-    {"allow": True, "type": "c", "major": 1, "minor": 7, "access": "rwm"},  # full
-    {"allow": True, "type": "c", "major": 5, "minor": 0, "access": "rwm"},  # tty
-    {"allow": True, "type": "c", "major": 5, "minor": 1, "access": "rwm"},  # console
-    {"allow": True, "type": "c", "access": "m"},
-    {"allow": True, "type": "b", "access": "m"},
-    {"allow": True, "type": "c", "major": 136, "access": "rwm"},  # pts
-    {"allow": True, "type": "c", "major": 5, "minor": 2, "access": "rwm"},  # ptmx
-)
+READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +51,12 @@ class Prepared:
     cgroup_version: int
     init: Path | None = None
     """A small init for the host's side of `--init`."""
+    mounts: Sequence[ReadyMount] = ()
+    joined: Mapping[str, Path] = field(default_factory=dict)
+    """Namespaces of other containers, by their kind in the specification."""
+    shared_memory: SharedMemory | None = None
+    devices: Sequence[dict[str, Any]] = ()
+    """Device nodes as in `linux.devices`, each with the `access` that the container gets."""
 
 
 def runtime_spec(container: Container, prepared: Prepared) -> dict[str, Any]:
@@ -75,9 +66,16 @@ def runtime_spec(container: Container, prepared: Prepared) -> dict[str, Any]:
         "ociVersion": "1.0.2",
         "process": _process(container, prepared),
         "root": {"path": str(prepared.rootfs), "readonly": host.read_only_rootfs},
-        "hostname": container.config.hostname,
+        **({"hostname": container.config.hostname} if host.uts_mode != "host" else {}),
         **({"domainname": container.config.domainname} if container.config.domainname else {}),
-        "mounts": _mounts(container, prepared),
+        "mounts": mounts(
+            host,
+            own=prepared.mounts,
+            files=prepared.files,
+            init=prepared.init,
+            shared_memory=prepared.shared_memory,
+        ),
+        **({"annotations": dict(host.annotations)} if host.annotations else {}),
         "linux": _linux(container, prepared),
     }
 
@@ -112,7 +110,7 @@ def _process(container: Container, prepared: Prepared) -> dict[str, Any]:
         "cwd": container.config.working_dir or "/",
         "capabilities": capability_sets(prepared.capabilities, uid=identity.uid),
         "noNewPrivileges": container.host.no_new_privileges,
-        "oomScoreAdj": 0,
+        "oomScoreAdj": container.host.oom_score_adj,
         "rlimits": [
             {"type": f"RLIMIT_{limit.name.upper()}", "soft": limit.soft, "hard": limit.hard}
             for limit in container.host.ulimits
@@ -120,114 +118,46 @@ def _process(container: Container, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _mounts(container: Container, prepared: Prepared) -> list[dict[str, Any]]:
-    host = container.host
-    writable = [] if host.privileged else ["ro"]
-    mounts = [
-        _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
-        _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
-        _mount(
-            "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"
-        ),
-        _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", *writable),
-        _mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", *writable),
-        _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
-        _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", f"size={host.shm_size}"),  # noqa: S108
-    ]
-    taken = {bind.target for bind in host.binds}
-    mounts += [
-        _mount(place, "bind", str(path), "rbind", "rprivate", *(["ro"] if host.read_only_rootfs else []))
-        for place, path in prepared.files.items()
-        if place not in taken
-    ]
-    if prepared.init is not None:
-        mounts.append(_mount("/sbin/docker-init", "bind", str(prepared.init), "bind", "ro"))
-    own: list[tuple[str, dict[str, Any]]] = [
-        # The last word of a pair such as noexec and exec counts.
-        (place, _mount(place, "tmpfs", "tmpfs", "noexec", "nosuid", "nodev", *filter(None, options.split(","))))
-        for place, options in host.tmpfs.items()
-    ]
-    own += [
-        (
-            bind.target,
-            _mount(bind.target, "bind", bind.source, "rbind", bind.propagation, *(["ro"] if bind.read_only else [])),
-        )
-        for bind in host.binds
-    ]
-    # A mount inside another must come after it, and one of the user's replaces one of ours.
-    replaced = {place for place, _ in own}
-    mounts = [mount for mount in mounts if mount["destination"] not in replaced]
-    return mounts + [mount for _, mount in sorted(own, key=lambda each: each[0].rstrip("/").count("/"))]
-
-
 def _linux(container: Container, prepared: Prepared) -> dict[str, Any]:
     host = container.host
-    namespaces: list[dict[str, str]] = [{"type": kind} for kind in ("mount", "uts", "ipc", "pid")]
-    if prepared.netns is not None:
-        namespaces.append({"type": "network", "path": str(prepared.netns)})
-    if prepared.cgroup_version == 2 and not host.privileged:
-        namespaces.append({"type": "cgroup"})
     linux: dict[str, Any] = {
         "cgroupsPath": prepared.cgroups_path,
-        "namespaces": namespaces,
-        "resources": _resources(container),
+        "namespaces": _namespaces(container, prepared),
+        "resources": resources(host, devices=prepared.devices),
         "sysctl": _sysctls(container, prepared),
     }
+    if prepared.devices:
+        linux["devices"] = [
+            {key: value for key, value in device.items() if key != "access"} for device in prepared.devices
+        ]
     if not host.privileged:
-        linux["maskedPaths"] = list(_MASKED)
-        linux["readonlyPaths"] = list(_READ_ONLY)
+        linux["maskedPaths"] = list(MASKED if host.masked_paths is None else host.masked_paths)
+        linux["readonlyPaths"] = list(READ_ONLY if host.readonly_paths is None else host.readonly_paths)
         if host.seccomp != "unconfined":
             linux["seccomp"] = (
                 seccomp.reduced(host.seccomp, prepared.capabilities)
                 if host.seccomp
                 else seccomp.default_filter(prepared.capabilities)
             )
-    propagation = {bind.propagation for bind in host.binds}
-    if propagation & {"shared", "rshared"}:
-        linux["rootfsPropagation"] = "shared"
-    elif propagation & {"slave", "rslave"}:
-        linux["rootfsPropagation"] = "slave"
+    if propagation := root_propagation(prepared.mounts):
+        linux["rootfsPropagation"] = propagation
     return linux
 
 
-def _resources(container: Container) -> dict[str, Any]:
+def _namespaces(container: Container, prepared: Prepared) -> list[dict[str, str]]:
+    """Those that are the container's own, and those of other containers that it joins."""
     host = container.host
-    devices: list[dict[str, Any]] = (
-        [{"allow": True, "access": "rwm"}] if host.privileged else [dict(d) for d in _DEVICES]
-    )
-    resources: dict[str, Any] = {"devices": devices}
-    memory = {
-        key: value
-        for key, value in (
-            ("limit", host.memory),
-            # Docker's rule: without a word about it, swap may be as much again as memory.
-            ("swap", host.memory_swap or host.memory * 2),
-            ("reservation", host.memory_reservation),
-        )
-        if value
-    }
-    if memory:
-        resources["memory"] = memory
-    cpu: dict[str, Any] = {
-        key: value
-        for key, value in (
-            ("shares", host.cpu_shares),
-            ("quota", host.cpu_quota),
-            ("period", host.cpu_period),
-            ("cpus", host.cpuset_cpus),
-            ("mems", host.cpuset_mems),
-        )
-        if value
-    }
-    if host.nano_cpus:
-        cpu["period"] = NANOSECONDS_A_PERIOD
-        cpu["quota"] = host.nano_cpus * NANOSECONDS_A_PERIOD // 1_000_000_000
-    if cpu:
-        resources["cpu"] = cpu
-    pids = DEFAULT_PIDS if host.pids_limit is None else host.pids_limit
-    if pids > 0:
-        resources["pids"] = {"limit": pids}
-    return resources
+    own = ["mount"]
+    own += [] if host.uts_mode == "host" else ["uts"]
+    own += [] if host.pid_mode else ["pid"]
+    own += [] if host.ipc_mode == "host" or "ipc" in prepared.joined else ["ipc"]
+    private = host.cgroupns_mode or ("private" if prepared.cgroup_version == 2 and not host.privileged else "host")
+    own += ["cgroup"] if private == "private" else []
+    found = [{"type": kind} for kind in own]
+    found += [{"type": kind, "path": str(path)} for kind, path in prepared.joined.items()]
+    if prepared.netns is not None:
+        found.append({"type": "network", "path": str(prepared.netns)})
+    return found
 
 
 def _sysctls(container: Container, prepared: Prepared) -> dict[str, str]:
@@ -236,7 +166,3 @@ def _sysctls(container: Container, prepared: Prepared) -> dict[str, str]:
     # Docker's: any user of the container may bind low ports and send pings.
     usual = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
     return usual | dict(container.host.sysctls)
-
-
-def _mount(destination: str, kind: str, source: str, *options: str) -> dict[str, Any]:
-    return {"destination": destination, "type": kind, "source": source, "options": list(options)}

@@ -8,19 +8,29 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.containers import capabilities, users
+from engine.containers import capabilities, devices, users
 from engine.containers.attach import Attachments
+from engine.containers.joining import Joined, Joiner
 from engine.containers.model import Container
 from engine.containers.monitor import Monitor, Monitors
+from engine.containers.mounting import ContainerMounts
 from engine.containers.runtime import Runtime
 from engine.containers.spec import Prepared, runtime_spec
-from engine.errors import CommandUnusable, EngineFault, InvalidParameter, PortInUse, RuntimeFailed, StorageFull
+from engine.errors import (
+    CommandUnusable,
+    Conflict,
+    EngineFault,
+    InvalidParameter,
+    PortInUse,
+    RuntimeFailed,
+    StorageFull,
+)
 from engine.kernel import cgroup, paths
 from engine.networks import files
 from engine.networks.model import ResolverConfig, Sandbox, SandboxRequest
@@ -53,8 +63,12 @@ class Starter:
         monitors: Monitors,
         runtime: Runtime,
         attachments: Attachments,
+        mounts: ContainerMounts,
+        joiner: Joiner,
         executor: Executor,
     ) -> None:
+        self.mounts = mounts
+        self.joiner = joiner
         self._directory = directory
         self._cgroup_parent = cgroup_parent
         self._held = held
@@ -82,13 +96,23 @@ class Starter:
 
     def _start(self, container: Container) -> Started:
         with ExitStack() as undo:
-            # The network takes as long as all the rest before the runtime: one thread makes it meanwhile.
-            network = self._executor.submit(self._networks.open, _sandbox_request(container))
-            undo.callback(self._networks.release, container.id)
-            undo.callback(lambda: network.exception())
+            joined = self.joiner.join(container)
+            undo.callback(self.joiner.leave, container)
+            network: Future[Sandbox] = Future()
+            if joined.network_of is None:
+                # The network takes as long as all the rest before the runtime: one thread makes it meanwhile.
+                network = self._executor.submit(self._networks.open, _sandbox_request(container))
+                undo.callback(self._networks.release, container.id)
+                undo.callback(lambda: network.exception())
+            else:
+                other = self._networks.sandbox(joined.network_of.id)
+                if other is None:
+                    raise Conflict(f"container {joined.network_of.short_id} has lost its network: restart it")
+                network.set_result(Sandbox(container_id=other.container_id, netns=other.netns))
             undo.callback(self._snapshots.unmount, container.id)
+            undo.callback(self.mounts.release, container)
             rootfs = self._snapshots.mount(container.id)
-            prepare = self._prepared(container, rootfs)
+            prepare = self._prepared(container, rootfs, joined)
             try:
                 sandbox = network.result()
             except PortInUse as error:
@@ -96,7 +120,8 @@ class Starter:
                     f"driver failed programming external connectivity on endpoint {container.name} "
                     f"({container.id}): {error}"
                 ) from error
-            self._write_files(container, sandbox)
+            if joined.network_of is None:
+                self._write_files(container, sandbox)
             spec = runtime_spec(container, prepare(sandbox))
             bundle = self.bundle(container.id)
             (bundle / "config.json").write_text(json.dumps(spec), encoding="utf-8")
@@ -106,7 +131,7 @@ class Starter:
                 monitor = self._monitors.launch(
                     container_id=container.id,
                     bundle=bundle,
-                    log_path=Path(container.log_path),
+                    log_path=Path(container.log_path) if container.host.log.driver != "none" else None,
                     tty=container.config.tty,
                     stdin=container.config.open_stdin,
                     stdin_once=container.config.stdin_once,
@@ -120,12 +145,14 @@ class Starter:
             undo.pop_all()
             return Started(monitor=monitor, sandbox=sandbox)
 
-    def take_down(self, container_id: str) -> None:
+    def take_down(self, container: Container) -> None:
         """Remove everything that a start made, of a container that has ended. May be repeated."""
-        network = self._executor.submit(self._networks.release, container_id)
+        network = self._executor.submit(self._networks.release, container.id)
         try:
-            self._forget(container_id)
-            self._snapshots.unmount(container_id)
+            self._forget(container.id)
+            self._snapshots.unmount(container.id)
+            self.mounts.release(container)
+            self.joiner.leave(container)
         finally:
             network.result()
 
@@ -134,31 +161,35 @@ class Starter:
             self._runtime.delete(container_id)
         self._monitors.remove(container_id)
 
-    def _prepared(self, container: Container, rootfs: Path) -> Callable[[Sandbox], Prepared]:
-        """What does not need the network: identity, working directory, mount points; the rest when it is there."""
+    def _prepared(self, container: Container, rootfs: Path, joined: Joined) -> Callable[[Sandbox], Prepared]:
+        """What does not need the network: identity, working directory, mounts, devices; the rest when it is there."""
         host = container.host
         with paths.opened_root(rootfs) as root:
             identity = users.resolve(root, container.config.user, group_add=host.group_add)
+            mounts = self.mounts.ready(container, root)
             _make_working_dir(root, container.config.working_dir)
-            for bind in host.binds:
-                _make_mount_point(root, bind.source, bind.target)
             for place in host.tmpfs:
                 _make_place_of_tmpfs(root, place)
         granted = capabilities.effective(
             add=host.cap_add, drop=host.cap_drop, privileged=host.privileged, held=self._held
         )
-        bundle = self.bundle(container.id)
+        # Who joins another's network has its name and addresses as well.
+        files_of = self.bundle((joined.network_of or container).id)
 
         def finish(sandbox: Sandbox) -> Prepared:
             return Prepared(
                 rootfs=rootfs,
                 netns=sandbox.netns,
-                files={f"/etc/{name}": bundle / name for name in ("hosts", "hostname", "resolv.conf")},
+                files={f"/etc/{name}": files_of / name for name in ("hosts", "hostname", "resolv.conf")},
                 identity=identity,
                 capabilities=granted,
-                cgroups_path=f"/{self._cgroup_parent}/{container.id}",
+                cgroups_path=f"/{cgroup_path(container, self._cgroup_parent)}",
                 cgroup_version=cgroup.version(),
                 init=find_init() if host.init else None,
+                mounts=mounts,
+                joined=joined.namespaces,
+                shared_memory=joined.shared_memory,
+                devices=devices.nodes(host),
             )
 
         return finish
@@ -188,6 +219,11 @@ class Starter:
             (bundle / name).write_text(text, encoding="utf-8")
 
 
+def cgroup_path(container: Container, parent: str) -> str:
+    """The container's control group in each hierarchy; *parent* is the engine's own, for those that name no other."""
+    return f"{container.host.cgroup_parent.strip('/') or parent}/{container.id}"
+
+
 def find_init() -> Path:
     """The small init program of this host, for `--init`."""
     for name in _INITS:
@@ -202,7 +238,7 @@ def find_init() -> Path:
 def _sandbox_request(container: Container) -> SandboxRequest:
     mode = container.host.network_mode
     ports = container.host.ports if mode not in ("host", "none") else ()
-    return SandboxRequest(container_id=container.id, network=mode, ports=ports)
+    return SandboxRequest(container_id=container.id, network=mode, ports=ports, mac=container.config.mac_address)
 
 
 def _make_working_dir(root: int, path: str) -> None:
@@ -229,19 +265,3 @@ def _make_place_of_tmpfs(root: int, place: str) -> None:
         os.close(paths.make_directories(root, os.path.normpath(place)))
     except OSError as error:
         raise InvalidParameter(f"invalid tmpfs at {place[:200]!r}: {error.filename}: {error.strerror}") from error
-
-
-def _make_mount_point(root: int, source: str, target: str) -> None:
-    """A place for a bind: a directory for a directory, a file for anything else. Docker makes a missing source."""
-    place = os.path.normpath(target)
-    try:
-        if not Path(source).exists():
-            Path(source).mkdir(parents=True, exist_ok=True)
-        if Path(source).is_dir():
-            os.close(paths.make_directories(root, place))
-        else:
-            paths.make_file(root, place)
-    except OSError as error:
-        raise InvalidParameter(
-            f"invalid mount of {source[:200]!r} at {target[:200]!r}: {error.filename}: {error.strerror}"
-        ) from error

@@ -14,10 +14,11 @@ from engine.containers.exits import ExitWatcher
 from engine.containers.logs import LogReader
 from engine.containers.model import Container, Exec, ExecConfig, Status
 from engine.containers.monitor import Monitor, Monitors
+from engine.containers.options import LogOptions
 from engine.containers.rotation import LogRotator
 from engine.containers.state import require_running
 from engine.containers.waiting import Waiters
-from engine.errors import Conflict, ContainerNotFound
+from engine.errors import Conflict, ContainerNotFound, NotImplementedHere
 
 
 class ContainerStreams:
@@ -36,8 +37,8 @@ class ContainerStreams:
     def get(self, text: str) -> Container:
         raise NotImplementedError
 
-    def _logs(self) -> Iterable[tuple[str, Path]]:
-        """The ids of running containers, with their logs."""
+    def _logs(self) -> Iterable[tuple[str, Path, LogOptions]]:
+        """The ids of running containers, with their logs and what is to become of these."""
         raise NotImplementedError
 
     def _tell(self, container: Container, action: str, **attributes: str) -> None:
@@ -77,8 +78,10 @@ class ContainerStreams:
         return attachment
 
     def log_reader(self, text: str) -> LogReader:
-        """The container's log, from its first start on."""
+        """The container's log, from its first start on; `NotImplementedHere` where it keeps none."""
         container = self.get(text)
+        if container.host.log.driver == "none":
+            raise NotImplementedHere("configured logging driver does not support reading: this container keeps no log")
         exited = self._end_of(container.id) if container.state.running else None
         if exited is not None and not self.get(container.id).state.running:
             # It has ended in between, perhaps before anybody waited for that.

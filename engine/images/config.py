@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import InvalidParameter
-from engine.images.model import HistoryEntry, ImageConfig
+from engine.images.model import HealthCheck, HistoryEntry, ImageConfig
 from engine.types import Digest, Platform, parse_rfc3339
 
 
@@ -69,6 +69,20 @@ def _defaults(config: Mapping[str, Any]) -> ImageConfig:
         working_dir=_text(config, "WorkingDir"),
         labels=dict(zip(labels, _texts(list(labels.values()), "Labels"), strict=True)),
         stop_signal=_text(config, "StopSignal"),
+        health=_health(_mapping(config.get("Healthcheck") or {}, "Healthcheck")),
+        shell=_texts(config.get("Shell") or [], "Shell"),
+    )
+
+
+def _health(check: Mapping[str, Any]) -> HealthCheck:
+    """Docker's addition to the specification: durations are nanoseconds."""
+    return HealthCheck(
+        test=_texts(check.get("Test") or [], "Healthcheck.Test"),
+        interval=_number(check, "Interval"),
+        timeout=_number(check, "Timeout"),
+        start_period=_number(check, "StartPeriod"),
+        start_interval=_number(check, "StartInterval"),
+        retries=_number(check, "Retries"),
     )
 
 
@@ -102,6 +116,13 @@ def _text(mapping: Mapping[str, Any], key: str) -> str:
         return ""
     if not isinstance(value, str):
         raise InvalidParameter(f"malformed image config: {key} is no text")
+    return value
+
+
+def _number(mapping: Mapping[str, Any], key: str) -> int:
+    value = mapping.get(key) or 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidParameter(f"malformed image config: {key} is no number")
     return value
 
 

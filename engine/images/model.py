@@ -10,6 +10,23 @@ from engine.types import Digest, Platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """How to tell whether a container is well. Durations are nanoseconds; 0 takes Docker's default."""
+
+    test: tuple[str, ...] = ()
+    """`()` inherits the image's, `("NONE",)` asks for none, `("CMD", …)` is a command, `("CMD-SHELL", text)` a line."""
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.test) and self.test != ("NONE",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
     """Defaults that a container takes from its image (config.md, "config").
 
@@ -26,6 +43,8 @@ class ImageConfig:
     working_dir: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
+    health: HealthCheck = HealthCheck()
+    shell: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

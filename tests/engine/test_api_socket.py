@@ -109,7 +109,7 @@ def test_ping_has_its_headers(havre: HavreDaemon) -> None:
         ("POST", "/networks/create", b'{"Name":"x"}', 501, "not supported by this engine yet"),
         ("DELETE", "/networks/bridge", None, 403, "pre-defined network"),
         ("GET", "/networks/nosuch", None, 404, "network nosuch not found"),
-        ("POST", "/volumes/create", b"{}", 501, "not supported by this engine yet"),
+        ("POST", "/volumes/create", b'{"Name":"a/b"}', 400, "includes invalid characters"),
         ("GET", "/plugins/x/json", None, 404, 'plugin "x" not found'),
         ("POST", "/swarm/leave", None, 503, "This node is not part of a swarm"),
     ],

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.model import Bind, RestartPolicy, RestartPolicyName, Status, Ulimit, WaitCondition
+from engine.containers.model import Status, WaitCondition
+from engine.containers.options import Mount, RestartPolicy, RestartPolicyName, Ulimit
 from engine.engine import Engine
 from engine.errors import (
     AmbiguousId,
@@ -230,8 +231,8 @@ def test_a_command_that_cannot_be_executed(
         ({"user": "ada:nogroup"}, "unable to find group nogroup"),
         ({"tmpfs": {"/etc/plain": ""}}, "/etc/plain"),
         ({"tmpfs": {"/x": "nonsense=1"}}, "invalid argument"),
-        ({"binds": (Bind(source="/proc/1/nothing/x", target="/x"),)}, "/proc/1/nothing"),
-        ({"binds": (Bind(source="/tmp", target="/etc/plain"),)}, "/etc/plain"),
+        ({"mounts": (Mount(source="/proc/1/nothing/x", target="/x"),)}, "/proc/1/nothing"),
+        ({"mounts": (Mount(source="/tmp", target="/etc/plain"),)}, "/etc/plain"),
     ],
 )
 def test_a_start_that_fails_leaves_nothing(
@@ -263,7 +264,7 @@ def test_a_create_that_fails_leaves_nothing(host: EngineHost, engine: Engine) ->
         {"network_mode": "no-such-network"},
         {"auto_remove": True, "restart": RestartPolicy(name=RestartPolicyName.ALWAYS)},
         {"env": ("=x",)},
-        {"binds": (Bind(source="/tmp", target="/"),)},
+        {"mounts": (Mount(source="/tmp", target="/"),)},
     ):
         with pytest.raises(EngineError):
             host.create(engine, "true", **options)
@@ -391,7 +392,7 @@ def test_one_container_in_many_hands(host: EngineHost, engine: Engine) -> None:
     [
         {"stop_signal": "SIGNONE"},
         {"hostname": "a\0b"},
-        {"binds": (Bind(source="/tmp/a\0b", target="/b"),)},
+        {"mounts": (Mount(source="/tmp/a\0b", target="/b"),)},
         {"tmpfs": {"/a\0b": ""}},
     ],
 )
@@ -406,8 +407,8 @@ def test_a_restart_that_cannot_start_counts(host: EngineHost, engine: Engine, tm
     source.write_text("#!/bin/sh\nsleep 0.2; exit 1\n")
     source.chmod(0o755)
     policy = RestartPolicy(name=RestartPolicyName.ON_FAILURE, maximum_retries=3)
-    bind = Bind(source=str(source), target="/program", read_only=True)
-    container_id = host.run(engine, "/program", binds=(bind,), restart=policy)
+    bind = Mount(source=str(source), target="/program", read_only=True)
+    container_id = host.run(engine, "/program", mounts=(bind,), restart=policy)
     source.chmod(0o644)
     reaches(engine, container_id, Status.EXITED)
     wait_until(lambda: engine.containers.get(container_id).state.restart_count == 3, what="the last try")
@@ -452,8 +453,8 @@ def test_a_restart_that_fails_is_tried_again(host: EngineHost, engine: Engine, t
     source.write_text("#!/bin/sh\necho life\n")
     source.chmod(0o755)
     policy = RestartPolicy(name=RestartPolicyName.ALWAYS)
-    bind = Bind(source=str(source), target="/program", read_only=True)
-    container_id = host.run(engine, "/program", binds=(bind,), restart=policy)
+    bind = Mount(source=str(source), target="/program", read_only=True)
+    container_id = host.run(engine, "/program", mounts=(bind,), restart=policy)
     reaches(engine, container_id, Status.RESTARTING)
     source.chmod(0o644)
     wait_until(lambda: "permission denied" in engine.containers.get(container_id).state.error)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.model import Bind, Status, Ulimit
+from engine.containers.model import Status
+from engine.containers.options import Mount, Ulimit
 from engine.engine import Engine
 from engine.errors import EngineError, InvalidParameter
 from tests.conftest import needs_root
@@ -90,10 +91,10 @@ def test_a_working_directory_that_a_bind_leads_below_proc(host: EngineHost, engi
     """What is mounted shows only when the runtime changes into it: nothing of the host is seen from there either."""
     for number in range(5, 12):
         (tmp_path / str(number)).symlink_to(f"/proc/self/fd/{number}")
-    bind = Bind(source=str(tmp_path), target="/b")
+    bind = Mount(source=str(tmp_path), target="/b")
     for number in range(5, 12):
         try:
-            seen = host.output(engine, "ls", "../../../../..", working_dir=f"/b/{number}", binds=(bind,))
+            seen = host.output(engine, "ls", "../../../../..", working_dir=f"/b/{number}", mounts=(bind,))
         except EngineError:
             continue
         assert "work" not in seen.split(), f"the host's root through descriptor {number}"
@@ -136,7 +137,7 @@ def test_a_program_for_i386(host: EngineHost, engine: Engine, tmp_path: Path) ->
         own = -1
     if own != 42:
         pytest.skip("this host runs no programs for i386")
-    container_id = host.run(engine, "/program", binds=(Bind(source=str(program), target="/program"),))
+    container_id = host.run(engine, "/program", mounts=(Mount(source=str(program), target="/program"),))
     assert engine.containers.wait(container_id).result(timeout=10)[0] == 42
     engine.containers.remove(container_id)
 
@@ -173,12 +174,12 @@ def test_tmpfs_keeps_its_safe_options(host: EngineHost, engine: Engine) -> None:
 def test_binds(host: EngineHost, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("from the host\n")
     binds = (
-        Bind(source=str(tmp_path), target="/deep/place"),
-        Bind(source=str(tmp_path / "file"), target="/etc/plain", read_only=True),
-        Bind(source=str(tmp_path / "made"), target="/deep/place/made", read_only=True),
+        Mount(source=str(tmp_path), target="/deep/place"),
+        Mount(source=str(tmp_path / "file"), target="/etc/plain", read_only=True),
+        Mount(source=str(tmp_path / "made"), target="/deep/place/made", read_only=True),
     )
     script = "cat /etc/plain; echo x > /deep/place/written; touch /etc/plain /deep/place/made/x 2>&1"
-    container_id = host.run(engine, "sh", "-c", script, binds=binds)
+    container_id = host.run(engine, "sh", "-c", script, mounts=binds)
     engine.containers.wait(container_id).result(timeout=10)
     lines = host.log(engine, container_id).splitlines()
     assert lines[0] == "from the host"

@@ -15,8 +15,9 @@ import pytest
 from engine.containers.attach import Attachment
 from engine.containers.exec import ExecSessions
 from engine.containers.exits import ExitWatcher
-from engine.containers.model import Container, ContainerConfig, ExecConfig, HostConfig, State, Status
+from engine.containers.model import Container, ExecConfig, State, Status
 from engine.containers.monitor import Monitor
+from engine.containers.options import ContainerConfig, HostConfig
 from engine.errors import CommandUnusable, Conflict, ExecNotFound, InvalidParameter, NotRunning
 from engine.types import Digest
 from tests.fixtures.bundle import CONMON, Bundles, bundles, processes_of, wait_until

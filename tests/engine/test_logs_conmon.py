@@ -15,6 +15,7 @@ from engine.containers.exits import ExitWatcher
 from engine.containers.logs import LogReader
 from engine.containers.model import LogQuery
 from engine.containers.monitor import Monitor
+from engine.containers.options import LogOptions
 from engine.containers.rotation import LogRotator, rotate_if_due
 from tests.fixtures.bundle import Bundles, bundles, wait_until
 
@@ -52,13 +53,14 @@ async def test_no_line_is_lost_by_rotation(
     monitor = made.create("sh", "-c", script)
     ended = exited(watcher, monitor)
     path = made.log_path(monitor.id)
+    options = LogOptions(max_size=50_000, max_files=1000)
     reader = LogReader(path, exited=ended)
 
     async def follow() -> bytes:
         return b"".join([entry[2] async for batch in reader.follow(LogQuery(follow=True)) for entry in batch])
 
     followers = [asyncio.create_task(follow()) for _ in range(2)]
-    with LogRotator(monitors=made.monitors, running=lambda: [(monitor.id, path)], interval=0.002, size=50_000):
+    with LogRotator(monitors=made.monitors, running=lambda: [(monitor.id, path, options)], interval=0.002):
         await asyncio.to_thread(made.start, monitor)
         outputs = await asyncio.gather(*followers)
     files = len(list(path.parent.glob("log*")))
@@ -77,12 +79,23 @@ def test_oldest_files_go(made: Bundles) -> None:
         for number in range(1, 8):
             connection.send(b"\n")
             wait_until(lambda number=number: path.exists() and b"F %d\n" % number in path.read_bytes())
-            assert rotate_if_due(path, monitor=lambda: monitor, size=1)
+            assert rotate_if_due(path, monitor=lambda: monitor, size=1, files=5)
     wait_until(lambda: path.exists())
-    assert not rotate_if_due(path, monitor=lambda: monitor, size=1)
+    assert not rotate_if_due(path, monitor=lambda: monitor, size=1, files=5)
     assert sorted(file.name for file in path.parent.glob("log*")) == ["log", "log.1", "log.2", "log.3", "log.4"]
     left = [entry[2] for batch in LogReader(path).batches(LogQuery()) for entry in batch]
     assert left == [b"4\n", b"5\n", b"6\n", b"7\n"]
+
+
+def test_a_single_file_begins_anew(made: Bundles) -> None:
+    monitor = made.run("sh", "-c", "i=0; while read line; do i=$((i+1)); echo $i; done", stdin=True)
+    path = made.log_path(monitor.id)
+    with connection_to(monitor.directory, name="c") as connection:
+        for number in range(1, 4):
+            connection.send(b"\n")
+            wait_until(lambda number=number: path.exists() and b"F %d\n" % number in path.read_bytes())
+            assert rotate_if_due(path, monitor=lambda: monitor, size=1, files=1)
+            assert [file.name for file in path.parent.glob("log*")] == ["log"]
 
 
 def test_a_long_line_comes_in_parts(made: Bundles) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from engine.containers.model import RestartPolicy, RestartPolicyName, Status
+from engine.containers.model import Status
+from engine.containers.options import RestartPolicy, RestartPolicyName
 from engine.engine import Engine
 from engine.errors import NotModified
 from engine.kernel.process import Process
@@ -23,7 +24,8 @@ from tests.fixtures.processes import wait_until
 SLEEP = ("sleep", "1000")
 ALWAYS = RestartPolicy(name=RestartPolicyName.ALWAYS)
 UNLESS_STOPPED = RestartPolicy(name=RestartPolicyName.UNLESS_STOPPED)
-SERVICE = "engine.containers.service:ContainerService"
+WATCHER = "engine.containers.exits:ExitWatcher"
+AUTOPSY = "engine.containers.autopsy:Autopsy"
 STARTER = "engine.containers.starting:Starter"
 NETWORKS = "engine.networks.service:NetworkService"
 SNAPSHOTS = "engine.snapshots.store:SnapshotStore"
@@ -204,7 +206,7 @@ START = (
     f"after {RUNTIME}.start",
     f"before {RECORDS}.update",
     f"after {RECORDS}.update",
-    f"after {SERVICE}.watch",
+    f"after {WATCHER}.watch",
 )
 
 
@@ -221,7 +223,7 @@ def test_start_is_cut_off(host: EngineHost, point: str) -> None:
         assert engine.containers.get(container_id).state.status is Status.RUNNING
 
 
-@pytest.mark.parametrize("point", [f"before {RECORDS}.update", f"after {RUNTIME}.start", f"after {SERVICE}.watch"])
+@pytest.mark.parametrize("point", [f"before {RECORDS}.update", f"after {RUNTIME}.start", f"after {WATCHER}.watch"])
 def test_a_start_whose_process_ends_with_the_daemon(host: EngineHost, point: str) -> None:
     with host.engine() as engine:
         container_id = host.create(engine, "sh", "-c", "exit 4")
@@ -238,6 +240,8 @@ def test_a_start_whose_process_ends_with_the_daemon(host: EngineHost, point: str
     "point",
     [
         f"before {RECORDS}.update",
+        f"before {AUTOPSY}.examine",
+        f"after {AUTOPSY}.examine",
         f"before {STARTER}.take_down",
         f"after {RUNTIME}.delete",
         f"after {MONITORS}.remove",
@@ -252,7 +256,7 @@ def test_an_end_is_cut_off(host: EngineHost, point: str, options: dict[str, Any]
         container_id = host.run(engine, *SLEEP, **options)
     host.dies(point, "stop", container_id, options={"timeout": 0})
     with host.engine() as engine:
-        if "restart" in options and point == f"before {RECORDS}.update":
+        if point == f"before {RECORDS}.update":
             # Nobody has sent a signal yet: first comes the note that somebody wants it stopped.
             assert [container.id for container in engine.containers.list()] == [container_id]
             return

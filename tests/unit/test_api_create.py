@@ -9,7 +9,7 @@ import pytest
 
 from engine.api import create
 from engine.api.fields import Fields, decode
-from engine.containers.model import Bind, RestartPolicy, RestartPolicyName, Ulimit
+from engine.containers.options import Mount, RestartPolicy, RestartPolicyName, Ulimit
 from engine.errors import EngineError, InvalidParameter, NotImplementedHere
 from engine.networks.model import PublishedPort
 
@@ -97,11 +97,11 @@ def test_binds_and_mounts(tmp_path: Path) -> None:
             "Tmpfs": {"/run": "rw,size=64k"},
         }
     )
-    assert request.host.binds == (
-        Bind(source="/srv", target="/data"),
-        Bind(source="/srv", target="/ro", read_only=True),
-        Bind(source="/srv", target="/shared", propagation="rshared"),
-        Bind(source=str(tmp_path), target="/m", read_only=True),
+    assert request.host.mounts == (
+        Mount(source="/srv", target="/data"),
+        Mount(source="/srv", target="/ro", read_only=True),
+        Mount(source="/srv", target="/shared", propagation="rshared"),
+        Mount(source=str(tmp_path), target="/m", read_only=True, make_source=False),
     )
     assert request.host.tmpfs == {"/run": "rw,size=64k", "/t": "size=1024,mode=1777"}
 
@@ -139,9 +139,9 @@ def test_names_are_matched_without_regard_to_case() -> None:
 
 
 def test_unknown_options_are_told() -> None:
-    request = parsed({"NoSuch": 1, "BlkioWeight": 10}, AlsoUnknown={"a": 1}, Healthcheck={"Test": ["CMD", "true"]})
-    assert len(request.warnings) == 4
-    assert all("ignored" in warning or "health" in warning for warning in request.warnings)
+    request = parsed({"NoSuch": 1, "KernelMemory": 10}, AlsoUnknown={"a": 1})
+    assert len(request.warnings) == 3
+    assert all("ignored" in warning for warning in request.warnings)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,19 @@ def test_unknown_options_are_told() -> None:
         ({"Binds": [3]}, {}, InvalidParameter, r"HostConfig.Binds\[0\]: expected a string, got 3"),
         ({"Binds": ["/a:b"]}, {}, InvalidParameter, "mount path must be absolute"),
         ({"Binds": ["/a:/b:nosuch"]}, {}, InvalidParameter, "invalid mode"),
-        ({"Binds": ["data:/b"]}, {}, NotImplementedHere, "volumes"),
-        ({"Mounts": [{"Type": "volume", "Target": "/b"}]}, {}, NotImplementedHere, r"HostConfig.Mounts\[0\]"),
+        ({"Binds": ["d/../x:/b"]}, {}, InvalidParameter, "includes invalid characters for a local volume name"),
+        ({"Binds": ["/a:/b:ro,rw"]}, {}, InvalidParameter, "invalid mode"),
+        ({"Binds": ["/a:/b:shared,slave"]}, {}, InvalidParameter, "invalid mode"),
+        ({"Binds": ["data:/b:shared"]}, {}, InvalidParameter, "propagation is for host paths"),
+        ({"Mounts": [{"Type": "volume", "Target": "b"}]}, {}, InvalidParameter, "mount path must be absolute"),
+        (
+            {"Mounts": [{"Type": "volume", "Target": "/b", "Source": "../x"}]},
+            {},
+            InvalidParameter,
+            "invalid characters",
+        ),
+        ({"Mounts": [{"Type": "ufs", "Target": "/b"}]}, {}, InvalidParameter, "mount type unknown"),
+        ({"Mounts": [{"Type": "image", "Target": "/b"}]}, {}, NotImplementedHere, r"HostConfig.Mounts\[0\]"),
         ({"PortBindings": {"x": [{}]}}, {}, InvalidParameter, "invalid port specification"),
         ({"PortBindings": {"80/foo": [{}]}}, {}, InvalidParameter, "invalid proto: foo"),
         ({"PortBindings": {"70000": [{}]}}, {}, InvalidParameter, "ports are 1 to 65535"),
@@ -165,17 +176,33 @@ def test_unknown_options_are_told() -> None:
         ({"PortBindings": {"80": [{"HostIp": "nowhere"}]}}, {}, InvalidParameter, "HostIp: invalid IP"),
         ({"RestartPolicy": {"Name": "sometimes"}}, {}, InvalidParameter, "unknown policy 'sometimes'"),
         ({"RestartPolicy": {"Name": "always", "MaximumRetryCount": 2}}, {}, InvalidParameter, "maximum retry count"),
-        ({"PidMode": "host"}, {}, NotImplementedHere, "HostConfig.PidMode"),
-        ({"Devices": [{"PathOnHost": "/dev/kvm"}]}, {}, NotImplementedHere, "HostConfig.Devices"),
-        ({"NetworkMode": "container:x"}, {}, NotImplementedHere, "another container's network"),
+        ({"PidMode": "theirs"}, {}, InvalidParameter, "HostConfig.PidMode"),
+        ({"IpcMode": "theirs"}, {}, InvalidParameter, "HostConfig.IpcMode"),
+        ({"UTSMode": "container:x"}, {}, InvalidParameter, "HostConfig.UTSMode"),
+        ({"CgroupnsMode": "mine"}, {}, InvalidParameter, "HostConfig.CgroupnsMode"),
+        ({"Devices": [{"PathOnHost": "kvm"}]}, {}, InvalidParameter, r"HostConfig.Devices\[0\].PathOnHost"),
+        (
+            {"Devices": [{"PathOnHost": "/dev/kvm", "CgroupPermissions": "x"}]},
+            {},
+            InvalidParameter,
+            "CgroupPermissions: letters of rwm",
+        ),
+        ({"DeviceCgroupRules": ["c 1:3"]}, {}, InvalidParameter, "invalid device cgroup rule"),
+        ({"DeviceCgroupRules": ["x 1:3 r"]}, {}, InvalidParameter, "invalid device cgroup rule"),
+        ({"SecurityOpt": ["nonsense"]}, {}, InvalidParameter, "invalid --security-opt"),
+        ({"LogConfig": {"Type": "local", "Config": {"max-size": "big"}}}, {}, InvalidParameter, "invalid max-size"),
+        ({"LogConfig": {"Type": "local", "Config": {"max-file": "0"}}}, {}, InvalidParameter, "max-file"),
+        ({"LogConfig": {"Type": "local", "Config": {"colour": "red"}}}, {}, InvalidParameter, "unknown log opt"),
+        ({"BlkioDeviceReadBps": [{"Path": 3}]}, {}, InvalidParameter, r"BlkioDeviceReadBps\[0\].Path"),
         ({"SecurityOpt": ["apparmor=mine"]}, {}, NotImplementedHere, "SecurityOpt"),
-        ({"LogConfig": {"Type": "syslog"}}, {}, NotImplementedHere, "LogConfig.Type"),
+        ({"LogConfig": {"Type": "syslog"}}, {}, InvalidParameter, "no log driver named 'syslog'"),
         ([], {}, InvalidParameter, "HostConfig: expected an object"),
         ({}, {"Env": {"a": "b"}}, InvalidParameter, "Env: expected a list of strings"),
         ({}, {"Env": ["a\0b"]}, InvalidParameter, "NUL"),
         ({}, {"Tty": "yes"}, InvalidParameter, 'Tty: expected true or false, got "yes"'),
         ({}, {"Labels": {"a": 1}}, InvalidParameter, "Labels.a: expected a string, got 1"),
-        ({}, {"Volumes": {"/data": {}}}, NotImplementedHere, "anonymous volumes"),
+        ({}, {"Volumes": {"data": {}}}, InvalidParameter, "mount path must be absolute"),
+        ({}, {"Healthcheck": {"Interval": "1s"}}, InvalidParameter, "Healthcheck.Interval: expected an integer"),
         ({}, {"Image": ""}, InvalidParameter, "no image given"),
         ({}, {"NetworkingConfig": {"EndpointsConfig": {"other": {}}}}, NotImplementedHere, "one network"),
     ],

@@ -11,12 +11,14 @@ import pytest
 
 from engine.containers import capabilities
 from engine.containers.creation import Draft, draft
-from engine.containers.model import Bind, ContainerConfig, HostConfig, Ulimit
+from engine.containers.model import Container
+from engine.containers.mounting import ready_mount
+from engine.containers.options import ContainerConfig, HostConfig, Mount, MountKind, Ulimit
 from engine.containers.spec import Prepared, runtime_spec
 from engine.containers.users import Identity
-from engine.errors import InvalidParameter
+from engine.errors import ContainerNotFound, InvalidParameter
 from engine.images.model import Image, ImageConfig
-from engine.types import Digest, Platform, new_id
+from engine.types import Digest, Platform, is_id, new_id
 
 ID = new_id()
 
@@ -39,11 +41,21 @@ def drafted(config: dict[str, Any] | None = None, image: dict[str, Any] | None =
         raw_host_config={},
         held=frozenset(capabilities.ALL),
         log_path="/log",
+        find=_nobody,
     )
 
 
+def _nobody(text: str) -> Container:
+    raise ContainerNotFound(text)
+
+
 def spec(
-    config: dict[str, Any] | None = None, *, cgroup_version: int = 1, netns: Path | None = Path("/n"), **host: Any
+    config: dict[str, Any] | None = None,
+    *,
+    cgroup_version: int = 1,
+    netns: Path | None = Path("/n"),
+    joined: dict[str, Path] | None = None,
+    **host: Any,
 ) -> dict[str, Any]:
     container = drafted(config, **host).container
     prepared = Prepared(
@@ -55,6 +67,8 @@ def spec(
         cgroups_path=f"/havre/{ID}",
         cgroup_version=cgroup_version,
         init=Path("/usr/bin/tini") if container.host.init else None,
+        mounts=[ready_mount(mount, Path(mount.source)) for mount in container.host.mounts],
+        joined=joined or {},
     )
     made = runtime_spec(container, prepared)
     assert json.loads(json.dumps(made)) == made
@@ -118,6 +132,16 @@ def test_namespaces() -> None:
     assert kinds(spec()) == {**private, "network": "/n"}
     assert kinds(spec(netns=None)) == private
     assert kinds(spec(cgroup_version=2)) == {**private, "network": "/n", "cgroup": None}
+    assert kinds(spec(cgroupns_mode="private", netns=None)) == {**private, "cgroup": None}
+    assert kinds(spec(cgroupns_mode="host", cgroup_version=2, netns=None)) == private
+    assert kinds(spec(pid_mode="host", ipc_mode="host", uts_mode="host", netns=None)) == {"mount": None}
+    others = {"pid": Path("/proc/7/ns/pid"), "ipc": Path("/proc/7/ns/ipc")}
+    assert kinds(spec(pid_mode="container:x", ipc_mode="container:x", joined=others, netns=None)) == {
+        "mount": None,
+        "uts": None,
+        "pid": "/proc/7/ns/pid",
+        "ipc": "/proc/7/ns/ipc",
+    }
 
 
 def test_nothing_of_the_host_unless_privileged() -> None:
@@ -145,11 +169,11 @@ def test_resources() -> None:
 
 def test_mounts_come_after_what_they_lie_in_and_replace_ours() -> None:
     made = spec(
-        binds=(
-            Bind(source="/s1", target="/a/b/c"),
-            Bind(source="/s2", target="/a", read_only=True),
-            Bind(source="/s3", target="/etc/hosts"),
-            Bind(source="/s4", target="/dev/shm/"),
+        mounts=(
+            Mount(source="/s1", target="/a/b/c"),
+            Mount(source="/s2", target="/a", read_only=True),
+            Mount(source="/s3", target="/etc/hosts"),
+            Mount(source="/s4", target="/dev/shm/"),
         ),
         tmpfs={"/a/b": "size=1m"},
     )
@@ -158,12 +182,12 @@ def test_mounts_come_after_what_they_lie_in_and_replace_ours() -> None:
     assert places.count("/etc/hosts") == 1
     assert mounts(made)["/etc/hosts"]["source"] == "/s3"
     assert len([place for place in places if place.rstrip("/") == "/dev/shm"]) == 1
-    assert mounts(made)["/a"]["options"] == ["rbind", "rprivate", "ro"]
+    assert mounts(made)["/a"]["options"] == ["rbind", "rprivate", "rro"]
 
 
 def test_propagation_reaches_the_root() -> None:
     def propagation(value: str) -> str | None:
-        made = spec(binds=(Bind(source="/s", target="/t", propagation=value),))
+        made = spec(mounts=(Mount(source="/s", target="/t", propagation=value),))
         found: str | None = made["linux"].get("rootfsPropagation")
         return found
 
@@ -188,8 +212,19 @@ def test_limits_stay_below_the_hosts_own() -> None:
         drafted(ulimits=(Ulimit(name="nofile", soft=2, hard=1),))
 
 
-def test_volumes_of_an_image_are_told() -> None:
-    assert "/data" in drafted(image={"volumes": ("/data",)}).warnings[0]
+def test_every_volume_gets_a_name_once() -> None:
+    host = drafted(
+        {"volumes": ("/data", "/own/", "/bound")},
+        image={"volumes": ("/data", "/image")},
+        mounts=(Mount(source="/srv", target="/bound"), Mount(kind=MountKind.VOLUME, target="/asked", source="named")),
+    ).container.host
+    found = {mount.target: mount for mount in host.mounts}
+    assert set(found) == {"/bound", "/asked", "/data", "/own", "/image"}
+    assert found["/bound"].source == "/srv"
+    assert (found["/asked"].source, found["/asked"].own) == ("named", False)
+    for place in ("/data", "/own", "/image"):
+        assert is_id(found[place].source)
+        assert found[place].own
 
 
 @pytest.mark.parametrize(
@@ -199,9 +234,9 @@ def test_volumes_of_an_image_are_told() -> None:
         ({"memory_swap": 1 << 30}, "always set the Memory limit"),
         ({"memory": 1 << 30, "memory_swap": 1 << 20}, "larger than memory limit"),
         ({"nano_cpus": 1, "cpu_quota": 1}, "Conflicting options"),
-        ({"binds": (Bind(source="/a", target="/x"), Bind(source="/b", target="/x/"))}, "Duplicate mount point: /x"),
-        ({"binds": (Bind(source="/a", target="//"),)}, "destination can't be '/'"),
-        ({"binds": (Bind(source="/a", target="/x"),), "tmpfs": {"/x": ""}}, "Duplicate mount point: /x"),
+        ({"mounts": (Mount(source="/a", target="/x"), Mount(source="/b", target="/x/"))}, "Duplicate mount point: /x"),
+        ({"mounts": (Mount(source="/a", target="//"),)}, "destination can't be '/'"),
+        ({"mounts": (Mount(source="/a", target="/x"),), "tmpfs": {"/x": ""}}, "Duplicate mount point: /x"),
         ({"tmpfs": {"/": ""}}, "destination can't be '/'"),
         ({"sysctls": {"kernel.panic": "1"}}, "not whitelisted"),
         ({"sysctls": {"net.x": "1"}, "network_mode": "host"}, "not allowed in host network mode"),

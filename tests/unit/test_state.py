@@ -7,17 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from engine.containers.model import (
-    Bind,
-    Container,
-    ContainerConfig,
-    HostConfig,
-    RestartPolicy,
-    RestartPolicyName,
-    State,
-    Status,
-    Ulimit,
-)
+from engine.containers.model import Container, State, Status
+from engine.containers.options import ContainerConfig, HostConfig, Mount, RestartPolicy, RestartPolicyName, Ulimit
 from engine.containers.records import ContainerRecords, Record
 from engine.containers.restart import delay, policy_says
 from engine.containers.state import TRANSITIONS, moved, require_running, require_startable
@@ -96,7 +87,7 @@ def test_a_row_gives_back_what_was_put_in(tmp_path: object) -> None:
         records = ContainerRecords(database)
         record = Record(
             container=container(
-                binds=(Bind(source="/a", target="/b", read_only=True),),
+                mounts=(Mount(source="/a", target="/b", read_only=True),),
                 tmpfs={"/t": "size=1"},
                 ports=(PublishedPort(container_port=80, host_ip="127.0.0.1", host_port=8080),),
                 restart=RestartPolicy(name=RestartPolicyName.ON_FAILURE, maximum_retries=3),

@@ -3,6 +3,7 @@
 from engine.api.routes import (
     attach,
     containers,
+    deaths,
     events,
     execs,
     images,
@@ -24,6 +25,7 @@ ALL = (
     logs.routes,
     execs.routes,
     containers.routes,
+    deaths.routes,
     pull.routes,
     images.routes,
     networks.routes,

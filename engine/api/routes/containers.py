@@ -6,17 +6,15 @@ from typing import Any
 
 from aiohttp import web
 
-from engine.api import create, render_container
+from engine.api import create, create_host, create_resources, render_container
 from engine.api.call import Call, empty_answer, json_answer
 from engine.api.fields import decode
 from engine.api.router import Routes
-from engine.containers.model import Container, Status
+from engine.containers.model import Container
 from engine.errors import EngineError, InvalidParameter, NetworkNotFound, NotImplementedHere
 from engine.types import now
 
 routes = Routes()
-
-_PRUNED = (Status.CREATED, Status.EXITED, Status.DEAD)
 
 
 @routes.get("/containers/json")
@@ -30,7 +28,7 @@ async def container_list(call: Call) -> web.Response:
         instant = now()
         rows = []
         for container in found:
-            row = render_container.summary(container, now=instant)
+            row = render_container.summary(container, now=instant, root=engine.config.root)
             rows.append(row | _sizes(call, container) if sized else row)
         return rows
 
@@ -64,25 +62,21 @@ async def container_create(call: Call) -> web.Response:
 
 @routes.post("/containers/prune")
 async def container_prune(call: Call) -> web.Response:
-    filters = call.query.filters()
-    if unknown := filters.keys() - {"label"}:
-        raise NotImplementedHere(f"prune: the filter {min(unknown)!r} is not supported by this engine yet")
+    pruned = await call.workers.patient(call.engine.containers.prune, filters=call.query.filters())
+    return json_answer({"ContainersDeleted": list(pruned.ids) or None, "SpaceReclaimed": pruned.reclaimed})
 
-    def prune() -> dict[str, Any]:
-        removed, reclaimed = [], 0
-        for container in call.engine.containers.list(all=True, filters=filters):
-            if container.state.status not in _PRUNED:
-                continue
-            try:
-                size = call.engine.snapshots.usage(container.id)
-                call.engine.containers.remove(container.id)
-            except EngineError:
-                continue  # started or removed by somebody else meanwhile
-            removed.append(container.id)
-            reclaimed += size
-        return {"ContainersDeleted": removed or None, "SpaceReclaimed": reclaimed}
 
-    return json_answer(await call.workers.patient(prune))
+@routes.post("/containers/{id}/update")
+async def container_update(call: Call) -> web.Response:
+    body = await call.body()
+    policy = body.get("RestartPolicy")
+    warnings = await call.workers.patient(
+        call.engine.containers.update,
+        call.arguments["id"],
+        changes=create_resources.parse(body),
+        restart=create_host.restart_policy(body.section("RestartPolicy")) if policy and policy.get("Name") else None,
+    )
+    return json_answer({"Warnings": list(warnings)})
 
 
 @routes.get("/containers/{id}/json")
@@ -106,7 +100,9 @@ async def container_remove(call: Call) -> web.Response:
     query = call.query
     if query.flag("link"):
         raise InvalidParameter("link: this engine has no links between containers")
-    await call.workers.patient(call.engine.containers.remove, call.arguments["id"], force=query.flag("force"))
+    await call.workers.patient(
+        call.engine.containers.remove, call.arguments["id"], force=query.flag("force"), volumes=query.flag("v")
+    )
     return empty_answer()
 
 
@@ -117,7 +113,6 @@ async def container_remove(call: Call) -> web.Response:
 @routes.get("/containers/{id}/archive")
 @routes.add("HEAD", "/containers/{id}/archive")
 @routes.add("PUT", "/containers/{id}/archive")
-@routes.post("/containers/{id}/update")
 @routes.post("/commit")
 async def not_here(call: Call) -> web.Response:
     what = call.request.path.rsplit("/", 1)[-1]

@@ -31,7 +31,8 @@ async def logs(call: Call) -> web.StreamResponse:
     container = await call.workers.quick(call.engine.containers.get, call.arguments["id"])
     reader = await call.workers.quick(call.engine.containers.log_reader, container.id)
     tty = container.config.tty
-    encode = encoder(tty=tty, timestamps=call.query.flag("timestamps"))
+    attributes = ",".join(container.host.log.attributes) if call.query.flag("details") else ""
+    encode = encoder(tty=tty, timestamps=call.query.flag("timestamps"), details=attributes)
     framed = not tty and call.version >= _MULTIPLEXED_TYPE
     response = await begin_stream(
         call, content_type=f"application/vnd.docker.{'multiplexed' if framed else 'raw'}-stream"
@@ -51,11 +52,6 @@ def _next(batches: Iterator[list[LogEntry]]) -> list[LogEntry] | None:
     return next(batches, None)
 
 
-def _following(batches: Iterator[list[LogEntry]]) -> list[LogEntry]:
-    """The next batch, an empty one at the end: `StopIteration` cannot cross from a thread to a coroutine."""
-    return next(batches, [])
-
-
 def parse(query: Query) -> LogQuery:
     """The parameters; `InvalidParameter` in Docker's words when no stream is asked for."""
     stdout, stderr = query.flag("stdout"), query.flag("stderr")
@@ -73,8 +69,18 @@ def parse(query: Query) -> LogQuery:
     )
 
 
-def encoder(*, tty: bool, timestamps: bool) -> Callable[[Iterable[LogEntry]], bytes]:
-    """How entries go to the client: framed without a TTY, with times where they are wanted."""
+def encoder(*, tty: bool, timestamps: bool, details: str = "") -> Callable[[Iterable[LogEntry]], bytes]:
+    """How entries go to the client: framed without a TTY, with times and *details* where they are wanted."""
+    if details:
+        words = details.encode() + b" "
+        plain = encoder(tty=tty, timestamps=False)
+
+        def detailed(batch: Iterable[LogEntry]) -> bytes:
+            return plain(
+                (at, stream, (timestamp(at) + b" " if timestamps else b"") + words + data) for at, stream, data in batch
+            )
+
+        return detailed
     if tty and timestamps:
         return lambda batch: b"".join([timestamp(at) + b" " + data for at, _, data in batch])
     if tty:

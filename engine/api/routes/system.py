@@ -69,7 +69,8 @@ async def disk_usage(call: Call) -> web.Response:
             written = engine.snapshots.usage(container.id)
             below = by_id[container.image].size if container.image in by_id else 0
             containers.append(
-                render_container.summary(container, now=instant) | {"SizeRw": written, "SizeRootFs": written + below}
+                render_container.summary(container, now=instant, root=engine.config.root)
+                | {"SizeRw": written, "SizeRootFs": written + below}
             )
         return {
             "LayersSize": sum(sizes.values()),

@@ -1,32 +1,53 @@
-"""Volumes, which this engine does not have yet."""
+"""Volumes: listed, made, looked at, removed."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
-from engine.api.call import Call, error_answer, json_answer
+from engine.api import render_volume
+from engine.api.call import Call, empty_answer, json_answer
 from engine.api.router import Routes
-from engine.errors import NotImplementedHere
 
 routes = Routes()
 
 
 @routes.get("/volumes")
-async def volume_list(_call: Call) -> web.Response:
-    return json_answer({"Volumes": [], "Warnings": None})
+async def volume_list(call: Call) -> web.Response:
+    found = await call.workers.quick(call.engine.volumes.list, filters=call.query.filters())
+    return json_answer({"Volumes": [render_volume.volume(each) for each in found], "Warnings": None})
 
 
 @routes.post("/volumes/create")
-async def volume_create(_call: Call) -> web.Response:
-    raise NotImplementedHere("volumes are not supported by this engine yet: bind a host path")
+async def volume_create(call: Call) -> web.Response:
+    body = await call.body()
+
+    def make() -> dict[str, Any]:
+        return render_volume.volume(
+            call.engine.volumes.create(
+                name=body.text("Name") or None,
+                driver=body.text("Driver") or "local",
+                options=body.text_map("DriverOpts"),
+                labels=body.text_map("Labels"),
+            )
+        )
+
+    return json_answer(await call.workers.patient(make), status=201)
 
 
 @routes.post("/volumes/prune")
-async def volume_prune(_call: Call) -> web.Response:
-    return json_answer({"VolumesDeleted": None, "SpaceReclaimed": 0})
+async def volume_prune(call: Call) -> web.Response:
+    pruned = await call.workers.patient(call.engine.volumes.prune, filters=call.query.filters())
+    return json_answer({"VolumesDeleted": list(pruned.names) or None, "SpaceReclaimed": pruned.reclaimed})
 
 
 @routes.get("/volumes/{name}")
-@routes.delete("/volumes/{name}")
 async def volume_inspect(call: Call) -> web.Response:
-    return error_answer(404, f"get {call.arguments['name']}: no such volume")
+    return json_answer(render_volume.volume(await call.workers.quick(call.engine.volumes.get, call.arguments["name"])))
+
+
+@routes.delete("/volumes/{name}")
+async def volume_remove(call: Call) -> web.Response:
+    await call.workers.patient(call.engine.volumes.remove, call.arguments["name"], force=call.query.flag("force"))
+    return empty_answer()

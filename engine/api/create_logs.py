@@ -1,0 +1,66 @@
+"""`LogConfig` of a container's body."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from engine.api.fields import Fields
+from engine.containers.logfile import FILES
+from engine.containers.options import ContainerConfig, LogOptions
+from engine.errors import InvalidParameter
+
+_DRIVERS: Final = ("json-file", "local", "none")
+_KNOWN: Final = frozenset(
+    {"max-size", "max-file", "labels", "labels-regex", "env", "env-regex", "tag", "compress", "mode", "max-buffer-size"}
+)
+_SIZE: Final = re.compile(r"(\d{1,12})(?:\.\d+)?\s?([kmgt]?)i?b?", re.IGNORECASE)
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_LEAST: Final = 4096
+"""Bytes of a log's file: less would be cut anew with each look at it."""
+
+
+def parse(log: Fields, config: ContainerConfig) -> LogOptions:
+    """The typed options; `InvalidParameter` for a driver or an option that there is not."""
+    driver = log.text("Type") or "json-file"
+    if driver not in _DRIVERS:
+        raise InvalidParameter(
+            f"logger: no log driver named '{driver[:40]}' is registered: this engine has {', '.join(_DRIVERS)}"
+        )
+    options = log.text_map("Config")
+    for name in options:
+        if name not in _KNOWN:
+            raise InvalidParameter(f"unknown log opt '{name[:60]}' for {driver} log driver")
+    plain = LogOptions()
+    return LogOptions(
+        driver=driver,
+        max_size=_size(options["max-size"]) if "max-size" in options else plain.max_size,
+        max_files=_files(options["max-file"]) if "max-file" in options else plain.max_files,
+        attributes=_attributes(options, config),
+    )
+
+
+def _size(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    if text.strip() == "-1":
+        return 1 << 62
+    if match is None:
+        raise InvalidParameter(f"invalid max-size: '{text[:40]}': expected a size such as 10m")
+    return max(int(match[1]) * _UNITS[match[2].lower()], _LEAST)
+
+
+def _files(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= FILES:
+        raise InvalidParameter(f"max-file: a number from 1 to {FILES}, got '{text[:40]}'")
+    return int(text)
+
+
+def _attributes(options: dict[str, str], config: ContainerConfig) -> tuple[str, ...]:
+    """The labels and variables that `logs --details` is to tell, by name."""
+    labels = {name.strip() for name in options.get("labels", "").split(",")}
+    names = {name.strip() for name in options.get("env", "").split(",")}
+    found = [f"{name}={value}" for name, value in sorted(config.labels.items()) if name in labels]
+    found += [variable for variable in config.env if variable.partition("=")[0] in names]
+    if tag := options.get("tag"):
+        found.append(f"tag={tag}")
+    return tuple(found)

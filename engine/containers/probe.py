@@ -1,0 +1,74 @@
+"""One look at a container's health: a command run in it, with its first output and a limit of time."""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+import time
+from typing import Final
+
+from engine.containers.exec import ExecSessions
+from engine.containers.model import Container, ExecConfig, HealthResult
+from engine.errors import EngineError
+from engine.types import now
+
+_OUTPUT: Final = 4096
+"""Bytes of output that are kept, as in Docker."""
+_PACKET: Final = 8193
+_SHELL: Final = ("/bin/sh", "-c")
+
+
+def probe(execs: ExecSessions, container: Container, timeout: float) -> HealthResult:
+    """Run the container's check for at most *timeout* seconds. Never raises: what goes wrong is a result, too."""
+    start = now()
+    try:
+        exec_id = execs.create(container=container, config=ExecConfig(cmd=_command(container), attach_stdout=True))
+        attachment = execs.start(exec_id, container=container)
+    except EngineError as error:
+        return HealthResult(start=start, end=now(), exit_code=-1, output=str(error)[:_OUTPUT])
+    assert attachment is not None  # noqa: S101 - only detached sessions have none
+    try:
+        connection = attachment.connection
+        output, ended = (b"", True) if connection is None else _output(connection, time.monotonic() + timeout)
+        if not ended:
+            execs.signal(exec_id, signal.SIGKILL)
+            return HealthResult(
+                start=start,
+                end=now(),
+                exit_code=-1,
+                output=f"Health check exceeded timeout ({timeout:g}s): {output.decode(errors='replace')}"[:_OUTPUT],
+            )
+        code = attachment.exited.result(timeout=timeout) if attachment.exited is not None else None
+    except TimeoutError:
+        return HealthResult(start=start, end=now(), exit_code=-1, output="the end of the check was not heard of")
+    finally:
+        attachment.close()
+    return HealthResult(
+        start=start, end=now(), exit_code=-1 if code is None else code, output=output.decode(errors="replace")
+    )
+
+
+def _command(container: Container) -> tuple[str, ...]:
+    kind, *rest = container.config.health.test
+    return (*(container.config.shell or _SHELL), *rest) if kind == "CMD-SHELL" else tuple(rest)
+
+
+def _output(connection: socket.socket, deadline: float) -> tuple[bytes, bool]:
+    """The first bytes that come from *connection* until its end, or until *deadline*; and whether the end came."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    output = b""
+    while (left := deadline - time.monotonic()) > 0:
+        if not poll.poll(left * 1000):
+            break
+        try:
+            packet = connection.recv(_PACKET)
+        except BlockingIOError:
+            continue
+        except ConnectionResetError:
+            packet = b""
+        if not packet:
+            return output, True
+        output = (output + packet[1:])[:_OUTPUT]
+    return output, False

@@ -1,0 +1,249 @@
+"""Volumes: made, listed, mounted for containers, removed. Their data are never removed by anything else.
+
+A volume with options of its own is mounted when the first container that uses it starts, and unmounted after the last.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from engine.database import Database
+from engine.errors import Conflict, EngineFault, InvalidParameter, VolumeNotFound
+from engine.events import EventBus, Kind
+from engine.kernel import copying, mounts, paths, syscalls, trees
+from engine.types import new_id, now
+from engine.volumes import options as mount_options
+from engine.volumes.filters import chosen
+from engine.volumes.model import PrunedVolumes, Volume
+from engine.volumes.records import VolumeRecords
+
+_LOG: Final = logging.getLogger(__name__)
+_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_LONGEST: Final = 250
+"""Characters of a name: it is a directory's."""
+_GOING: Final = ".removing-"
+
+Uses = Callable[[], Mapping[str, Collection[str]]]
+
+
+class VolumeService:
+    """The volumes of one engine, under *root*. Any thread may call it."""
+
+    def __init__(self, *, database: Database, events: EventBus, root: Path) -> None:
+        self._events = events
+        self._root = root
+        self._records = VolumeRecords(database, root)
+        self._lock = threading.RLock()
+        self.uses: Uses = dict
+        """Tells which containers have each volume, running or not; set by the engine."""
+        root.mkdir(parents=True, exist_ok=True, mode=0o701)
+
+    def reconcile(self, *, running: Collection[str]) -> None:
+        """Put things in order at start: only *running* containers use volumes, and removals are finished."""
+        with self._lock:
+            for name, containers in self._records.users().items():
+                for container_id in containers - set(running):
+                    self._leave(name, container_id)
+            known = {volume.name for volume in self._records.all()}
+            for entry in self._root.iterdir():
+                if entry.name not in known and entry.is_dir():
+                    self._delete(entry)
+
+    def create(
+        self,
+        *,
+        name: str | None = None,
+        driver: str = "local",
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        anonymous: bool = False,
+    ) -> Volume:
+        """The volume *name*, made unless it is there; without a name one that has a generated one.
+
+        `InvalidParameter` for a bad name or bad options, `Conflict` where it is there with other options.
+        """
+        if driver not in ("", "local"):
+            raise VolumeNotFound(f'error looking up volume plugin {driver[:60]}: plugin "{driver[:60]}" not found')
+        wanted = dict(options or {})
+        mount_options.parse(wanted)
+        anonymous = anonymous or not name
+        name = name or new_id()
+        if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+            raise InvalidParameter(
+                f'create {name[:80]}: "{name[:80]}" includes invalid characters for a local volume name, only '
+                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed, two at least. If you intended to pass a host directory, '
+                "use absolute path"
+            )
+        with self._lock:
+            there = self._records.get(name)
+            if there is not None:
+                if wanted and wanted != there.options:
+                    raise Conflict(f"volume {name} exists with other options: remove it, or take another name")
+                return there
+            volume = Volume(
+                name=name,
+                mountpoint=self._root / name / "_data",
+                created=now(),
+                labels=dict(labels or {}),
+                options=wanted,
+                anonymous=anonymous,
+            )
+            try:
+                volume.mountpoint.parent.mkdir(mode=0o701, exist_ok=True)
+                volume.mountpoint.mkdir(mode=0o755, exist_ok=True)
+            except OSError as error:
+                raise EngineFault(f"volume {name} cannot be made: {error.filename}: {error.strerror}") from error
+            self._records.insert(volume)
+        self._tell("create", volume)
+        return volume
+
+    def get(self, name: str) -> Volume:
+        """The volume *name*; `VolumeNotFound`."""
+        found = self._records.get(name)
+        if found is None:
+            raise VolumeNotFound(f"get {name[:250]}: no such volume")
+        return found
+
+    def exists(self, name: str) -> bool:
+        return self._records.get(name) is not None
+
+    def list(self, *, filters: Mapping[str, Collection[str]] | None = None) -> Sequence[Volume]:
+        """The volumes by name. Filters are Docker's `dangling`, `driver`, `label`, `name`."""
+        return chosen(self._records.all(), filters or {}, used=self.uses().keys())
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove a volume with its data; `Conflict` while a container has it, `VolumeNotFound` unless *force*."""
+        with self._lock:
+            volume = self._records.get(name)
+            if volume is None:
+                if force:
+                    return
+                raise VolumeNotFound(f"get {name[:250]}: no such volume")
+            if users := sorted(self.uses().get(name, ())):
+                raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
+            mounts.unmount(volume.mountpoint)
+            self._records.delete(name)
+            self._delete(volume.mountpoint.parent)
+        self._tell("destroy", volume)
+
+    def prune(self, *, filters: Mapping[str, Collection[str]]) -> PrunedVolumes:
+        """Remove the volumes that no container has: those without a name, or with `all=true` every one.
+
+        Other filters are `label` and `label!`.
+        """
+        everything = any(value.lower() in ("1", "true") for value in filters.get("all", ()))
+        rest = {key: values for key, values in filters.items() if key != "all"}
+        removed, reclaimed = [], 0
+        for volume in chosen(self._records.all(), rest, used=self.uses().keys(), pruning=True):
+            if not (everything or volume.anonymous):
+                continue
+            size = self.size(volume.name)
+            try:
+                self.remove(volume.name)
+            except (Conflict, VolumeNotFound):
+                continue  # taken or removed by somebody else meanwhile
+            removed.append(volume.name)
+            reclaimed += size
+        self._events.publish(Kind.VOLUME, "prune", "", {"reclaimed": str(reclaimed)})
+        return PrunedVolumes(names=tuple(removed), reclaimed=reclaimed)
+
+    def size(self, name: str) -> int:
+        """Bytes of its files; 0 for one whose data are elsewhere."""
+        volume = self.get(name)
+        return 0 if volume.options else trees.tree_size(volume.mountpoint)
+
+    # --- for containers
+
+    def mount(self, name: str, *, container_id: str) -> Path:
+        """Where the data of the volume are, there to stay until `unmount` by the same container."""
+        with self._lock:
+            volume = self.get(name)
+            asked = mount_options.parse(volume.options)
+            if asked is not None and not _mounted(volume.mountpoint):
+                asked = mount_options.resolved(asked)
+                try:
+                    syscalls.mount(asked.source, str(volume.mountpoint), asked.kind, asked.flags, asked.data)
+                except OSError as error:
+                    raise EngineFault(
+                        f"failed to mount local volume: mount {asked.source[:200]} (type {asked.kind or 'none'}, "
+                        f"options {asked.data[:200] or 'none'}): {error.strerror}"
+                    ) from error
+            self._records.use(name, container_id)
+        self._tell("mount", volume, container=container_id, destination="", propagation="", **{"read/write": "true"})
+        return volume.mountpoint
+
+    def unmount(self, name: str, *, container_id: str) -> None:
+        """The container has ended. May be repeated; `VolumeNotFound`."""
+        volume = self.get(name)
+        with self._lock:
+            left = self._leave(name, container_id)
+        if left:
+            self._tell("unmount", volume, container=container_id)
+
+    def populate(self, name: str, *, root: int, path: str) -> None:
+        """Fill the volume, where it is empty, with what is at *path* in the *root* of a container: Docker's copy-up.
+
+        The volume's own directory takes owner and mode of the one that it will hide.
+        """
+        mountpoint = self.get(name).mountpoint
+        with self._lock:
+            if any(os.scandir(mountpoint)):
+                return
+            try:
+                source = paths.open_in_root(root, path, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError:
+                return  # the image has no directory there
+            try:
+                with paths.opened_root(mountpoint) as target:
+                    copying.copy_directory(source, target)
+            except OSError as error:
+                raise EngineFault(
+                    f"volume {name} cannot be filled with the image's {path[:200]}: {error.filename}: {error.strerror}"
+                ) from error
+            finally:
+                os.close(source)
+
+    def subpath(self, name: str, path: str) -> int:
+        """A descriptor (O_PATH) of *path* in the volume, which no link leads out of; `InvalidParameter`."""
+        if path.startswith("/") or ".." in path.split("/"):
+            raise InvalidParameter(f"subpath must be a relative path within the volume, not {path[:200]!r}")
+        with paths.opened_root(self.get(name).mountpoint) as root:
+            try:
+                return paths.open_in_root(root, path, os.O_PATH)
+            except OSError as error:
+                raise InvalidParameter(
+                    f"cannot access path {path[:200]!r} of volume {name}: {error.strerror}"
+                ) from error
+
+    def _leave(self, name: str, container_id: str) -> bool:
+        before = container_id in self._records.users().get(name, ())
+        last = self._records.leave(name, container_id)
+        volume = self._records.get(name)
+        if last and volume is not None and volume.options:
+            mounts.unmount(volume.mountpoint)
+        return before
+
+    def _delete(self, directory: Path) -> None:
+        """Delete a volume's directory, which first gets a name that no volume has: a cut-off removal shows."""
+        going = directory
+        if not directory.name.startswith(_GOING):
+            going = directory.with_name(f"{_GOING}{new_id()[:16]}")
+            directory.rename(going)
+        with suppress(FileNotFoundError):
+            for target in mounts.mounts_below(going):
+                mounts.unmount(Path(target))
+            trees.remove_tree(going)
+
+    def _tell(self, action: str, volume: Volume, **attributes: str) -> None:
+        self._events.publish(Kind.VOLUME, action, volume.name, {"driver": "local", **attributes})
+
+
+def _mounted(place: Path) -> bool:
+    return any(mount.target == str(place) for mount in mounts.mount_table())
