@@ -11,7 +11,14 @@ from engine.api.call import Call, empty_answer, json_answer
 from engine.api.fields import decode
 from engine.api.router import Routes
 from engine.containers.model import Container
-from engine.errors import EngineError, InvalidParameter, NetworkNotFound, NotImplementedHere
+from engine.errors import (
+    ContainerNotFound,
+    EngineError,
+    InvalidParameter,
+    NetworkNotFound,
+    NotImplementedHere,
+    VolumeNotFound,
+)
 from engine.types import now
 
 routes = Routes()
@@ -51,7 +58,7 @@ async def container_create(call: Call) -> web.Response:
                 raw_config=request.raw_config,
                 raw_host_config=request.raw_host_config,
             )
-        except NetworkNotFound as error:
+        except (NetworkNotFound, ContainerNotFound, VolumeNotFound) as error:
             # The CLI takes a 404 here for a missing image, pulls it and tries again.
             raise InvalidParameter(str(error)) from error
         return created.id, [*request.warnings, *created.warnings]
