@@ -12,6 +12,7 @@ from typing import Final, Self
 from engine.config import EngineConfig
 from engine.containers.reconcile import reconcile
 from engine.containers.service import ContainerService
+from engine.containers.usage import ContainerUsage
 from engine.content.store import ContentStore
 from engine.database import Database
 from engine.errors import Conflict
@@ -63,6 +64,7 @@ class Engine:
                 snapshots=self.snapshots,
                 volumes=self.volumes,
             )
+            self.usage = ContainerUsage(containers=self.containers, cgroup_parent=config.instance)
             self.volumes.uses = self.containers.volume_uses
             stack.callback(self.containers.close)
             self._stack = stack.pop_all()

@@ -12,6 +12,7 @@ from engine.api.routes import (
     networks,
     pull,
     system,
+    usage,
     volumes,
     wait,
 )
@@ -24,6 +25,7 @@ ALL = (
     attach.routes,
     logs.routes,
     execs.routes,
+    usage.routes,
     containers.routes,
     deaths.routes,
     pull.routes,

@@ -113,8 +113,6 @@ async def container_remove(call: Call) -> web.Response:
     return empty_answer()
 
 
-@routes.get("/containers/{id}/stats")
-@routes.get("/containers/{id}/top")
 @routes.get("/containers/{id}/changes")
 @routes.get("/containers/{id}/export")
 @routes.get("/containers/{id}/archive")
