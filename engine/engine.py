@@ -10,7 +10,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from engine.config import EngineConfig
+from engine.containers.commit import Commits
+from engine.containers.files import ContainerFiles
 from engine.containers.reconcile import reconcile
+from engine.containers.roots import ContainerRoots
 from engine.containers.service import ContainerService
 from engine.containers.usage import ContainerUsage
 from engine.content.store import ContentStore
@@ -21,6 +24,7 @@ from engine.images.service import ImageService
 from engine.kernel import cgroup
 from engine.networks.service import NetworkService
 from engine.registry.hosts import RegistryHosts
+from engine.snapshots.helper import UnpackLimits
 from engine.snapshots.layers import LayerStore
 from engine.snapshots.store import SnapshotStore
 from engine.volumes.service import VolumeService
@@ -64,6 +68,11 @@ class Engine:
                 snapshots=self.snapshots,
                 volumes=self.volumes,
             )
+            roots = ContainerRoots(monitors=self.containers.monitors, snapshots=self.snapshots, volumes=self.volumes)
+            self.files = ContainerFiles(
+                containers=self.containers, snapshots=self.snapshots, roots=roots, limits=UnpackLimits()
+            )
+            self.commits = Commits(containers=self.containers, files=self.files, images=self.images)
             self.usage = ContainerUsage(containers=self.containers, cgroup_parent=config.instance)
             self.volumes.uses = self.containers.volume_uses
             stack.callback(self.containers.close)

@@ -80,10 +80,12 @@ def encode(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
 
 
-async def begin_stream(call: Call, *, content_type: str = "application/json") -> web.StreamResponse:
+async def begin_stream(
+    call: Call, *, content_type: str = "application/json", headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
     """Begin an answer of unknown length: the status and the headers are on their way when this returns."""
     call.becomes_stream()
-    response = web.StreamResponse(headers={**COMMON_HEADERS, "Content-Type": content_type})
+    response = web.StreamResponse(headers={**COMMON_HEADERS, "Content-Type": content_type, **(headers or {})})
     response.enable_chunked_encoding()
     await response.prepare(call.request)
     return response

@@ -22,6 +22,8 @@ class Fields:
             raise InvalidParameter(f"{path or 'request body'}: expected an object, got {_shown(value)}")
         self.path = path
         self.names = tuple(value)
+        self.document: Mapping[str, Any] = value
+        """As it came."""
         self._values: dict[str, Any] = {key.lower(): entry for key, entry in value.items()}
 
     def get(self, name: str) -> Any:

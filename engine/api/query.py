@@ -25,6 +25,10 @@ class Query:
     def text(self, name: str, default: str = "") -> str:
         return self._values.get(name, default)
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Every value of a parameter that may come more than once."""
+        return tuple(value for key, value in self._values.items() if key == name)
+
     def flag(self, name: str, *, default: bool = False) -> bool:
         """`1`, `true`, `True` and anything but `0`, `no`, `false`, `none` and nothing mean yes, as in dockerd."""
         value = self._values.get(name)

@@ -106,7 +106,7 @@ class ContainerService(ContainerStreams):
             joiner=self.joiner,
             executor=self._helpers,
         )
-        self.health = HealthChecks(register=self.register, probe=partial(probe, self.execs), tell=self._tell)
+        self.health = HealthChecks(register=self.register, probe=partial(probe, self.execs), tell=self.tell)
         self._autopsy = Autopsy(database=database, cgroup_parent=config.instance)
         self._lifecycle = Lifecycle(
             register=self.register,
@@ -117,7 +117,7 @@ class ContainerService(ContainerStreams):
             autopsy=self._autopsy,
             images=images,
             snapshots=snapshots,
-            tell=self._tell,
+            tell=self.tell,
             watch=self.watch,
             end_streams=self._end_streams,
         )
@@ -235,7 +235,7 @@ class ContainerService(ContainerStreams):
             shutil.rmtree(bundle, ignore_errors=True)
             self.mounts.forget(container, volumes=True)
             raise
-        self._tell(container, "create")
+        self.tell(container, "create")
         return Created(id=container_id, warnings=made.warnings)
 
     def start(self, text: str) -> None:
@@ -263,7 +263,7 @@ class ContainerService(ContainerStreams):
             timeout = STOP_TIMEOUT if container.config.stop_timeout is None else container.config.stop_timeout
         self._note_stop(container.id, f"stop with {signal_name(number)}")
         self._end(container, number, timeout)
-        self._tell(self.register.find(container.id, missing=container).container, "stop")
+        self.tell(self.register.find(container.id, missing=container).container, "stop")
 
     def restart(self, text: str, *, timeout: float | None = None, signal: str | None = None) -> None:
         """Stop and start; start only, when it does not run."""
@@ -272,7 +272,7 @@ class ContainerService(ContainerStreams):
             self.stop(container_id, timeout=timeout, signal=signal)
         with suppress(NotModified):  # two who restart it at once both have what they want
             self.start(container_id)
-        self._tell(self.register.find(container_id).container, "restart")
+        self.tell(self.register.find(container_id).container, "restart")
 
     def kill(self, text: str, *, signal: str = "SIGKILL") -> None:
         """Send a signal to the process; `NotRunning` when there is none."""
@@ -295,7 +295,7 @@ class ContainerService(ContainerStreams):
                 raise Conflict(f"Container {record.container.id} is already paused")
             self.runtime.pause(record.container.id)
             self.register.save(replace(record, container=state.moved(record.container, Status.PAUSED)))
-        self._tell(record.container, "pause")
+        self.tell(record.container, "pause")
 
     def unpause(self, text: str) -> None:
         with self.register.locked(self.register.find(text).container.id) as record:
@@ -303,7 +303,7 @@ class ContainerService(ContainerStreams):
                 raise Conflict(f"Container {record.container.id} is not paused")
             self.runtime.resume(record.container.id)
             self.register.save(replace(record, container=state.moved(record.container, Status.RUNNING)))
-        self._tell(record.container, "unpause")
+        self.tell(record.container, "unpause")
 
     def rename(self, text: str, name: str) -> None:
         """Give a container another name; `Conflict` when that is taken."""
@@ -313,7 +313,7 @@ class ContainerService(ContainerStreams):
                 raise Conflict("Renaming a container with the same name as its current name")
             old = record.container.name
             self.register.save(replace(record, container=replace(record.container, name=wanted)))
-        self._tell(replace(record.container, name=wanted), "rename", oldName=f"/{old}")
+        self.tell(replace(record.container, name=wanted), "rename", oldName=f"/{old}")
 
     def update(self, text: str, *, changes: Mapping[str, Any], restart: RestartPolicy | None = None) -> Sequence[str]:
         """Change limits, by their names in `Resources`, and the restart policy; what to tell. At once where it runs.
@@ -325,7 +325,7 @@ class ContainerService(ContainerStreams):
             if changes and container.state.status in (Status.RUNNING, Status.PAUSED):
                 self.runtime.update(container.id, updating.document(container.host))
             self.register.save(replace(record, container=container))
-        self._tell(container, "update")
+        self.tell(container, "update")
         return warnings
 
     def remove(self, text: str, *, force: bool = False, volumes: bool = False) -> None:
@@ -430,7 +430,7 @@ class ContainerService(ContainerStreams):
         with self.register.locked(container_id) as record:
             if record.container.state.status is Status.RESTARTING:
                 self._lifecycle.stay_ended(record)
-                self._tell(record.container, "stop")
+                self.tell(record.container, "stop")
 
     def _end(self, container: Container, number: int, timeout: float) -> None:
         """Signal, wait, and kill if it comes to that."""
@@ -452,7 +452,7 @@ class ContainerService(ContainerStreams):
         if number == signals.SIGKILL and container.state.status is Status.PAUSED:
             # A frozen process does not die before it thaws.
             self.runtime.resume(container.id)
-        self._tell(container, "kill", signal=str(number))
+        self.tell(container, "kill", signal=str(number))
 
     def _await_end(self, container_id: str, timeout: float) -> bool:
         """Wait until the container does not run. False when *timeout* seconds were not enough."""
@@ -488,7 +488,8 @@ class ContainerService(ContainerStreams):
             return container
         return replace(container, sandbox=self._networks.sandbox(container.id))
 
-    def _tell(self, container: Container, action: str, **attributes: str) -> None:
+    def tell(self, container: Container, action: str, **attributes: str) -> None:
+        """Publish an event of a container."""
         self._events.publish(
             Kind.CONTAINER,
             action,

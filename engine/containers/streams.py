@@ -41,7 +41,7 @@ class ContainerStreams:
         """The ids of running containers, with their logs and what is to become of these."""
         raise NotImplementedError
 
-    def _tell(self, container: Container, action: str, **attributes: str) -> None:
+    def tell(self, container: Container, action: str, **attributes: str) -> None:
         raise NotImplementedError
 
     def monitor(self, text: str) -> Monitor:
@@ -56,7 +56,7 @@ class ContainerStreams:
     def resize(self, text: str, *, rows: int, cols: int) -> None:
         """Set the size of a running container's terminal."""
         self.monitor(text).resize(rows=rows, columns=cols)
-        self._tell(self.get(text), "resize", height=str(rows), width=str(cols))
+        self.tell(self.get(text), "resize", height=str(rows), width=str(cols))
 
     def attach(self, text: str, *, stdin: bool, stdout: bool, stderr: bool) -> Attachment:
         """A stream to a container that runs, or that will be started."""
@@ -74,7 +74,7 @@ class ContainerStreams:
             stdin_once=config.stdin_once,
         )
         attachment.exited = self._end_of(container.id)
-        self._tell(container, "attach")
+        self.tell(container, "attach")
         return attachment
 
     def log_reader(self, text: str) -> LogReader:
@@ -133,4 +133,4 @@ class ContainerStreams:
 
     def _announce(self, container_id: str, action: str, attributes: Mapping[str, str]) -> None:
         with suppress(ContainerNotFound):
-            self._tell(self.get(container_id), action, **attributes)
+            self.tell(self.get(container_id), action, **attributes)

@@ -70,6 +70,7 @@ class ContainerUsage:
         """
         container = self._containers.get(text)
         require_running(container)
+        self._containers.tell(container, "top")
         words = arguments.split() or ["-ef"]
         for word in words:
             if not _ARGUMENT.fullmatch(word):

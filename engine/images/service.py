@@ -11,12 +11,13 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from engine.content.store import ContentStore
 from engine.database import Database
 from engine.errors import AmbiguousId, EngineError, ImageNotFound, InvalidParameter, NotFound
 from engine.events import EventBus, Kind
+from engine.images.assembly import Assembler
 from engine.images.chains import gone_chains
 from engine.images.collector import Collector
 from engine.images.config import ParsedConfig, parse_config
@@ -68,6 +69,9 @@ class ImageService:
             collector=self._collector,
             hosts=hosts or RegistryHosts(),
             patience=patience,
+        )
+        self._assembler = Assembler(
+            database=database, records=self._records, content=content, layers=layers, collector=self._collector
         )
         self._configs: dict[Digest, ParsedConfig] = {}
         self._pulls: set[Pull] = set()
@@ -170,6 +174,28 @@ class ImageService:
             self._publish("delete", each.id, each.id)
         return (*done.lines, *(RemovedImage(deleted=chain) for chain in gone))
 
+    def add_layer(
+        self,
+        parent: str,
+        layer: Iterator[bytes],
+        *,
+        config: Mapping[str, Any],
+        history: Mapping[str, Any],
+        author: str = "",
+        reference: Reference | None = None,
+    ) -> Digest:
+        """The id of a new image: *parent* with the tar *layer* on top and *config* (its JSON).
+
+        *history* is the new line of its history: `created_by`, `author`, `comment`. When it fails nothing stays.
+        """
+        with self.held(parent) as below:
+            image_id = self._assembler.add_layer(
+                below, layer, config=config, history=history, author=author, reference=reference
+            )
+        if reference is not None:
+            self._publish("tag", image_id, reference.familiar, image_id)
+        return image_id
+
     @contextmanager
     def held(self, text: str) -> Iterator[Image]:
         """The image *text*, which cannot be removed while the block runs: for the time of a container's creation."""
@@ -194,8 +220,12 @@ class ImageService:
             )
             for entry in image.history
         ]
-        if lines:
-            lines[-1] = replace(lines[-1], id=image.id, tags=image.tags)
+        known: Image | None = image
+        while known is not None and 0 < len(known.history) <= len(lines):
+            # An image that this one was made of here ends where its own history does.
+            lines[len(known.history) - 1] = replace(lines[len(known.history) - 1], id=known.id, tags=known.tags)
+            record = self._records.get(known.parent) if known.parent else None
+            known = self._image(record) if record else None
         return lines[::-1]
 
     def raw_config(self, image_id: Digest) -> bytes:

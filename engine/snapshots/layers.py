@@ -10,69 +10,34 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import logging
 import os
 import secrets
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.errors import Cancelled, DigestMismatch, EngineFault, InvalidParameter, StorageFull
+from engine.errors import DigestMismatch, EngineFault, StorageFull
 from engine.kernel import syscalls
 from engine.kernel.overlay import OPAQUE
 from engine.kernel.paths import open_in_root, opened_root
 from engine.kernel.trees import remove_tree
+from engine.snapshots.helper import FULL, UnpackHelper, UnpackLimits
 from engine.types import Digest, is_id
 
 _LOG: Final = logging.getLogger(__name__)
-_CODE: Final = Path(__file__).resolve().parents[2]
-_HELPER: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.snapshots.unpack import main; sys.exit(main())"
-)
-"""Imported rather than run as a script, for its compiled code to be cached."""
-_PIPE_SIZE: Final = 1024 * 1024
-_F_SETPIPE_SZ: Final = 1031
 _SHORT: Final = 10
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_REFUSED: Final = (
-    errno.EEXIST,
-    errno.EINVAL,
-    errno.EISDIR,
-    errno.ELOOP,
-    errno.EMLINK,
-    errno.ENAMETOOLONG,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.ENOTEMPTY,
-    errno.EOVERFLOW,
-    errno.EPERM,
-)
-"""What the kernel says of names and links that cannot be: the archive's fault, not the host's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnpackLimits:
-    """What one layer may be at most."""
-
-    entries: int = 2_000_000
-    bytes: int = 64 * 1024**3
 
 
 class LayerStore:
     """The layers below *root*. Threads may use it at once."""
 
-    def __init__(self, root: Path, *, limits: UnpackLimits = UnpackLimits()) -> None:
+    def __init__(self, root: Path, *, limits: UnpackLimits | None = None) -> None:
         self._root = root
-        self._limits = limits
+        self._limits = limits or UnpackLimits()
         self._lock = threading.Lock()
         self.links.mkdir(parents=True, exist_ok=True)
         # Layers hold setuid programs that the host's users must not reach.
@@ -196,82 +161,29 @@ class LayerUnpacker:
         self._temporary = temporary
         self._expected = expected
         self._hash = hashlib.sha256()
-        # The helper is this very module's neighbour, run by this very interpreter, with nothing of the environment.
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-I",
-                "-S",
-                "-c",
-                _HELPER,
-                str(_CODE),
-                str(temporary / "diff"),
-                str(limits.entries),
-                str(limits.bytes),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={"LANG": "C.UTF-8"},
-            bufsize=0,
+        self._helper = UnpackHelper(
+            "layer", str(temporary / "diff"), str(limits.entries), str(limits.bytes), what=f"layer {expected.short}"
         )
-        if self._process.stdin is None:
-            raise EngineFault("the unpack helper has no standard input")
-        self._pipe = self._process.stdin.fileno()
-        _grow(self._pipe)
 
     def write(self, data: bytes) -> None:
         """Hand on *data* of the uncompressed tar; blocks while the helper is behind."""
         self._hash.update(data)
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._pipe, view) :]
-        except BrokenPipeError:
-            self._finish()
-            raise EngineFault("the unpack helper ended before its archive did") from None
+        self._helper.write(data)
 
     def commit(self) -> None:
         """Verify the diffID and give the layer its name."""
-        size = self._finish()
+        done = self._helper.finish()
+        self._mark_opaque(done.opaque)
         found = Digest("sha256:" + self._hash.hexdigest())
         if found != self._expected:
             raise DigestMismatch(f"layer unpacks to {found}, not to {self._expected} as its image says")
-        self._store.take(self._temporary, self._expected, size)
+        self._store.take(self._temporary, self._expected, done.bytes)
 
     def close(self) -> None:
         """End the helper, whatever it is doing."""
-        if self._process.returncode is None:
-            self._process.kill()
-            self._process.communicate()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        self._helper.close()
 
-    def _finish(self) -> int:
-        """Wait for the helper and return the bytes that it wrote; raises what it tells."""
-        if self._process.returncode is not None:
-            raise EngineFault("the unpack helper has already ended")
-        out, complaints = self._process.communicate()
-        try:
-            *opaque, (word, *values) = [line.split(" ") for line in out.decode("ascii").splitlines()]
-            if word == "done":
-                self._mark_opaque([bytes.fromhex(path) for _, path in opaque])
-                return int(values[1])
-            text = bytes.fromhex(values[-1]).decode(errors="replace")
-            number = int(values[0]) if word == "failed" else 0
-        except ValueError:
-            if self._process.returncode == -signal.SIGKILL:
-                raise Cancelled("the unpack helper was killed") from None
-            text = complaints.decode(errors="replace").strip().rpartition("\n")[2][:500]
-            raise EngineFault(f"the unpack helper broke with code {self._process.returncode}: {text}") from None
-        if number in _FULL:
-            raise StorageFull(f"no room for layer {self._expected.short}: {text}; free some space and try again")
-        if word == "refused" or number in _REFUSED:
-            raise InvalidParameter(f"layer {self._expected.short} is refused: {text}")
-        raise EngineFault(f"layer {self._expected.short} cannot be unpacked: {text}")
-
-    def _mark_opaque(self, paths: list[bytes]) -> None:
+    def _mark_opaque(self, paths: Sequence[bytes]) -> None:
         """The one thing that takes CAP_SYS_ADMIN, which the helper does not have (overlayfs.rst, "Whiteouts …")."""
         with opened_root(self._temporary / "diff") as root:
             for path in paths:
@@ -287,7 +199,7 @@ def _room_for(diff_id: Digest) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise StorageFull(f"no room for layer {diff_id.short}: {error}; free some space and try again") from error
         raise
 
@@ -300,8 +212,3 @@ def _discard(directory: Path) -> None:
         return  # it has got its name, or was never made
     except OSError as error:
         _LOG.warning("%s cannot be deleted and takes space: %s", directory, error)
-
-
-def _grow(pipe: int) -> None:
-    with contextlib.suppress(PermissionError):
-        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_SIZE)

@@ -82,7 +82,7 @@ def _tree(root: int, name: bytes, *, layer: bool) -> Iterator[bytes]:
             if layer and _opaque(here):
                 yield header(Entry(name=_joined(below, OPAQUE_WHITEOUT), kind=FILE, mode=0o600))
             directories = []
-            for entry in sorted(os.listdir(here)):
+            for entry in sorted(os.listdir(here)):  # noqa: PTH208 - a descriptor
                 with suppress(FileNotFoundError):
                     found = os.stat(entry, dir_fd=here, follow_symlinks=False)
                     place = _joined(below, os.fsencode(entry))

@@ -119,6 +119,14 @@ class SnapshotStore:
         """The directory of what the container wrote. It is the container's: never follow a path in it as text."""
         return self._directory(snapshot) / "upper"
 
+    def lower(self, snapshot: str) -> Sequence[Path]:
+        """The directories below what the container wrote, topmost first; the first is the engine's own."""
+        try:
+            names = (self._directory(snapshot) / "lower").read_text(encoding="ascii").split("\n")
+        except FileNotFoundError as error:
+            raise NotFound(f"no snapshot {snapshot[:12]}") from error
+        return [self._layers.links / name for name in names]
+
     def usage(self, snapshot: str) -> int:
         """Bytes of what the container wrote: each file's size, hard links once. It may be running."""
         try:

@@ -1,10 +1,16 @@
 """The unpack helper: reads an untrusted tar from standard input and writes it below one directory, and nowhere else.
 
-A short-lived process of its own, `main` with the arguments DIRECTORY MOST_ENTRIES MOST_BYTES. Before it reads a byte it
-has no network, the directory is its root, no device node in it can be opened, and it has no capability but those that
-restoring files takes. Whatever a hostile archive makes of it can only write there.
+A short-lived process of its own. Before it reads a byte it has no network, the directory is its root, no device node in
+it can be opened, and it has no capability but those that restoring files takes. Whatever a hostile archive makes of it
+can only write there. `main` takes one of
 
-Prints lines for `engine.snapshots.layers`: `done ENTRIES BYTES` after an `opaque PATH` for each directory that hides
+    layer DIRECTORY MOST_ENTRIES MOST_BYTES           a new layer, whose whiteouts become those of overlayfs
+    tree DIRECTORY MOST_ENTRIES MOST_BYTES NAMESPACE ROOT OWNER KEEP
+        into the files of a container: DIRECTORY is a path within its root, which is the directory ROOT in the mount
+        namespace whose descriptor is NAMESPACE (- for the host's). Everything belongs to OWNER (UID:GID; - for the
+        archive's own word). KEEP 1 never replaces a directory by something else or the reverse.
+
+Prints lines for `engine.snapshots.helper`: `done ENTRIES BYTES` after an `opaque PATH` for each directory that hides
 those below it, or `refused TEXT`, or `failed ERRNO TEXT` and exits with 1. Paths and texts are in hexadecimal.
 """
 
@@ -63,9 +69,20 @@ _XATTRS = (b"security.capability", b"user.", b"system.posix_acl_")
 class Unpacker:
     """Writes entries below the root directory of this process."""
 
-    def __init__(self, *, most_entries: int, most_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        most_entries: int,
+        most_bytes: int,
+        layer: bool = True,
+        owner: tuple[int, int] | None = None,
+        keep: bool = False,
+    ) -> None:
         self._most_entries = most_entries
         self._most_bytes = most_bytes
+        self._layer = layer
+        self._owner = owner
+        self._keep = keep
         self._directories: dict[bytes, tuple[int, int, int, int]] = {}
         """Mode, owner, group and time of each, set at the end: writing into them would change the times."""
         self._parents: set[bytes] = {b"/"}
@@ -92,6 +109,8 @@ class Unpacker:
         return [path for path in sorted(self._opaque) if _is_directory(path)]
 
     def _place(self, entry: Entry, reader: TarReader) -> None:
+        if self._owner is not None:
+            entry.uid, entry.gid = self._owner
         parts = [part for part in entry.name.split(b"/") if part not in (b"", b".")]
         if b".." in parts:
             raise TarError(f"{_show(entry.name)}: a name with '..' in it")
@@ -102,13 +121,15 @@ class Unpacker:
             return
         parent = path[: -len(parts[-1]) - 1] or b"/"
         self._make_parents(parent)
-        if parts[-1].startswith(WHITEOUT):
+        if self._layer and parts[-1].startswith(WHITEOUT):
             self._whiteout(parent, parts[-1])
             return
         self._make(path, entry, reader)
 
     def _make(self, path: bytes, entry: Entry, reader: TarReader) -> None:
         kind = entry.kind
+        if self._keep:
+            self._check_kept(path, entry)
         if kind == DIRECTORY:
             self._make_directory(path, entry)
             return
@@ -129,6 +150,16 @@ class Unpacker:
             os.chmod(path, entry.mode)
         _set_xattrs(path, entry)
         os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _check_kept(self, path: bytes, entry: Entry) -> None:
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(found.st_mode) and entry.kind != DIRECTORY:
+            raise TarError(f"cannot overwrite directory {_show(path)} with non-directory {_show(entry.name)}")
+        if not stat.S_ISDIR(found.st_mode) and entry.kind == DIRECTORY:
+            raise TarError(f"cannot overwrite non-directory {_show(path)} with directory {_show(entry.name)}")
 
     def _make_file(self, path: bytes, entry: Entry, reader: TarReader) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -175,7 +206,7 @@ class Unpacker:
             if not stat.S_ISDIR(found.st_mode):
                 self._clear(path)
                 os.mkdir(path, 0o700)
-                if _is_whiteout(found):
+                if self._layer and _is_whiteout(found):
                     # Removed below and made anew here: what the lower layers had in it stays hidden.
                     self._opaque.add(path)
         self._parents.add(path)
@@ -208,7 +239,7 @@ class Unpacker:
             self._parents.add(parent)
 
     def _accept_parent(self, path: bytes) -> None:
-        if _is_whiteout(os.lstat(path)):
+        if self._layer and _is_whiteout(os.lstat(path)):
             self._clear(path)
             os.mkdir(path, 0o755)
             self._opaque.add(path)
@@ -255,13 +286,14 @@ class Unpacker:
 
 
 def confine(directory: str) -> None:
-    """Make *directory* this process's root, and take away what restoring files does not need."""
+    """Make *directory* this process's root, and take away what restoring files does not need.
+
+    To be called in a mount namespace of the process's own, from which nothing spreads.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard == resource.RLIM_INFINITY or hard > _MOST_MEMORY:
         resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
-    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC)
-    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
     # A mount of its own for the layer, so that device nodes can be made there but not opened.
     harmless = syscalls.MS_NODEV | syscalls.MS_NOSUID | syscalls.MS_NOEXEC
     syscalls.mount(directory, directory, "", syscalls.MS_BIND)
@@ -281,10 +313,37 @@ def confine(directory: str) -> None:
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
 
 
+def enter(namespace: str, root: str) -> None:
+    """Get a mount namespace of one's own: a copy of the host's, or of a container's, with its root."""
+    # From here on files are a stranger's: nothing more may be imported, not even to print a traceback.
+    sys.meta_path.clear()
+    sys.path.clear()
+    syscalls.unshare(syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC)
+    if namespace != "-":
+        syscalls.setns(int(namespace), syscalls.CLONE_NEWNS)
+        os.close(int(namespace))
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    if root != "/":
+        # A mount of its own: what is later mounted on the root of a process is not found by its name.
+        syscalls.mount(root, root, "", syscalls.MS_BIND | syscalls.MS_REC)
+        os.chroot(root)
+        os.chdir("/")
+
+
 def main() -> int:
-    directory, most_entries, most_bytes = sys.argv[1:]
-    unpacker = Unpacker(most_entries=int(most_entries), most_bytes=int(most_bytes))
+    kind, directory, most_entries, most_bytes, *rest = sys.argv[1:]
+    namespace, root, owner, keep = rest or ("-", "/", "-", "0")
+    uid, _, gid = owner.partition(":")
+    unpacker = Unpacker(
+        most_entries=int(most_entries),
+        most_bytes=int(most_bytes),
+        layer=kind == "layer",
+        owner=None if owner == "-" else (int(uid), int(gid)),
+        keep=keep == "1",
+    )
     try:
+        enter(namespace, root)
         confine(directory)
         with open(0, "rb", buffering=1024 * 1024, closefd=False) as stream:
             unpacker.unpack(stream)

@@ -2,6 +2,7 @@
 
 from engine.api.routes import (
     attach,
+    container_files,
     containers,
     deaths,
     events,
@@ -26,6 +27,7 @@ ALL = (
     logs.routes,
     execs.routes,
     usage.routes,
+    container_files.routes,
     containers.routes,
     deaths.routes,
     pull.routes,

@@ -16,7 +16,6 @@ from engine.errors import (
     EngineError,
     InvalidParameter,
     NetworkNotFound,
-    NotImplementedHere,
     VolumeNotFound,
 )
 from engine.types import now
@@ -111,17 +110,6 @@ async def container_remove(call: Call) -> web.Response:
         call.engine.containers.remove, call.arguments["id"], force=query.flag("force"), volumes=query.flag("v")
     )
     return empty_answer()
-
-
-@routes.get("/containers/{id}/changes")
-@routes.get("/containers/{id}/export")
-@routes.get("/containers/{id}/archive")
-@routes.add("HEAD", "/containers/{id}/archive")
-@routes.add("PUT", "/containers/{id}/archive")
-@routes.post("/commit")
-async def not_here(call: Call) -> web.Response:
-    what = call.request.path.rsplit("/", 1)[-1]
-    raise NotImplementedHere(f"{what}: not supported by this engine yet")
 
 
 def _sizes(call: Call, container: Container) -> dict[str, int]:

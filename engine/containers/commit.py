@@ -1,0 +1,85 @@
+"""Making an image of a container (Docker Engine API, `ImageCommit`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, Final
+
+from engine.containers.files import ContainerFiles
+from engine.containers.service import ContainerService
+from engine.errors import Conflict, ImageNotFound
+from engine.images.instructions import applied
+from engine.images.service import ImageService
+from engine.registry.reference import Reference
+from engine.types import Digest
+
+_NOT_THE_IMAGES: Final = frozenset(
+    {
+        "AttachStderr",
+        "AttachStdin",
+        "AttachStdout",
+        "Domainname",
+        "Hostname",
+        "Image",
+        "MacAddress",
+        "NetworkDisabled",
+        "OpenStdin",
+        "StdinOnce",
+        "StopTimeout",
+        "Tty",
+    }
+)
+"""What a container was asked for itself, and its image's containers are not to inherit."""
+
+
+class Commits:
+    """Makes images of the containers of *containers*."""
+
+    def __init__(self, *, containers: ContainerService, files: ContainerFiles, images: ImageService) -> None:
+        self._containers = containers
+        self._files = files
+        self._images = images
+
+    def commit(
+        self,
+        text: str,
+        *,
+        reference: Reference | None = None,
+        comment: str = "",
+        author: str = "",
+        pause: bool = True,
+        changes: Sequence[str] = (),
+        config: Mapping[str, Any] | None = None,
+    ) -> Digest:
+        """The id of an image with the container's files and config, *changes* (lines of a Dockerfile) applied.
+
+        The container stands still meanwhile, unless *pause* is false. *config* replaces parts of its own. Named by
+        *reference* where that is given. `InvalidParameter` names a change that is none.
+        """
+        container = self._containers.get(text)
+        if container.state.running and container.state.restart_count and not container.state.pid:
+            raise Conflict(f"container {container.short_id} is restarting: wait until it runs, then commit")
+        merged = {key: value for key, value in container.raw_config.items() if key not in _NOT_THE_IMAGES}
+        merged |= {key: value for key, value in (config or {}).items() if value not in (None, "", [], {}, False, 0)}
+        merged = applied({key: value for key, value in merged.items() if key not in _NOT_THE_IMAGES}, changes)
+        try:
+            parent = self._images.get(container.image)
+        except ImageNotFound as error:
+            raise Conflict(
+                f"the image of container {container.name} has been removed by force: export the container instead"
+            ) from error
+        command = " ".join((container.path, *container.args))
+        with self._files.still(container) if pause else nullcontext(), self._files.layer(container) as layer:
+            image_id = self._images.add_layer(
+                str(parent.id),
+                layer,
+                config=merged,
+                history={"created_by": command, "author": author, "comment": comment},
+                author=author,
+                reference=reference,
+            )
+        self._containers.tell(
+            container, "commit", comment=comment, imageID=image_id, imageRef=reference.familiar if reference else ""
+        )
+        return image_id

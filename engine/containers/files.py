@@ -1,0 +1,178 @@
+"""The files of containers: copied out and in, compared with the image, exported, made into an image."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from engine.containers import changes, users
+from engine.containers.changes import Change
+from engine.containers.model import Container, Status
+from engine.containers.mounting import normal
+from engine.containers.roots import ContainerRoots, PathStat, Root, look, missing, mount_of, open_parent
+from engine.containers.service import ContainerService
+from engine.errors import Conflict, EngineFault, Forbidden, InvalidParameter
+from engine.kernel import paths
+from engine.snapshots.helper import UnpackHelper, UnpackLimits
+from engine.snapshots.packing import pack_directory, pack_entry
+from engine.snapshots.store import SnapshotStore
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
+
+
+class Sink(Protocol):
+    """Takes an uncompressed tar."""
+
+    def write(self, data: bytes) -> None: ...
+
+
+class ContainerFiles:
+    """The files of the containers of *containers*. Any thread may call it."""
+
+    def __init__(
+        self, *, containers: ContainerService, snapshots: SnapshotStore, roots: ContainerRoots, limits: UnpackLimits
+    ) -> None:
+        self._containers = containers
+        self._snapshots = snapshots
+        self._roots = roots
+        self._limits = limits
+
+    def stat(self, text: str, path: str) -> PathStat:
+        """What is at *path* in a container; `NotFound`."""
+        container = self._containers.get(text)
+        with self._roots.opened(container, _checked(path)) as root:
+            found = look(root, path)
+        self._containers.tell(container, "archive-path", path=path)
+        return found
+
+    @contextmanager
+    def archive(self, text: str, path: str) -> Generator[tuple[PathStat, Iterator[bytes]]]:
+        """What is at *path* as a tar, in chunks; its names begin with the last one of *path*. `NotFound`."""
+        container = self._containers.get(text)
+        with self._roots.opened(container, _checked(path)) as root:
+            found = look(root, path)
+            parent, name = open_parent(root, path)
+            try:
+                shown = "." if path.endswith("/.") else found.name
+                if stat.S_ISDIR(found.mode):
+                    directory = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+                    try:
+                        yield found, pack_directory(directory, name=shown)
+                    finally:
+                        os.close(directory)
+                else:
+                    yield found, pack_entry(parent, name, name=shown)
+            finally:
+                os.close(parent)
+        self._containers.tell(container, "archive-path", path=path)
+
+    @contextmanager
+    def extraction(self, text: str, path: str, *, keep_kinds: bool = False, own: bool = False) -> Generator[Sink]:
+        """Takes a tar into the directory *path* of a container; it is there when the block has ended.
+
+        With *keep_kinds* a directory is never replaced by something else, nor the reverse; with *own* everything
+        belongs to the container's user. `NotFound`, `Forbidden` where it is read-only, `InvalidParameter` for the
+        archive; what had been unpacked until then stays, as with Docker.
+        """
+        container = self._containers.get(text)
+        with self._roots.opened(container, _checked(path)) as root:
+            inside = root.inside(normal(path))
+            _require_writable(root, container, path, inside)
+            owner = "-"
+            if own:
+                identity = users.resolve(root.descriptor, container.config.user, group_add=())
+                owner = f"{identity.uid}:{identity.gid}"
+            helper = UnpackHelper(
+                "tree",
+                inside,
+                str(self._limits.entries),
+                str(self._limits.bytes),
+                "-" if root.namespace is None else str(root.namespace),
+                str(root.place),
+                owner,
+                "1" if keep_kinds else "0",
+                what="the archive",
+                descriptors=[] if root.namespace is None else [root.namespace],
+            )
+            try:
+                yield helper
+                helper.finish()
+            finally:
+                helper.close()
+        self._containers.tell(container, "extract-to-dir", path=path)
+
+    def changes(self, text: str) -> Sequence[Change]:
+        """What the container has changed of its image's files."""
+        container = self._containers.get(text)
+        return changes.changes(self._snapshots.upper(container.id), self._snapshots.lower(container.id))
+
+    @contextmanager
+    def exported(self, text: str) -> Generator[Iterator[bytes]]:
+        """Everything that the container has in its own layers, as a tar; what is mounted there is left out."""
+        container = self._containers.get(text)
+        with self._snapshots.opened(container.id) as merged, paths.opened_root(merged) as top:
+            root = paths.open_in_root(top, "/", _DIRECTORY)
+            try:
+                yield pack_directory(root)
+            finally:
+                os.close(root)
+        self._containers.tell(container, "export")
+
+    @contextmanager
+    def layer(self, container: Container) -> Generator[Iterator[bytes]]:
+        """What the container has written, as the tar of a layer."""
+        upper = os.open(self._snapshots.upper(container.id), _DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield pack_directory(upper, layer=True)
+        finally:
+            os.close(upper)
+
+    @contextmanager
+    def still(self, container: Container) -> Generator[None]:
+        """The container paused while the block runs, if it runs at all."""
+        pauses = container.state.status is Status.RUNNING
+        if pauses:
+            try:
+                self._containers.pause(container.id)
+            except Conflict:
+                pauses = False  # it has ended, or somebody else has paused it
+        try:
+            yield
+        finally:
+            if pauses:
+                try:
+                    self._containers.unpause(container.id)
+                except Conflict:
+                    pauses = False  # killed, or let go by somebody else, meanwhile
+
+
+def _checked(path: str) -> str:
+    if not path:
+        raise InvalidParameter("path: name a path in the container")
+    if "\0" in path:
+        raise InvalidParameter("path: must not contain a NUL character")
+    return path
+
+
+def _require_writable(root: Root, container: Container, path: str, inside: str) -> None:
+    try:
+        found = paths.open_in_root(root.descriptor, inside, os.O_PATH)
+    except OSError as error:
+        raise missing(root, path, error) from error
+    try:
+        if not stat.S_ISDIR(os.fstat(found).st_mode):
+            raise InvalidParameter(f"extraction point is not a directory: {path[:300]}")
+        read_only = root.read_only or bool(os.fstatvfs(found).f_flag & os.ST_RDONLY)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise missing(root, path, error) from error
+        raise EngineFault(f"{path[:300]}: {error.strerror}") from error
+    finally:
+        os.close(found)
+    if read_only:
+        what = "container rootfs" if mount_of(container, path) is None else "mounted volume"
+        raise Forbidden(f"{what} is marked read-only")

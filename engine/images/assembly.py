@@ -1,0 +1,104 @@
+"""Makes an image of a container: its parent's layers, one more, and a config."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from isal import isal_zlib
+
+from engine.content.store import ContentStore
+from engine.database import Database
+from engine.images.collector import Collector
+from engine.images.model import Image
+from engine.images.records import ImageRecords
+from engine.images.transfer import unpack_stored
+from engine.registry.media import MANIFEST_LIMIT
+from engine.registry.reference import Reference
+from engine.snapshots.layers import LayerStore
+from engine.types import Digest, now, rfc3339
+
+_GZIP: Final = 31
+"""zlib's `wbits` for a gzip header and trailer; without a time, so that the same files give the same blob."""
+_LEVEL: Final = 1
+
+
+class Assembler:
+    """Puts images together in the stores."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        records: ImageRecords,
+        content: ContentStore,
+        layers: LayerStore,
+        collector: Collector,
+    ) -> None:
+        self._database = database
+        self._records = records
+        self._content = content
+        self._layers = layers
+        self._collector = collector
+
+    def add_layer(
+        self,
+        parent: Image,
+        layer: Iterator[bytes],
+        *,
+        config: Mapping[str, Any],
+        history: Mapping[str, Any],
+        author: str,
+        reference: Reference | None,
+    ) -> Digest:
+        """The id of a new image: *parent* (held by the caller), the tar *layer* on top, and *config*.
+
+        *history* is the new line of its history. With *reference* it gets that name. When it fails nothing stays.
+        """
+        diff_id, blob = self._store(layer)
+        with self._collector.holding({diff_id, blob}):
+            if not self._layers.has(diff_id):
+                unpack_stored(self._content, self._layers, blob, diff_id)
+            diff_ids = [*parent.diff_ids, diff_id]
+            created = rfc3339(now())
+            document = json.loads(self._content.read(parent.id, limit=MANIFEST_LIMIT))
+            document |= {
+                "created": created,
+                "author": author,
+                "comment": history.get("comment", ""),
+                "config": dict(config),
+                "history": [*(document.get("history") or []), {"created": created, **history}],
+                "rootfs": {"type": "layers", "diff_ids": [str(each) for each in diff_ids]},
+            }
+            document.pop("container_config", None)
+            data = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+            image_id = Digest.of(data)
+            with self._collector.holding({image_id}):
+                self._content.put(data, expected=image_id)
+                blobs = [each for _, each in self._records.layers(parent.id)]
+                layers = list(zip(diff_ids, [*blobs, blob], strict=True))
+                with self._database.transaction():
+                    self._records.add(
+                        image_id,
+                        size=sum(self._layers.size(each) for each in dict.fromkeys(diff_ids)),
+                        layers=layers,
+                        blobs={image_id, *(each for _, each in layers if each is not None)},
+                        parent=parent.id,
+                    )
+                    if reference is not None:
+                        self._records.refer(reference, image_id)
+        return image_id
+
+    def _store(self, layer: Iterator[bytes]) -> tuple[Digest, Digest]:
+        """The layer's diffID, and its compressed blob in the store."""
+        plain = hashlib.sha256()
+        packer = isal_zlib.compressobj(_LEVEL, wbits=_GZIP)
+        with self._content.writer() as blob:
+            for chunk in layer:
+                plain.update(chunk)
+                if packed := packer.compress(chunk):
+                    blob.write(packed)
+            blob.write(packer.flush())
+            return Digest("sha256:" + plain.hexdigest()), blob.commit()
