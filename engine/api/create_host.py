@@ -90,7 +90,6 @@ _REFUSED: Final[dict[str, tuple[object, ...]]] = {
     "UsernsMode": ("private", "host"),
     "Runtime": ("runc", "io.containerd.runc.v2", "crun"),
     "Isolation": ("default",),
-    "VolumeDriver": ("local",),
 }
 """Options that change what a container can see or do: not honouring them in silence would be wrong. With the values
 that this engine has anyway, beside nothing at all."""

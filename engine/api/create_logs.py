@@ -24,9 +24,7 @@ def parse(log: Fields, config: ContainerConfig) -> LogOptions:
     """The typed options; `InvalidParameter` for a driver or an option that there is not."""
     driver = log.text("Type") or "json-file"
     if driver not in _DRIVERS:
-        raise InvalidParameter(
-            f"logger: no log driver named '{driver[:40]}' is registered: this engine has {', '.join(_DRIVERS)}"
-        )
+        raise InvalidParameter(f"logger: no log driver named '{driver[:40]}' is registered")
     options = log.text_map("Config")
     for name in options:
         if name not in _KNOWN:

@@ -102,9 +102,9 @@ class Connection:
         self._hangup = _Hangup(self._transport, self._loop)
         self._accepted_at = 0.0
 
-    async def accept(self, *, tty: bool) -> None:
+    async def accept(self, *, framed: bool) -> None:
         """Send the head: from here on the connection is a stream."""
-        kind = "raw-stream" if tty or self._version < _MULTIPLEXED_TYPE else "multiplexed-stream"
+        kind = "raw-stream" if not framed or self._version < _MULTIPLEXED_TYPE else "multiplexed-stream"
         if self._upgrade:
             status, upgrade = "101 UPGRADED", "Connection: Upgrade\r\nUpgrade: tcp\r\n"
         else:

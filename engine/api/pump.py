@@ -12,12 +12,13 @@ from engine.containers.attach import Attachment, multiplex
 _CHUNK = 64 * 1024
 
 
-async def pump(connection: Connection, attachment: Attachment, *, keys: DetachKeys | None = None) -> None:
+async def pump(connection: Connection, attachment: Attachment, *, framed: bool, keys: DetachKeys | None = None) -> None:
     """Carry both directions until the process's output has ended, the client has left or typed *keys*.
 
-    The attachment is closed when this returns; the connection is the caller's to close.
+    *framed* output comes as `multiplex` makes it. The attachment is closed when this returns; the connection is the
+    caller's to close.
     """
-    output = asyncio.ensure_future(_output(connection, attachment))
+    output = asyncio.ensure_future(_output(connection, attachment, framed=framed))
     typed = asyncio.ensure_future(_input(connection, attachment, keys))
     gone = asyncio.ensure_future(connection.gone())
     detached = False
@@ -39,11 +40,11 @@ async def pump(connection: Connection, attachment: Attachment, *, keys: DetachKe
             raise result
 
 
-async def _output(connection: Connection, attachment: Attachment) -> None:
+async def _output(connection: Connection, attachment: Attachment, *, framed: bool) -> None:
     await connection.settle()
     async with contextlib.aclosing(attachment.frames()) as batches:  # type: ignore[type-var]
         async for frames in batches:
-            data = b"".join([payload for _, payload in frames]) if attachment.tty else multiplex(frames)
+            data = multiplex(frames) if framed else b"".join([payload for _, payload in frames])
             await connection.write(data)
 
 

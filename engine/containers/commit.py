@@ -77,6 +77,7 @@ class Commits:
                 config=merged,
                 history={"created_by": command, "author": author, "comment": comment},
                 author=author,
+                origin={"container": container.id, "container_config": dict(container.raw_config)},
                 reference=reference,
             )
         self._containers.tell(

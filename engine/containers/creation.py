@@ -99,13 +99,11 @@ def _merged(config: ContainerConfig, image: Image, container_id: str, host: Host
     entrypoint = defaults.entrypoint if config.entrypoint is None else config.entrypoint
     variables = {variable.partition("=")[0]: variable for variable in defaults.env}
     for variable in config.env:
-        key, equals, _ = variable.partition("=")
+        key = variable.partition("=")[0]
         if not key:
             raise InvalidParameter(f"invalid environment variable: {variable[:100]}")
-        if equals:
-            variables[key] = variable
-        else:
-            variables.pop(key, None)
+        # Without a value it stays, to take the image's away when the process starts.
+        variables[key] = variable
     return replace(
         config,
         cmd=cmd,

@@ -23,7 +23,7 @@ from engine.containers.exits import Exit, ExitWatcher
 from engine.containers.model import Container, Exec, ExecConfig, Status
 from engine.containers.monitor import Monitor, Monitors
 from engine.containers.state import require_running
-from engine.errors import CommandUnusable, Conflict, ExecNotFound, InvalidParameter, NotRunning, RuntimeFailed
+from engine.errors import Conflict, ExecNotFound, InvalidParameter, NotRunning, RuntimeFailed
 from engine.types import new_id
 
 REMEMBERED: Final = 300.0
@@ -103,7 +103,7 @@ class ExecSessions:
                 note=asdict(config),
             )
         except BaseException as error:
-            self._failed(session, error.exit_code if isinstance(error, CommandUnusable) else 126)
+            self._failed(session, 126)  # whatever the reason, as in dockerd
             if isinstance(error, RuntimeFailed) and monitor is not None and not monitor.process.alive:
                 raise _not_running(container) from error
             raise

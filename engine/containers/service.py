@@ -40,7 +40,7 @@ from engine.containers.starting import Starter
 from engine.containers.streams import ContainerStreams
 from engine.containers.waiting import WaitHandle
 from engine.database import Database
-from engine.errors import Conflict, ContainerNotFound, EngineError, NotModified
+from engine.errors import Conflict, ContainerNotFound, EngineError, NotModified, NotRunning, RuntimeFailed
 from engine.events import EventBus, Kind
 from engine.images.model import ContainerUse, Image
 from engine.images.service import ImageService
@@ -293,7 +293,13 @@ class ContainerService(ContainerStreams):
             state.require_running(record.container)
             if record.container.state.status is Status.PAUSED:
                 raise Conflict(f"Container {record.container.id} is already paused")
-            self.runtime.pause(record.container.id)
+            try:
+                self.runtime.pause(record.container.id)
+            except RuntimeFailed as error:
+                monitor = self.monitors.find(record.container.id)
+                if monitor is None or not monitor.process.alive:
+                    raise NotRunning(f"Container {record.container.id} is not running") from error
+                raise
             self.register.save(replace(record, container=state.moved(record.container, Status.PAUSED)))
         self.tell(record.container, "pause")
 

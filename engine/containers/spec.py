@@ -86,7 +86,11 @@ def environment(container: Container, *, home: str, tty: bool) -> list[str]:
     if tty:
         wanted["TERM"] = "TERM=xterm"
     for variable in container.config.env:
-        wanted[variable.partition("=")[0]] = variable
+        name, equals, _ = variable.partition("=")
+        if equals:
+            wanted[name] = variable
+        else:
+            wanted.pop(name, None)
     wanted.setdefault("HOME", f"HOME={home}")
     return list(wanted.values())
 

@@ -51,11 +51,13 @@ class Assembler:
         config: Mapping[str, Any],
         history: Mapping[str, Any],
         author: str,
+        origin: Mapping[str, Any],
         reference: Reference | None,
     ) -> Digest:
         """The id of a new image: *parent* (held by the caller), the tar *layer* on top, and *config*.
 
-        *history* is the new line of its history. With *reference* it gets that name. When it fails nothing stays.
+        *history* is the new line of its history, *origin* what the config tells of where it comes from: `container`,
+        `container_config`. With *reference* it gets that name. When it fails nothing stays.
         """
         diff_id, blob = self._store(layer)
         with self._collector.holding({diff_id, blob}):
@@ -68,11 +70,11 @@ class Assembler:
                 "created": created,
                 "author": author,
                 "comment": history.get("comment", ""),
+                **origin,
                 "config": dict(config),
                 "history": [*(document.get("history") or []), {"created": created, **history}],
                 "rootfs": {"type": "layers", "diff_ids": [str(each) for each in diff_ids]},
             }
-            document.pop("container_config", None)
             data = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
             image_id = Digest.of(data)
             with self._collector.holding({image_id}):

@@ -182,15 +182,17 @@ class ImageService:
         config: Mapping[str, Any],
         history: Mapping[str, Any],
         author: str = "",
+        origin: Mapping[str, Any] | None = None,
         reference: Reference | None = None,
     ) -> Digest:
         """The id of a new image: *parent* with the tar *layer* on top and *config* (its JSON).
 
-        *history* is the new line of its history: `created_by`, `author`, `comment`. When it fails nothing stays.
+        *history* is the new line of its history: `created_by`, `author`, `comment`; *origin* what the config
+        tells of where it comes from: `container`, `container_config`. When it fails nothing stays.
         """
         with self.held(parent) as below:
             image_id = self._assembler.add_layer(
-                below, layer, config=config, history=history, author=author, reference=reference
+                below, layer, config=config, history=history, author=author, origin=origin or {}, reference=reference
             )
         if reference is not None:
             self._publish("tag", image_id, reference.familiar, image_id)

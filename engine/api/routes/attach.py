@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from typing import Final
+
 from aiohttp import web
 
 from engine.api.call import Call
@@ -11,10 +15,14 @@ from engine.api.pump import pump
 from engine.api.router import Routes
 from engine.api.routes.logs import encoder
 from engine.api.status import status_of
+from engine.containers.attach import Attachment
 from engine.containers.model import LogQuery
-from engine.errors import EngineError, NotImplementedHere
+from engine.errors import EngineError
 
 routes = Routes()
+
+_LARGEST_MESSAGE: Final = 1024 * 1024
+_HEARTBEAT: Final = 30.0
 
 
 @routes.post("/containers/{id}/attach")
@@ -31,8 +39,42 @@ async def attach(call: Call) -> web.StreamResponse:
 
 
 @routes.get("/containers/{id}/attach/ws")
-async def attach_websocket(_call: Call) -> web.Response:
-    raise NotImplementedHere("attaching by websocket is not supported: use POST /containers/{id}/attach")
+async def attach_websocket(call: Call) -> web.StreamResponse:
+    """The same over a websocket: binary messages both ways, output unframed."""
+    query, containers = call.query, call.engine.containers
+    attachment = await call.workers.quick(
+        containers.attach,
+        call.arguments["id"],
+        stdin=query.flag("stdin"),
+        stdout=query.flag("stdout"),
+        stderr=query.flag("stderr"),
+    )
+    try:
+        socket = web.WebSocketResponse(max_msg_size=_LARGEST_MESSAGE, heartbeat=_HEARTBEAT)
+        await socket.prepare(call.request)
+        call.becomes_stream()
+        typed = asyncio.ensure_future(_typed(socket, attachment))
+        try:
+            async with contextlib.aclosing(attachment.frames()) as batches:  # type: ignore[type-var]
+                async for frames in batches:
+                    await socket.send_bytes(b"".join([payload for _, payload in frames]))
+            await socket.close()
+        except ConnectionError:
+            return socket  # the client has left
+        finally:
+            typed.cancel()
+    finally:
+        attachment.close()
+    return socket
+
+
+async def _typed(socket: web.WebSocketResponse, attachment: Attachment) -> None:
+    async for message in socket:
+        if message.type in (web.WSMsgType.BINARY, web.WSMsgType.TEXT):
+            data = message.data.encode() if message.type is web.WSMsgType.TEXT else message.data
+            await attachment.send(data)
+    await attachment.close_stdin()
+    attachment.close()
 
 
 async def _attach(call: Call, connection: Connection) -> None:
@@ -42,7 +84,7 @@ async def _attach(call: Call, connection: Connection) -> None:
     tty = container.config.tty
     keys = DetachKeys(query.text("detachKeys"))
     if not query.flag("stream"):
-        await connection.accept(tty=tty)
+        await connection.accept(framed=not tty)
         await connection.settle()
         if query.flag("logs"):
             reader = await call.workers.quick(containers.log_reader, identifier)
@@ -54,7 +96,7 @@ async def _attach(call: Call, connection: Connection) -> None:
         containers.attach, identifier, stdin=query.flag("stdin"), stdout=stdout, stderr=stderr
     )
     try:
-        await connection.accept(tty=tty)
+        await connection.accept(framed=not tty)
         if query.flag("logs"):
             reader = await call.workers.quick(containers.log_reader, identifier)
             encode = encoder(tty=tty, timestamps=False)
@@ -64,4 +106,4 @@ async def _attach(call: Call, connection: Connection) -> None:
     except BaseException:
         attachment.close()
         raise
-    await pump(connection, attachment, keys=keys if tty else None)
+    await pump(connection, attachment, framed=not tty, keys=keys if tty else None)

@@ -50,6 +50,8 @@ async def exec_start(call: Call) -> web.StreamResponse:
     body = await call.body()
     detach = body.flag("Detach")
     rows, cols = _console_size(body)
+    # Here the request decides how the output is told, not the session: dockerd's clients rely on that.
+    framed = not body.flag("Tty")
     if detach:
         await call.workers.patient(
             call.engine.containers.exec_start, call.arguments["id"], detach=True, rows=rows, cols=cols
@@ -58,7 +60,7 @@ async def exec_start(call: Call) -> web.StreamResponse:
     connection = Connection(call)
     try:
         try:
-            await _attached(call, connection, rows=rows, cols=cols)
+            await _attached(call, connection, framed=framed, rows=rows, cols=cols)
         except EngineError as error:
             await connection.refuse(status_of(error), str(error))
     finally:
@@ -81,7 +83,7 @@ async def exec_resize(call: Call) -> web.Response:
     return empty_answer(200)
 
 
-async def _attached(call: Call, connection: Connection, *, rows: int, cols: int) -> None:
+async def _attached(call: Call, connection: Connection, *, framed: bool, rows: int, cols: int) -> None:
     """Accept, then start: what can be refused is refused before, and the client's way to the stream costs no time."""
     containers, exec_id = call.engine.containers, call.arguments["id"]
     session = await _inspect(call)
@@ -94,13 +96,13 @@ async def _attached(call: Call, connection: Connection, *, rows: int, cols: int)
     config = session.config
     starting = call.starting[exec_id] = asyncio.get_running_loop().create_future()
     try:
-        await connection.accept(tty=config.tty)
+        await connection.accept(framed=framed)
         attachment = await call.workers.patient(containers.exec_start, exec_id, detach=False, rows=rows, cols=cols)
     except EngineError as error:
         # As dockerd does: clients read the reason in the stream, and the code from inspect.
         await connection.settle()
         text = f"{error}\r\n".encode()
-        await connection.write(text if config.tty else multiplex([(STDOUT, text)]))
+        await connection.write(multiplex([(STDOUT, text)]) if framed else text)
         return
     finally:
         call.starting.pop(exec_id, None)
@@ -108,7 +110,7 @@ async def _attached(call: Call, connection: Connection, *, rows: int, cols: int)
     if attachment is None:
         return
     keys = DetachKeys(config.detach_keys) if config.tty and config.attach_stdin else None
-    await pump(connection, attachment, keys=keys)
+    await pump(connection, attachment, framed=framed, keys=keys)
 
 
 async def _inspect(call: Call) -> Exec:
