@@ -61,4 +61,4 @@ def _attributes(options: dict[str, str], config: ContainerConfig) -> tuple[str, 
     found += [variable for variable in config.env if variable.partition("=")[0] in names]
     if tag := options.get("tag"):
         found.append(f"tag={tag}")
-    return tuple(found)
+    return tuple(sorted(found))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from engine.containers import capabilities, seccomp
+from engine.containers.joining import partner
 from engine.containers.limits import check_limits, supported
 from engine.containers.model import Container, State
 from engine.containers.mounting import normal, settled
@@ -50,8 +51,8 @@ def draft(
     containers.
     """
     warnings: list[str] = []
-    _check_sharing(host, config)
-    config = _merged(config, image, container_id, host)
+    check_sharing(host, config)
+    config = _merged(config, image, container_id, host, find)
     command = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not command or not command[0]:
         raise InvalidParameter("no command specified: the image names none, so give one")
@@ -90,7 +91,9 @@ def draft(
     )
 
 
-def _merged(config: ContainerConfig, image: Image, container_id: str, host: HostConfig) -> ContainerConfig:
+def _merged(
+    config: ContainerConfig, image: Image, container_id: str, host: HostConfig, find: Callable[[str], Container]
+) -> ContainerConfig:
     """Docker's rule: an entrypoint of the request's own silences the image's command."""
     defaults = image.config
     cmd = config.cmd
@@ -114,14 +117,16 @@ def _merged(config: ContainerConfig, image: Image, container_id: str, host: Host
         labels={**defaults.labels, **config.labels},
         exposed_ports=tuple(dict.fromkeys((*defaults.exposed_ports, *config.exposed_ports))),
         stop_signal=config.stop_signal or defaults.stop_signal,
-        hostname=config.hostname or _hostname(container_id, host),
+        hostname=config.hostname or _hostname(container_id, host, find),
         volumes=tuple(dict.fromkeys((*config.volumes, *defaults.volumes))),
         health=_health(config.health, defaults.health),
         shell=config.shell or defaults.shell,
     )
 
 
-def _hostname(container_id: str, host: HostConfig) -> str:
+def _hostname(container_id: str, host: HostConfig, find: Callable[[str], Container]) -> str:
+    if (other := partner(host.network_mode)) is not None:
+        return find(other).config.hostname
     if host.network_mode == "host" or host.uts_mode == "host":
         with open("/proc/sys/kernel/hostname", encoding="utf-8") as file:  # noqa: PTH123 - a kernel's value, no file
             return file.read().strip()
@@ -174,7 +179,7 @@ def _check_host(host: HostConfig, config: ContainerConfig) -> None:
         raise InvalidParameter(f"invalid hostname format: {config.hostname[:80]}: at most 64 characters")
 
 
-def _check_sharing(host: HostConfig, config: ContainerConfig) -> None:
+def check_sharing(host: HostConfig, config: ContainerConfig) -> None:
     """Docker's rules for those who share namespaces with the host or with each other."""
     if host.uts_mode == "host" and (config.hostname or config.domainname):
         raise InvalidParameter("conflicting options: hostname and the UTS mode")

@@ -86,7 +86,7 @@ class Joiner:
     def _shared_memory(self, container: Container) -> SharedMemory | None:
         mode = container.host.ipc_mode
         if mode == "host":
-            return SharedMemory(source=Path("/dev/shm"), queues=Path("/dev/mqueue"))  # noqa: S108
+            return SharedMemory(source=Path("/dev/shm"))  # noqa: S108
         if mode == "none":
             return SharedMemory(source=None)
         if (text := partner(mode)) is not None:

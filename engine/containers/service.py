@@ -21,7 +21,7 @@ from typing import Any, Final
 from engine.config import EngineConfig
 from engine.containers import listing, names, seccomp, state, updating
 from engine.containers.autopsy import Autopsy, Death
-from engine.containers.creation import draft
+from engine.containers.creation import check_sharing, draft
 from engine.containers.exits import Exit
 from engine.containers.health import HealthChecks
 from engine.containers.joining import Joiner, partner
@@ -208,6 +208,7 @@ class ContainerService(ContainerStreams):
     ) -> Created:
         container_id = new_id()
         wanted = self.register.free_name(names.checked(name) if name else None)
+        check_sharing(host, config)
         made = draft(
             container_id=container_id,
             name=wanted,

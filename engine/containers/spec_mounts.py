@@ -25,8 +25,6 @@ class SharedMemory:
 
     source: Path | None
     """Where it is on the host; `None` leaves /dev/shm out."""
-    queues: Path | None = None
-    """Likewise the POSIX message queues of the host."""
 
 
 def mounts(
@@ -84,7 +82,7 @@ def _interprocess(host: HostConfig, shared: SharedMemory | None) -> list[dict[st
     if shared is None:
         size = f"size={host.shm_size}"
         return [queues, _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", size)]  # noqa: S108
-    found = [queues if shared.queues is None else _mount("/dev/mqueue", "bind", str(shared.queues), "rbind")]
+    found = [queues]
     if shared.source is not None:
         found.append(_mount("/dev/shm", "bind", str(shared.source), "rbind", "rprivate"))  # noqa: S108
     return found

@@ -140,8 +140,9 @@ def test_repeated_starts_and_stops_are_304(havre: HavreDaemon, box: str) -> None
 )
 def test_the_head_of_a_hijack(havre: HavreDaemon, box: str, path: str, tty: bool, kind: str) -> None:
     exec_id = make_exec(havre, "true", tty=tty)
+    body = b'{"Detach":false,"Tty":%s}' % str(tty).lower().encode()
     with closing(connect(havre)) as connection:
-        connection.sendall(request("POST", f"{path}/exec/{exec_id}/start", b'{"Detach":false}', upgrade=True))
+        connection.sendall(request("POST", f"{path}/exec/{exec_id}/start", body, upgrade=True))
         head, _, rest = read_to_end(connection).partition(HEAD)
     assert (
         head

@@ -175,7 +175,7 @@ async def test_unusable_command(sessions: Sessions) -> None:
         'OCI runtime exec failed: exec failed: unable to start container process: exec: "nope": '
         "executable file not found in $PATH: unknown"
     )
-    assert sessions.execs.inspect(exec_id).exit_code == 127
+    assert sessions.execs.inspect(exec_id).exit_code == 126
     exec_id = sessions.create("/tmp", tty=True, attach_stdin=True)
     with pytest.raises(CommandUnusable):
         sessions.start(exec_id)

@@ -108,7 +108,9 @@ def test_no_command(config: dict[str, Any], image: dict[str, Any]) -> None:
 def test_environment_is_merged() -> None:
     image = {"env": ("A=1", "B=2", "C=3")}
     container = drafted({"env": ("B=two", "C", "D=x=y", "E=")}, image).container
-    assert container.config.env == ("A=1", "B=two", "D=x=y", "E=")
+    # A name without a value stays, as Docker shows it, and takes the image's away when the process starts.
+    assert container.config.env == ("A=1", "B=two", "C", "D=x=y", "E=")
+    assert not [each for each in spec({"env": ("HOME", "C")})["process"]["env"] if each.startswith("C")]
     made = spec({"env": ("HOME=/h", "TERM=dumb"), "tty": True, "hostname": "box"})
     assert made["process"]["terminal"] is True
     assert made["process"]["env"] == [
