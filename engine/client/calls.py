@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
+from urllib.parse import quote
 
 import docker
 import docker.utils
@@ -20,12 +21,15 @@ from engine.client.model import (
     Auth,
     ContainerDetail,
     ContainerSummary,
+    Death,
     Event,
+    FileChange,
     HistoryEntry,
     HostInfo,
     ImageDetail,
     ImageSummary,
     NetworkSummary,
+    ProcessTable,
     RemovedImage,
     VersionInfo,
 )
@@ -34,6 +38,7 @@ from engine.client.transport import Adapter
 
 _OLDEST_API = "1.24"
 _NEWEST_API = "1.44"
+_KINDS_OF_CHANGE: Final = {0: "modified", 1: "added", 2: "deleted"}
 
 Filters = Mapping[str, str | Iterable[str]]
 
@@ -157,6 +162,52 @@ class Client:
         with errors.translated(self.base_url):
             return int(self._api.wait(container, timeout=timeout)["StatusCode"])
 
+    def update(
+        self,
+        container: str,
+        *,
+        memory: int | None = None,
+        nano_cpus: int | None = None,
+        restart_policy: str = "",
+        maximum_retries: int = 0,
+    ) -> list[str]:
+        """Change limits (bytes and billionths of a CPU) and the restart policy, at once where it runs; the warnings."""
+        body: dict[str, Any] = {}
+        if memory is not None:
+            # Without a word about swap, a limit above the one before could not be set.
+            body |= {"Memory": memory, "MemorySwap": memory * 2}
+        if nano_cpus is not None:
+            body["NanoCpus"] = nano_cpus
+        if restart_policy:
+            body["RestartPolicy"] = {"Name": restart_policy, "MaximumRetryCount": maximum_retries}
+        return list(self._post_json(f"/containers/{quote(container, safe='')}/update", body).get("Warnings") or ())
+
+    def top(self, container: str) -> ProcessTable:
+        """The processes of a running container; `Conflict` when it does not run."""
+        with errors.translated(self.base_url):
+            answer = self._api.top(container)
+        return ProcessTable(
+            titles=tuple(answer.get("Titles") or ()), rows=tuple(tuple(row) for row in answer.get("Processes") or ())
+        )
+
+    def changes(self, container: str) -> list[FileChange]:
+        """What the container has changed of its image's files."""
+        with errors.translated(self.base_url):
+            rows = self._api.diff(container) or ()
+        return [FileChange(path=row["Path"], kind=_KINDS_OF_CHANGE.get(row["Kind"], "modified")) for row in rows]
+
+    def deaths(self, container: str, *, limit: int = 10) -> list[Death]:
+        """Why the container ended, newest first. Endpoints other than Havre do not know: an empty list."""
+        with errors.translated(self.base_url):
+            api = self._api
+            address = f"{api.base_url}/havre/v1/containers/{quote(container, safe='')}/deaths"
+            answer = api.get(address, params={"limit": limit}, timeout=self.timeout)
+        if answer.status_code == 404:
+            return []
+        if answer.status_code >= 400:
+            raise errors.from_status(answer.status_code, answer.text)
+        return [parse.death(row) for row in answer.json()]
+
     # -- images
 
     def images(self, *, all: bool = False, filters: Filters | None = None) -> list[ImageSummary]:  # noqa: A002
@@ -217,6 +268,15 @@ class Client:
     def network(self, network: str) -> NetworkSummary:
         with errors.translated(self.base_url):
             return parse.network_summary(self._api.inspect_network(network))
+
+    def _post_json(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        with errors.translated(self.base_url):
+            api = self._api
+            answer = api.post(f"{api.base_url}/v{api.api_version}{path}", json=body, timeout=self.timeout)
+        if answer.status_code >= 400:
+            raise errors.from_status(answer.status_code, answer.text)
+        found: dict[str, Any] = answer.json()
+        return found
 
     @property
     def _api(self) -> docker.APIClient:

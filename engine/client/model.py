@@ -101,6 +101,67 @@ class ContainerSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthResult:
+    """One look at a container's health."""
+
+    at: dt.datetime | None
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageSample:
+    """What a container uses at one moment. Counters grow from its start on; amounts are bytes."""
+
+    at: dt.datetime | None
+    cpu: float
+    """Of one CPU, since the sample before: 2.0 is two CPUs."""
+    memory: int
+    """Without the page cache that the kernel could drop."""
+    memory_limit: int
+    received: int
+    sent: int
+    read: int
+    written: int
+    processes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessTable:
+    """What ps tells of a container's processes."""
+
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """Why a container ended (Havre's own API)."""
+
+    name: str
+    verdict: str
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    exit_code: int
+    signal: str
+    asked: str
+    oom_killed: bool
+    memory_peak: int | None
+    memory_limit: int
+    cpu_seconds: float | None
+    last_lines: tuple[tuple[int, str], ...]
+    """The stream (1 stdout, 2 stderr) and the text of each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """A file that a container has changed: `modified`, `added` or `deleted`."""
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerState:
     status: str
     running: bool
@@ -114,6 +175,9 @@ class ContainerState:
     started_at: dt.datetime | None = None
     finished_at: dt.datetime | None = None
     health: str = ""
+    health_streak: int = 0
+    """Failures in a row."""
+    health_log: tuple[HealthResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,9 @@ from engine.client.model import (
     ContainerDetail,
     ContainerState,
     ContainerSummary,
+    Death,
     Event,
+    HealthResult,
     HistoryEntry,
     HostInfo,
     ImageDetail,
@@ -25,6 +27,7 @@ from engine.client.model import (
     Port,
     PullEvent,
     RemovedImage,
+    UsageSample,
     VersionInfo,
 )
 from engine.types import parse_rfc3339
@@ -109,6 +112,60 @@ def container_detail(row: Json) -> ContainerDetail:
         driver=row.get("Driver", ""),
         platform=row.get("Platform", ""),
         raw=row,
+    )
+
+
+def usage_sample(row: Json) -> UsageSample:
+    """One answer of `stats`, counted as the docker CLI counts."""
+    cpu, before = row.get("cpu_stats") or {}, row.get("precpu_stats") or {}
+    used = _total(cpu) - _total(before)
+    system = (cpu.get("system_cpu_usage") or 0) - (before.get("system_cpu_usage") or 0)
+    known = bool(before.get("system_cpu_usage"))
+    memory: Json = row.get("memory_stats") or {}
+    details: Json = memory.get("stats") or {}
+    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+    usage = memory.get("usage") or 0
+    networks = list((row.get("networks") or {}).values())
+    transfers = (row.get("blkio_stats") or {}).get("io_service_bytes_recursive") or ()
+    return UsageSample(
+        at=instant(row.get("read")),
+        cpu=used / system * (cpu.get("online_cpus") or 1) if known and system > 0 and used > 0 else 0.0,
+        memory=usage - cache if cache < usage else usage,
+        memory_limit=memory.get("limit") or 0,
+        received=sum(each.get("rx_bytes") or 0 for each in networks),
+        sent=sum(each.get("tx_bytes") or 0 for each in networks),
+        read=_transferred(transfers, "read"),
+        written=_transferred(transfers, "write"),
+        processes=(row.get("pids_stats") or {}).get("current") or 0,
+    )
+
+
+def _total(cpu: Json) -> int:
+    return int((cpu.get("cpu_usage") or {}).get("total_usage") or 0)
+
+
+def _transferred(rows: Iterable[Json], word: str) -> int:
+    return sum(row.get("value") or 0 for row in rows if str(row.get("op", "")).lower() == word)
+
+
+def death(row: Json) -> Death:
+    """A row of Havre's own `/deaths`."""
+    cpu_time = row.get("CPUTime")
+    return Death(
+        name=row.get("Name", ""),
+        verdict=row.get("Verdict", ""),
+        started_at=instant(row.get("StartedAt")),
+        finished_at=instant(row.get("FinishedAt")),
+        exit_code=row.get("ExitCode") or 0,
+        signal=row.get("Signal", ""),
+        asked=row.get("Asked", ""),
+        oom_killed=bool(row.get("OOMKilled")),
+        memory_peak=row.get("MemoryPeak"),
+        memory_limit=row.get("MemoryLimit") or 0,
+        cpu_seconds=None if cpu_time is None else cpu_time / 1e9,
+        last_lines=tuple(
+            (2 if line.get("Stream") == "stderr" else 1, line.get("Text", "")) for line in row.get("LastLines") or ()
+        ),
     )
 
 
@@ -252,6 +309,7 @@ def instant(text: str | None) -> dt.datetime | None:
 
 
 def _state(row: Json) -> ContainerState:
+    health: Json = row.get("Health") or {}
     return ContainerState(
         status=row.get("Status", ""),
         running=bool(row.get("Running")),
@@ -264,7 +322,14 @@ def _state(row: Json) -> ContainerState:
         error=row.get("Error") or "",
         started_at=instant(row.get("StartedAt")),
         finished_at=instant(row.get("FinishedAt")),
-        health=(row.get("Health") or {}).get("Status", ""),
+        health=health.get("Status", ""),
+        health_streak=health.get("FailingStreak") or 0,
+        health_log=tuple(
+            HealthResult(
+                at=instant(entry.get("End")), exit_code=entry.get("ExitCode") or 0, output=entry.get("Output") or ""
+            )
+            for entry in health.get("Log") or ()
+        ),
     )
 
 

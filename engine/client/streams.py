@@ -17,7 +17,7 @@ from aiodocker.execs import Exec
 
 from engine.client import errors, parse
 from engine.client.frames import LogLines
-from engine.client.model import ContainerDetail, Event, LogLine
+from engine.client.model import ContainerDetail, Event, LogLine, UsageSample
 from engine.client.terminal import Terminal
 from engine.types import parse_rfc3339
 
@@ -113,6 +113,15 @@ class AsyncClient:
                         yield batch
             if batch := lines.end():
                 yield batch
+
+    async def stats(self, container: str) -> AsyncIterator[UsageSample]:
+        """What the container uses, once a second for as long as it is there. `NotFound`."""
+        path = f"/containers/{_segment(container)}/stats"
+        async with self._request("GET", path, params={"stream": "1"}, patience=self._patient) as response:
+            with errors.translated(self.base_url):
+                async for line in response.content:
+                    if line.strip():
+                        yield parse.usage_sample(json.loads(line))
 
     async def exec_terminal(
         self,

@@ -1,5 +1,6 @@
 import "@tabler/core/dist/css/tabler.css";
 import "@xterm/xterm/css/xterm.css";
+import "uplot/dist/uPlot.min.css";
 import "./app.css";
 
 import { Application } from "@hotwired/stimulus";

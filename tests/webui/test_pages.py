@@ -56,7 +56,7 @@ def test_a_row_that_is_gone_is_empty(browser: Client, engine: Environment) -> No
     assert browser.get(f"/e/local/containers/{'0' * 64}/row/").content == b""
 
 
-@pytest.mark.parametrize("tab", ["", "logs/", "terminal/", "inspect/"])
+@pytest.mark.parametrize("tab", ["", "logs/", "terminal/", "usage/", "changes/", "inspect/", "update/"])
 def test_the_tabs(browser: Client, container: str, tab: str) -> None:
     answer = browser.get(f"/e/local/containers/{container[:12]}/{tab}")
     assert answer.status_code == 200
@@ -243,3 +243,71 @@ async def test_the_page_hears_what_changed(
             assert message["id"] == container
             actions.append(message["action"])
     await socket.disconnect()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_use_of_resources_streams(engine: Environment, operator: User, container: str) -> None:
+    socket = await _socket(f"/ws/e/local/containers/{container}/stats/", operator)
+    samples = [json.loads(await socket.receive_from(timeout=10)) for _ in range(2)]
+    assert [sample["type"] for sample in samples] == ["sample", "sample"]
+    assert samples[1]["at"] > samples[0]["at"]
+    assert samples[1]["memory"] > 0
+    assert samples[1]["limit"] > samples[1]["memory"]
+    assert samples[1]["processes"] >= 1
+    await socket.disconnect()
+
+
+# --- what a container uses, has changed, and why it ended ------------------------------------------------------------
+
+
+def test_processes(browser: Client, container: str, havre: HavreDaemon) -> None:
+    page = browser.get(f"/e/local/containers/{container}/processes/").content.decode()
+    assert "sleep 600" in page
+    assert "<html" not in page
+    havre.docker("stop", "-t", "0", "web")
+    assert "does not run" in browser.get(f"/e/local/containers/{container}/processes/").content.decode()
+
+
+def test_changes(browser: Client, container: str, havre: HavreDaemon) -> None:
+    assert "Nothing is different" in browser.get(f"/e/local/containers/{container[:12]}/changes/").content.decode()
+    havre.docker("exec", "web", "sh", "-c", "touch '/<i>new'; rm /etc/group")
+    page = browser.get(f"/e/local/containers/{container[:12]}/changes/").content.decode()
+    assert "/&lt;i&gt;new" in page
+    assert 'class="change-deleted"' in page
+
+
+def test_why_it_ended(browser: Client, container: str, havre: HavreDaemon) -> None:
+    assert "Why it ended" not in browser.get(f"/e/local/containers/{container}/deaths/").content.decode()
+    havre.docker("kill", "-s", "TERM", "web")
+    havre.docker("kill", "web")
+    page = browser.get(f"/e/local/containers/{container}/deaths/").content.decode()
+    assert "Somebody asked for it (kill with SIGKILL)" in page
+    assert "&lt;b&gt;hello&lt;/b&gt;" in page
+
+
+def test_a_container_is_changed(browser: Client, container: str, havre: HavreDaemon) -> None:
+    address = f"/e/local/containers/{container[:12]}/update/"
+    assert b'value="web"' in browser.get(address).content
+    form = {"name": "site", "memory": "64", "cpus": "0.5", "restart_policy": "on-failure", "maximum_retries": "3"}
+    assert browser.post(address, form).status_code == 302
+    document = json.loads(havre.docker("inspect", "site").stdout)[0]
+    assert (document["HostConfig"]["Memory"], document["HostConfig"]["NanoCpus"]) == (64 << 20, 500_000_000)
+    assert document["HostConfig"]["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
+    again = browser.post(address, {**form, "memory": "", "cpus": "0.25"})
+    assert again.status_code == 302
+    document = json.loads(havre.docker("inspect", "site").stdout)[0]
+    assert (document["HostConfig"]["Memory"], document["HostConfig"]["NanoCpus"]) == (64 << 20, 250_000_000)
+
+
+def test_a_change_that_cannot_be_changes_nothing(browser: Client, container: str, havre: HavreDaemon) -> None:
+    address = f"/e/local/containers/{container[:12]}/update/"
+    form = {"name": "web", "memory": "", "cpus": "", "restart_policy": "no", "maximum_retries": ""}
+    for wrong, words in (
+        ({"name": "a b"}, "Letters, digits"),
+        ({"memory": "1"}, "6"),
+        ({"cpus": "4000"}, "Range of CPUs"),
+    ):
+        answer = browser.post(address, {**form, **wrong})
+        assert answer.status_code == 422
+        assert words in answer.content.decode()
+    assert json.loads(havre.docker("inspect", "web").stdout)[0]["HostConfig"]["NanoCpus"] == 0

@@ -101,7 +101,14 @@ def test_a_page_admits_who_may_and_nobody_else(
 
 
 def test_a_viewer_changes_nothing(environment: Environment, viewer: User) -> None:
-    seeing = {Action.ENVIRONMENT_VIEW, Action.CONTAINER_VIEW, Action.CONTAINER_LOGS, Action.IMAGE_VIEW, Action.JOB_VIEW}
+    seeing = {
+        Action.ENVIRONMENT_VIEW,
+        Action.CONTAINER_VIEW,
+        Action.CONTAINER_LOGS,
+        Action.CONTAINER_USAGE,
+        Action.IMAGE_VIEW,
+        Action.JOB_VIEW,
+    }
     assert policy.granted(viewer, environment) == seeing
 
 

@@ -38,6 +38,11 @@ class Action(StrEnum):
     CONTAINER_UNPAUSE = "container.unpause"
     CONTAINER_REMOVE = "container.remove"
     CONTAINER_EXEC = "container.exec"
+    CONTAINER_UPDATE = "container.update"
+    CONTAINER_USAGE = "container.usage"
+    CONTAINER_PROCESSES = "container.processes"
+    CONTAINER_CHANGES = "container.changes"
+    CONTAINER_DEATHS = "container.deaths"
     IMAGE_VIEW = "image.view"
     IMAGE_PULL = "image.pull"
     IMAGE_REMOVE = "image.remove"
@@ -50,11 +55,12 @@ _VIEWER = {
     Action.ENVIRONMENT_VIEW,
     Action.CONTAINER_VIEW,
     Action.CONTAINER_LOGS,
+    Action.CONTAINER_USAGE,
     Action.IMAGE_VIEW,
     Action.JOB_VIEW,
 }
 
-# Inspect shows environment variables, which hold secrets: it is no viewer's.
+# Inspect shows environment variables, which hold secrets, and processes show their arguments: no viewer's.
 _LEAST: dict[Action, Role] = {action: Role.VIEWER if action in _VIEWER else Role.OPERATOR for action in Action}
 
 _OF_JOBS = {"pull": Action.IMAGE_PULL}

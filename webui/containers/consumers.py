@@ -78,6 +78,46 @@ class LogsConsumer(PolicyConsumer):
         raise Ending(_("The container has ended: this is its whole log."))
 
 
+class StatsConsumer(PolicyConsumer):
+    """`/ws/e/<environment>/containers/<id>/stats/`: what the container uses, once a second.
+
+    Down: `{"type": "sample", "at", "cpu", "memory", "limit", "received", "sent", "read", "written", "processes"}`; `at`
+    is in milliseconds since the epoch, `cpu` in CPUs, the rest in bytes. And `{"type": "end", "reason"}`.
+    """
+
+    action = Action.CONTAINER_USAGE
+
+    async def opened(self) -> None:
+        self.run(self._stream())
+
+    async def _stream(self) -> None:
+        try:
+            async with (
+                gateway.async_client(self.environment) as client,
+                contextlib.aclosing(client.stats(self.kwargs["container_id"])) as samples,
+            ):
+                async for sample in samples:
+                    await self.send_json(
+                        {
+                            "type": "sample",
+                            "at": int(sample.at.timestamp() * 1000) if sample.at else None,
+                            "cpu": round(sample.cpu, 4),
+                            "memory": sample.memory,
+                            "limit": sample.memory_limit,
+                            "received": sample.received,
+                            "sent": sample.sent,
+                            "read": sample.read,
+                            "written": sample.written,
+                            "processes": sample.processes,
+                        }
+                    )
+        except gateway.NotFound:
+            raise Ending(_("The container is gone.")) from None
+        except gateway.ClientError as error:
+            raise Ending(str(error), again=isinstance(error, gateway.Unreachable)) from error
+        raise Ending(_("The container is gone."))
+
+
 class TerminalConsumer(PolicyConsumer):
     """`/ws/e/<environment>/containers/<id>/terminal/?shell=auto&user=&rows=24&cols=80`.
 

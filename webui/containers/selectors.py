@@ -114,3 +114,23 @@ async def log_lines(*, environment: Environment, container: str, timestamps: boo
                     (line.time.encode() + b" " if timestamps else b"") + line.data + (b"" if line.partial else b"\n")
                     for line in batch
                 )
+
+
+def container_processes(*, environment: Environment, container: str) -> gateway.ProcessTable | None:
+    """The processes of a container, `None` where it does not run."""
+    with gateway.client(environment) as client:
+        try:
+            return client.top(container)
+        except gateway.Conflict:
+            return None
+
+
+def container_changes(*, environment: Environment, container: str) -> list[gateway.FileChange]:
+    with gateway.client(environment) as client:
+        return client.changes(container)
+
+
+def container_deaths(*, environment: Environment, container: str) -> list[gateway.Death]:
+    """Why it ended, newest first; an engine that does not keep that gives an empty list."""
+    with gateway.client(environment) as client:
+        return client.deaths(container)

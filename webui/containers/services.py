@@ -99,6 +99,38 @@ def container_create(
         return client.container(identifier)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What is to be different; `None` leaves it as it is."""
+
+    name: str | None = None
+    memory: int | None = None
+    """Bytes."""
+    nano_cpus: int | None = None
+    restart_policy: str | None = None
+    maximum_retries: int = 0
+
+
+def container_update(
+    *, environment: Environment, user: User, container: gateway.ContainerDetail, changes: Changes
+) -> list[str]:
+    """Rename a container and change its limits and restart policy, at once where it runs; what the engine warns of."""
+    policy.require(user, policy.Action.CONTAINER_UPDATE, environment=environment)
+    warnings: list[str] = []
+    with gateway.client(environment, timeout=60) as client:
+        if changes.memory is not None or changes.nano_cpus is not None or changes.restart_policy is not None:
+            warnings = client.update(
+                container.id,
+                memory=changes.memory,
+                nano_cpus=changes.nano_cpus,
+                restart_policy=changes.restart_policy or "",
+                maximum_retries=changes.maximum_retries,
+            )
+        if changes.name is not None:
+            client.rename(container.id, changes.name)
+    return warnings
+
+
 class StartFailed(Exception):
     """The container exists, but its command could not be started."""
 

@@ -13,4 +13,9 @@ urlpatterns = [
     path("<str:container_id>/logs/download/", views.container_logs_download, name="container-logs-download"),
     path("<str:container_id>/terminal/", views.container_terminal, name="container-terminal"),
     path("<str:container_id>/inspect/", views.container_inspect, name="container-inspect"),
+    path("<str:container_id>/usage/", views.container_usage, name="container-usage"),
+    path("<str:container_id>/processes/", views.container_processes, name="container-processes"),
+    path("<str:container_id>/changes/", views.container_changes, name="container-changes"),
+    path("<str:container_id>/deaths/", views.container_deaths, name="container-deaths"),
+    path("<str:container_id>/update/", views.container_update, name="container-update"),
 ]

@@ -21,12 +21,15 @@ from webui.accounts.policy import Action
 from webui.containers import commands, selectors, services
 from webui.containers.consumers import SHELLS
 from webui.containers.forms import CreateForms
+from webui.containers.updating import UpdateForm
 from webui.environments.models import Environment
 
 TABS = (
     ("overview", gettext_lazy("Overview"), Action.CONTAINER_VIEW),
     ("logs", gettext_lazy("Logs"), Action.CONTAINER_LOGS),
     ("terminal", gettext_lazy("Terminal"), Action.CONTAINER_EXEC),
+    ("usage", gettext_lazy("Usage"), Action.CONTAINER_USAGE),
+    ("changes", gettext_lazy("Changes"), Action.CONTAINER_CHANGES),
     ("inspect", gettext_lazy("Inspect"), Action.CONTAINER_INSPECT),
 )
 TAILS = ("100", "1000", "10000", "all")
@@ -151,6 +154,58 @@ def container_inspect(request: HttpRequest, environment: Environment, container_
     context = _detail(environment, container_id, "inspect", request)
     context["document"] = json.dumps(context["container"].raw, indent=2, ensure_ascii=False)
     return render(request, "containers/inspect.html", context)
+
+
+@policy.view(Action.CONTAINER_USAGE)
+@require_GET
+def container_usage(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    return render(request, "containers/usage.html", _detail(environment, container_id, "usage", request))
+
+
+@policy.view(Action.CONTAINER_PROCESSES)
+@require_GET
+def container_processes(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    """The table of processes, a fragment that the usage page fetches every few seconds."""
+    table = selectors.container_processes(environment=environment, container=container_id)
+    return render(request, "containers/_processes.html", {"table": table})
+
+
+@policy.view(Action.CONTAINER_CHANGES)
+@require_GET
+def container_changes(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    context = _detail(environment, container_id, "changes", request)
+    changes = selectors.container_changes(environment=environment, container=context["container"].id)
+    return render(request, "containers/changes.html", {**context, "changes": changes})
+
+
+@policy.view(Action.CONTAINER_DEATHS)
+@require_GET
+def container_deaths(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    """Why the container ended, each time: a fragment of the overview."""
+    deaths = selectors.container_deaths(environment=environment, container=container_id)
+    return render(request, "containers/_deaths.html", {"deaths": deaths})
+
+
+@policy.view(Action.CONTAINER_UPDATE)
+@require_http_methods(["GET", "POST"])
+def container_update(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    context = _detail(environment, container_id, "", request)
+    container = context["container"]
+    form = UpdateForm(request.POST or None, container=container)
+    if request.method == "POST" and form.is_valid():
+        try:
+            warnings = services.container_update(
+                environment=environment, user=request.user, container=container, changes=form.changes()
+            )
+        except gateway.ClientError as error:
+            context["error"] = str(error)
+        else:
+            messages.success(request, _("Container %(name)s is changed.") % {"name": form.cleaned_data["name"]})
+            for warning in warnings:
+                messages.warning(request, warning)
+            return redirect("container", env=environment.slug, container_id=container.short_id)
+    status = 422 if request.method == "POST" else 200
+    return render(request, "containers/update.html", {**context, "form": form}, status=status)
 
 
 def _detail(environment: Environment, container_id: str, tab: str, request: HttpRequest) -> dict[str, Any]:

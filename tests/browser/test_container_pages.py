@@ -1,0 +1,64 @@
+"""The further pages of a container: what it uses, what it has changed, why it ended, and changing it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.fixtures.daemons import HavreDaemon
+
+LONG = 30_000
+
+
+def test_what_a_container_uses_and_how_it_dies(page: Page, sign_in: Callable[[str], Page], engine: HavreDaemon) -> None:
+    engine.docker("pull", "-q", "busybox")
+    script = "echo 'my last words' >&2; touch /new; sleep 600 & while :; do :; done"
+    engine.docker("run", "-d", "--name", "busy", "-m", "64m", "busybox", "sh", "-c", script)
+    sign_in("olga")
+    page.goto("/e/local/containers/")
+    page.get_by_role("link", name="busy").click()
+
+    page.get_by_role("link", name="Usage").click()
+    cpu = page.locator('output[data-kind="cpu"]')
+    expect(cpu).to_have_text(re.compile(r"^\d+ %$"), timeout=LONG)
+    expect(page.locator('output[data-kind="memory"]')).to_contain_text("/ 67 MB")
+    expect(page.locator(".chart canvas")).to_have_count(4)
+    expect(page.locator(".processes table")).to_contain_text("sleep 600")
+
+    page.get_by_role("link", name="Changes").click()
+    expect(page.locator(".changes")).to_contain_text("/new")
+
+    page.get_by_role("link", name="Change", exact=True).click()
+    page.get_by_label("Name").fill("calm")
+    page.get_by_label("CPUs").fill("0.2")
+    page.get_by_role("button", name="Change busy").click()
+    expect(page.locator("#object-head")).to_contain_text("calm")
+    assert engine.docker("inspect", "-f", "{{.HostConfig.NanoCpus}}", "calm").stdout == "200000000\n"
+
+    page.locator("#object-head").get_by_role("button", name="Pause").click()
+    expect(page.locator("#object-head .state")).to_have_text("paused")
+    page.locator("#object-head").get_by_role("button", name="Go on").click()
+    expect(page.locator("#object-head .state")).to_have_text("running")
+    engine.docker("exec", "calm", "sh", "-c", "kill -9 1; true", check=False)
+    engine.docker("kill", "calm", check=False)
+    expect(page.locator("#object-head .state")).to_have_text("exited")
+    page.reload()
+    expect(page.locator(".death")).to_contain_text("SIGKILL")
+    page.locator(".death summary").first.click()
+    expect(page.locator(".death pre")).to_contain_text("my last words")
+
+
+def test_a_phone_shows_the_charts(page: Page, sign_in: Callable[[str], Page], engine: HavreDaemon) -> None:
+    engine.docker("pull", "-q", "busybox")
+    engine.docker("run", "-d", "--name", "small", "busybox", "sleep", "600")
+    sign_in("vera")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("/e/local/containers/")
+    page.get_by_role("link", name="small").click()
+    page.get_by_role("link", name="Usage").click()
+    expect(page.locator('output[data-kind="cpu"]')).to_have_text(re.compile("%"), timeout=LONG)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    # A viewer sees what is used, not the arguments of processes.
+    expect(page.locator(".processes")).to_have_count(0)
