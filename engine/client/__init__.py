@@ -69,6 +69,7 @@ from engine.client.model import (
     RemovedImage,
     UsageSample,
     VersionInfo,
+    VolumeSummary,
 )
 from engine.client.pull import Pull
 from engine.client.streams import AsyncClient
@@ -112,4 +113,5 @@ __all__ = [
     "Unreachable",
     "UsageSample",
     "VersionInfo",
+    "VolumeSummary",
 ]

@@ -32,6 +32,7 @@ from engine.client.model import (
     ProcessTable,
     RemovedImage,
     VersionInfo,
+    VolumeSummary,
 )
 from engine.client.pull import Pull
 from engine.client.transport import Adapter
@@ -258,6 +259,24 @@ class Client:
         with errors.translated(self.base_url):
             rows = self._api.remove_image(image, force=force, noprune=not prune)
         return [parse.removed_image(row) for row in rows]
+
+    # -- volumes
+
+    def volumes(self) -> list[VolumeSummary]:
+        """Every volume, by name."""
+        with errors.translated(self.base_url):
+            rows = self._api.volumes().get("Volumes") or ()
+        return sorted((parse.volume(row) for row in rows), key=lambda volume: volume.name)
+
+    def create_volume(self, name: str) -> VolumeSummary:
+        """The volume *name*, made unless it is there."""
+        with errors.translated(self.base_url):
+            return parse.volume(self._api.create_volume(name))
+
+    def remove_volume(self, name: str) -> None:
+        """Remove it with its data; `Conflict` while a container has it."""
+        with errors.translated(self.base_url):
+            self._api.remove_volume(name)
 
     # -- networks
 

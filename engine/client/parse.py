@@ -29,6 +29,7 @@ from engine.client.model import (
     RemovedImage,
     UsageSample,
     VersionInfo,
+    VolumeSummary,
 )
 from engine.types import parse_rfc3339
 
@@ -166,6 +167,17 @@ def death(row: Json) -> Death:
         last_lines=tuple(
             (2 if line.get("Stream") == "stderr" else 1, line.get("Text", "")) for line in row.get("LastLines") or ()
         ),
+    )
+
+
+def volume(row: Json) -> VolumeSummary:
+    return VolumeSummary(
+        name=row["Name"],
+        driver=row.get("Driver", ""),
+        mountpoint=row.get("Mountpoint", ""),
+        created=instant(row.get("CreatedAt")),
+        labels=row.get("Labels") or {},
+        options=row.get("Options") or {},
     )
 
 

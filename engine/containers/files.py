@@ -137,7 +137,7 @@ class ContainerFiles:
         pauses = container.state.status is Status.RUNNING
         if pauses:
             try:
-                self._containers.pause(container.id)
+                self._containers.pause(container.id, briefly=True)
             except Conflict:
                 pauses = False  # it has ended, or somebody else has paused it
         try:

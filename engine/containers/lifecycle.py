@@ -154,8 +154,9 @@ class Lifecycle:
         self.end_streams(container.id)
         self.snapshots.remove(container.id)
         shutil.rmtree(self.starter.bundle(container.id), ignore_errors=True)
-        self.register.delete(container.id)
+        # Before the row, which is what tells a later daemon to go on with the removal.
         self.starter.mounts.forget(container, volumes=volumes)
+        self.register.delete(container.id)
         self.images.collect(in_use=self.register.uses)
         self.tell(container, "destroy")
         self.waiters.removed(container.id, container.state.exit_code, container.state.error)

@@ -77,13 +77,13 @@ class ContainerMounts:
                 self._volumes.unmount(mount.source, container_id=container.id)
 
     def forget(self, container: Container, *, volumes: bool) -> None:
-        """The container is gone: with *volumes*, so are those volumes that were made for it alone."""
+        """The container goes: with *volumes*, so do those volumes that were made for it alone."""
         if not volumes:
             return
         for mount in _volumes(container):
             if mount.own:
                 with suppress(EngineError):  # another container has them by VolumesFrom, or they are gone already
-                    self._volumes.remove(mount.source)
+                    self._volumes.remove(mount.source, given_up_by=container.id)
 
     def sweep(self, *, running: Collection[str]) -> None:
         """Unmount the parts of volumes that no *running* container has: for the daemon's start."""

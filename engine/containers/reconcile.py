@@ -72,6 +72,7 @@ def _put_right(service: ContainerService, record: Record, monitor: Monitor | Non
         _LOG.info("container %s goes on with pid %d", container.name, monitor.process.pid)
         service.watch(monitor)
         service.execs.adopt([container.id])
+        service.settle_pause(container.id)
         service.health.begin(container)
     elif status in (Status.RUNNING, Status.PAUSED):
         left = service.monitors.find(container.id)

@@ -36,7 +36,7 @@ from engine.containers.register import ContainerRegister
 from engine.containers.restart import Restarts
 from engine.containers.runtime import find_monitor, find_runtime
 from engine.containers.signals import signal_name, signal_number
-from engine.containers.starting import Starter
+from engine.containers.starting import Starter, cgroup_path
 from engine.containers.streams import ContainerStreams
 from engine.containers.waiting import WaitHandle
 from engine.database import Database
@@ -44,6 +44,7 @@ from engine.errors import Conflict, ContainerNotFound, EngineError, NotModified,
 from engine.events import EventBus, Kind
 from engine.images.model import ContainerUse, Image
 from engine.images.service import ImageService
+from engine.kernel import cgroup
 from engine.kernel.process import held_capabilities
 from engine.networks.service import NetworkService
 from engine.snapshots.store import SnapshotStore
@@ -87,6 +88,7 @@ class ContainerService(ContainerStreams):
             runtime_root=self.runtime.root,
         )
         self._held = held_capabilities()
+        self._cgroup_parent = config.instance
         super().__init__(monitors=monitors, held=self._held)
         self._restarts = Restarts(lambda container_id: self._lifecycle.begin_again(container_id))
         directory = config.root / "containers"
@@ -289,7 +291,8 @@ class ContainerService(ContainerStreams):
         if number == signals.SIGKILL:
             self._await_end(container.id, KILL_PATIENCE)
 
-    def pause(self, text: str) -> None:
+    def pause(self, text: str, *, briefly: bool = False) -> None:
+        """Let every process stand still; *briefly* for the engine's own ends: a later daemon lets them go on."""
         with self.register.locked(self.register.find(text).container.id) as record:
             state.require_running(record.container)
             if record.container.state.status is Status.PAUSED:
@@ -301,7 +304,8 @@ class ContainerService(ContainerStreams):
                 if monitor is None or not monitor.process.alive:
                     raise NotRunning(f"Container {record.container.id} is not running") from error
                 raise
-            self.register.save(replace(record, container=state.moved(record.container, Status.PAUSED)))
+            paused = state.moved(record.container, Status.PAUSED)
+            self.register.save(replace(record, container=paused, paused_briefly=briefly))
         self.tell(record.container, "pause")
 
     def unpause(self, text: str) -> None:
@@ -309,7 +313,8 @@ class ContainerService(ContainerStreams):
             if record.container.state.status is not Status.PAUSED:
                 raise Conflict(f"Container {record.container.id} is not paused")
             self.runtime.resume(record.container.id)
-            self.register.save(replace(record, container=state.moved(record.container, Status.RUNNING)))
+            running = state.moved(record.container, Status.RUNNING)
+            self.register.save(replace(record, container=running, paused_briefly=False))
         self.tell(record.container, "unpause")
 
     def rename(self, text: str, name: str) -> None:
@@ -397,6 +402,21 @@ class ContainerService(ContainerStreams):
     def watch(self, monitor: Monitor) -> None:
         """Hear of the end of a monitor, of this daemon's or of an earlier one's."""
         self.exits.watch(monitor, self._hand_over)
+
+    def settle_pause(self, container_id: str) -> None:
+        """A pause or its end that was cut off before its record: the record, which somebody has been told, holds."""
+        with self.register.locked(container_id) as record:
+            container = record.container
+            stands = cgroup.frozen(cgroup_path(container, self._cgroup_parent))
+            if container.state.status is Status.PAUSED and record.paused_briefly:
+                if stands:
+                    self.runtime.resume(container_id)
+                running = state.moved(container, Status.RUNNING)
+                self.register.save(replace(record, container=running, paused_briefly=False))
+            elif stands and container.state.status is Status.RUNNING:
+                self.runtime.resume(container_id)
+            elif not stands and container.state.status is Status.PAUSED:
+                self.runtime.pause(container_id)
 
     def finish(self, container_id: str, *, code: int, error: str, oom_killed: bool = False) -> None:
         """Record the end of a container's process, and do what follows from it."""

@@ -72,6 +72,16 @@ def spent(group: str, root: Path = ROOT) -> Spent:
     )
 
 
+def frozen(group: str, root: Path = ROOT) -> bool:
+    """Whether the processes of *group* stand still (cgroup-v1/freezer-subsystem.rst, cgroup-v2.rst)."""
+    if version(root) == 2:
+        return _number(root / group / "cgroup.freeze") == 1
+    try:
+        return (root / "freezer" / group / "freezer.state").read_text(encoding="ascii").strip() != "THAWED"
+    except OSError:
+        return False
+
+
 def _number(path: Path) -> int | None:
     try:
         return int(path.read_text(encoding="ascii"))

@@ -118,15 +118,18 @@ class VolumeService:
         """The volumes by name. Filters are Docker's `dangling`, `driver`, `label`, `name`."""
         return chosen(self._records.all(), filters or {}, used=self.uses().keys())
 
-    def remove(self, name: str, *, force: bool = False) -> None:
-        """Remove a volume with its data; `Conflict` while a container has it, `VolumeNotFound` unless *force*."""
+    def remove(self, name: str, *, force: bool = False, given_up_by: str = "") -> None:
+        """Remove a volume with its data; `Conflict` while a container has it, `VolumeNotFound` unless *force*.
+
+        The container *given_up_by* is being removed and does not count.
+        """
         with self._lock:
             volume = self._records.get(name)
             if volume is None:
                 if force:
                     return
                 raise VolumeNotFound(f"get {name[:250]}: no such volume")
-            if users := sorted(self.uses().get(name, ())):
+            if users := sorted(set(self.uses().get(name, ())) - {given_up_by}):
                 raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
             mounts.unmount(volume.mountpoint)
             self._records.delete(name)

@@ -76,7 +76,7 @@ def test_a_whole_form_becomes_a_request() -> None:
         ({"ports-0-host_port": "99999", "ports-0-container_port": "80"}, "65535"),
         ({"ports-0-host_ip": "300.1.1.1", "ports-0-container_port": "80"}, "valid IPv4"),
         ({"binds-0-source": "/srv"}, "both paths"),
-        ({"binds-0-source": "srv", "binds-0-target": "/data"}, "slash"),
+        ({"binds-0-source": "srv/x", "binds-0-target": "/data"}, "slash"),
         ({"binds-0-source": "/a:/b", "binds-0-target": "/data"}, "colon"),
         ({"variables-0-value": "x"}, "a name"),
         ({"variables-0-name": "A=B"}, "no spaces"),

@@ -107,6 +107,7 @@ def test_a_viewer_changes_nothing(environment: Environment, viewer: User) -> Non
         Action.CONTAINER_LOGS,
         Action.CONTAINER_USAGE,
         Action.IMAGE_VIEW,
+        Action.VOLUME_VIEW,
         Action.JOB_VIEW,
     }
     assert policy.granted(viewer, environment) == seeing

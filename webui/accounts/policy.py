@@ -46,6 +46,9 @@ class Action(StrEnum):
     IMAGE_VIEW = "image.view"
     IMAGE_PULL = "image.pull"
     IMAGE_REMOVE = "image.remove"
+    VOLUME_VIEW = "volume.view"
+    VOLUME_CREATE = "volume.create"
+    VOLUME_REMOVE = "volume.remove"
     JOB_VIEW = "job.view"
     JOB_CANCEL = "job.cancel"
     JOB_RETRY = "job.retry"
@@ -57,6 +60,7 @@ _VIEWER = {
     Action.CONTAINER_LOGS,
     Action.CONTAINER_USAGE,
     Action.IMAGE_VIEW,
+    Action.VOLUME_VIEW,
     Action.JOB_VIEW,
 }
 

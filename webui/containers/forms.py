@@ -14,6 +14,7 @@ from webui.gateway import BindMount, CreateContainer, Port
 
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 VARIABLE = re.compile(r"[^=\s\x00]+")
+VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,249}")
 
 
 class RestartPolicy(forms.ChoiceField):
@@ -150,7 +151,7 @@ class PortForm(forms.Form):
 
 
 class BindForm(forms.Form):
-    source = forms.CharField(label=_("Path on the host"), required=False, max_length=4096)
+    source = forms.CharField(label=_("Volume, or path on the host"), required=False, max_length=4096)
     target = forms.CharField(label=_("Path in the container"), required=False, max_length=4096)
     read_only = forms.BooleanField(label=_("Read only"), required=False)
 
@@ -160,6 +161,8 @@ class BindForm(forms.Form):
             value, other = cleaned.get(field), cleaned.get("target" if field == "source" else "source")
             if other and not value:
                 self.add_error(field, _("Give both paths."))
+            elif value and field == "source" and VOLUME.fullmatch(value):
+                continue
             elif value and (not value.startswith("/") or ":" in value):
                 self.add_error(field, _("Give a whole path that begins with a slash and has no colon."))
         return cleaned

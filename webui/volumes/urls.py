@@ -1,0 +1,9 @@
+from django.urls import path
+
+from webui.volumes import views
+
+urlpatterns = [
+    path("", views.volume_list, name="volumes"),
+    path("new/", views.volume_create, name="volume-create"),
+    path("remove/", views.volume_remove, name="volume-remove"),
+]
