@@ -10,7 +10,7 @@ import tempfile
 
 _state = tempfile.mkdtemp(prefix="havre-web-test-")
 atexit.register(shutil.rmtree, _state, ignore_errors=True)
-for _name in [name for name in os.environ if name.startswith("HAVRE_") and name != "HAVRE_TEST_CACHE"]:
+for _name in [name for name in os.environ if name.startswith("HAVRE_") and not name.startswith("HAVRE_TEST_")]:
     del os.environ[_name]
 os.environ["HAVRE_ROOT"] = os.environ["HAVRE_RUN"] = _state
 
