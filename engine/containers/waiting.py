@@ -37,13 +37,16 @@ class Waiters:
         self._settle(container_id, set(WaitCondition), code, error)
 
     def ended_for(self, handle: WaitHandle, code: int, error: str) -> None:
-        """Settle one handle whose condition holds already."""
+        """Settle one handle whose condition holds already, unless the end itself has just done so."""
+        waits = False
         with self._lock:
             for container_id, waiting in tuple(self._waiting.items()):
-                waiting[:] = [each for each in waiting if each[1] is not handle]
+                kept = [each for each in waiting if each[1] is not handle]
+                waits = waits or len(kept) < len(waiting)
+                waiting[:] = kept
                 if not waiting:
                     del self._waiting[container_id]
-        if handle.set_running_or_notify_cancel():
+        if waits and handle.set_running_or_notify_cancel():
             handle.set_result((code, error))
 
     def code(self, container_id: str) -> Future[int | None]:

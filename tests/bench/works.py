@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from tests.fixtures.daemons import Daemon
 Clock = Callable[[], float]
 LINES: Final = 200_000
 STREAM: Final = 200 * 1024 * 1024
+COPIED: Final = 100 * 1024 * 1024
+COMMITTED: Final = 20 * 1024 * 1024
 CONTAINERS: Final = 100
 BURST: Final = 20
 AT_ONCE: Final = 8
@@ -114,6 +117,29 @@ def burst(daemon: Daemon) -> float:
     return seconds()
 
 
+def copy_in(daemon: Daemon) -> float:
+    seconds = timed(daemon, "cp", str(daemon.directory / "bench-file"), "bench-cp:/tmp/file")
+    daemon.docker("exec", "bench-cp", "rm", "/tmp/file")
+    return seconds
+
+
+def commit(daemon: Daemon) -> float:
+    seconds = timed(daemon, "commit", "bench-commit", "bench:made")
+    daemon.docker("rmi", "bench:made")
+    return seconds
+
+
+def _file_to_copy(daemon: Daemon) -> None:
+    (daemon.directory / "bench-file").write_bytes(os.urandom(COPIED))
+    daemon.docker("run", "-d", "--name", "bench-cp", "busybox", "sleep", "10000")
+
+
+def _written(daemon: Daemon) -> None:
+    script = f"head -c {COMMITTED} /dev/urandom > /file; sleep 10000"
+    daemon.docker("run", "-d", "--name", "bench-commit", "busybox", "sh", "-c", script)
+    time.sleep(1)
+
+
 def _make_many(daemon: Daemon) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for made in [pool.submit(daemon.docker, "create", "busybox", "true") for _ in range(CONTAINERS)]:
@@ -142,6 +168,8 @@ WORKS: Final = (
         lambda daemon: daemon.docker("run", "--name", "bench-logs", "busybox", "seq", str(LINES)) and None,
     ),
     Work("200 MiB through `run`'s attached output", 0.5, 3, stream),
+    Work("`cp` of 100 MiB into a container", 0.8, 4, copy_in, _file_to_copy),
+    Work("`commit` of 20 MiB", 0.7, 4, commit, _written),
     Work(f"{BURST} `run -d`, {AT_ONCE} at a time", 0.35, 3, burst),
     Work(f"`ps -a` with {CONTAINERS} containers", 1.0, 8, list_containers, _make_many),
 )
