@@ -32,6 +32,8 @@ _BODY_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of a JSON body; the CLI's largest is a container's config with its seccomp profile, some 50 KiB."""
 _LINE_LIMIT: Final = 64 * 1024
 """Bytes of a request's line or of one header: credentials and filters are long."""
+_READ_AHEAD: Final = 1024 * 1024
+"""Bytes of a body that wait in memory for who reads it: less makes many small hops between threads of a `docker cp`."""
 _BACKLOG: Final = 512
 _GOODBYE: Final = 5.0
 """Seconds that running requests have to end when the server stops."""
@@ -60,6 +62,7 @@ class ApiServer:
             access_log=None,
             max_line_size=_LINE_LIMIT,
             max_field_size=_LINE_LIMIT,
+            read_bufsize=_READ_AHEAD,
         )
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_GOODBYE)
         await self._runner.setup()

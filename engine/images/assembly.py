@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -14,7 +13,6 @@ from engine.database import Database
 from engine.images.collector import Collector
 from engine.images.model import Image
 from engine.images.records import ImageRecords
-from engine.images.transfer import unpack_stored
 from engine.registry.media import MANIFEST_LIMIT
 from engine.registry.reference import Reference
 from engine.snapshots.layers import LayerStore
@@ -61,8 +59,6 @@ class Assembler:
         """
         diff_id, blob = self._store(layer)
         with self._collector.holding({diff_id, blob}):
-            if not self._layers.has(diff_id):
-                unpack_stored(self._content, self._layers, blob, diff_id)
             diff_ids = [*parent.diff_ids, diff_id]
             created = rfc3339(now())
             document = json.loads(self._content.read(parent.id, limit=MANIFEST_LIMIT))
@@ -94,13 +90,12 @@ class Assembler:
         return image_id
 
     def _store(self, layer: Iterator[bytes]) -> tuple[Digest, Digest]:
-        """The layer's diffID, and its compressed blob in the store."""
-        plain = hashlib.sha256()
+        """Unpack the layer and compress it at once; its diffID, and its blob."""
         packer = isal_zlib.compressobj(_LEVEL, wbits=_GZIP)
-        with self._content.writer() as blob:
+        with self._layers.unpack() as unpacker, self._content.writer() as blob:
             for chunk in layer:
-                plain.update(chunk)
+                unpacker.write(chunk)
                 if packed := packer.compress(chunk):
                     blob.write(packed)
             blob.write(packer.flush())
-            return Digest("sha256:" + plain.hexdigest()), blob.commit()
+            return unpacker.commit(), blob.commit()

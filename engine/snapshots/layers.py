@@ -68,15 +68,16 @@ class LayerStore:
         return [self._read(diff_id, "link") for diff_id in diff_ids]
 
     @contextmanager
-    def unpack(self, *, expected: Digest) -> Iterator[LayerUnpacker]:
+    def unpack(self, *, expected: Digest | None = None) -> Iterator[LayerUnpacker]:
         """Take in a layer: write its uncompressed tar, then commit. Left without a commit, nothing stays.
 
-        Raises `InvalidParameter` for an archive that is broken or refused, `DigestMismatch` when its digest is not
-        *expected*, `StorageFull` when there is no room.
+        Without *expected* the layer is one of our own making, and is named by what it turns out to be. Raises
+        `InvalidParameter` for an archive that is broken or refused, `DigestMismatch` when its digest is not *expected*,
+        `StorageFull` when there is no room.
         """
         temporary = self._root / f"tmp-{secrets.token_hex(8)}"
         try:
-            with _room_for(expected):
+            with _room_for(_shown(expected)):
                 (temporary / "diff").mkdir(parents=True)
                 (temporary / "diff").chmod(0o755)
             unpacker = LayerUnpacker(self, temporary, expected, self._limits)
@@ -119,7 +120,7 @@ class LayerStore:
     def take(self, temporary: Path, diff_id: Digest, size: int) -> None:
         """Give a whole, verified layer its name. Somebody else's of the same diffID may be there first: it stays."""
         name = secrets.token_hex(_SHORT // 2)
-        with _room_for(diff_id):
+        with _room_for(diff_id.short):
             (temporary / "size").write_text(str(size), encoding="ascii")
             (temporary / "link").write_text(name, encoding="ascii")
             descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
@@ -128,7 +129,7 @@ class LayerStore:
                 syscalls.syncfs(descriptor)
             finally:
                 os.close(descriptor)
-        with self._lock, _room_for(diff_id):
+        with self._lock, _room_for(diff_id.short):
             if self.has(diff_id):
                 return
             # The link first: a layer that has its name also has its link.
@@ -156,13 +157,13 @@ class LayerStore:
 class LayerUnpacker:
     """A layer in the making: `write` its tar, `commit` it. Made by `LayerStore.unpack`."""
 
-    def __init__(self, store: LayerStore, temporary: Path, expected: Digest, limits: UnpackLimits) -> None:
+    def __init__(self, store: LayerStore, temporary: Path, expected: Digest | None, limits: UnpackLimits) -> None:
         self._store = store
         self._temporary = temporary
         self._expected = expected
         self._hash = hashlib.sha256()
         self._helper = UnpackHelper(
-            "layer", str(temporary / "diff"), str(limits.entries), str(limits.bytes), what=f"layer {expected.short}"
+            "layer", str(temporary / "diff"), str(limits.entries), str(limits.bytes), what=f"layer {_shown(expected)}"
         )
 
     def write(self, data: bytes) -> None:
@@ -170,14 +171,15 @@ class LayerUnpacker:
         self._hash.update(data)
         self._helper.write(data)
 
-    def commit(self) -> None:
-        """Verify the diffID and give the layer its name."""
+    def commit(self) -> Digest:
+        """Verify the diffID, give the layer its name, and return it."""
         done = self._helper.finish()
         self._mark_opaque(done.opaque)
         found = Digest("sha256:" + self._hash.hexdigest())
-        if found != self._expected:
+        if self._expected is not None and found != self._expected:
             raise DigestMismatch(f"layer unpacks to {found}, not to {self._expected} as its image says")
-        self._store.take(self._temporary, self._expected, done.bytes)
+        self._store.take(self._temporary, found, done.bytes)
+        return found
 
     def close(self) -> None:
         """End the helper, whatever it is doing."""
@@ -194,13 +196,17 @@ class LayerUnpacker:
                     os.close(descriptor)
 
 
+def _shown(diff_id: Digest | None) -> str:
+    return diff_id.short if diff_id is not None else "in the making"
+
+
 @contextmanager
-def _room_for(diff_id: Digest) -> Iterator[None]:
+def _room_for(layer: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise StorageFull(f"no room for layer {diff_id.short}: {error}; free some space and try again") from error
+            raise StorageFull(f"no room for layer {layer}: {error}; free some space and try again") from error
         raise
 
 
