@@ -59,7 +59,9 @@ class Call:
         kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise InvalidParameter(f"Content-Type specified ({kind}) must be 'application/json'")
-        return Fields(decode(data))
+        document = decode(data)
+        # Older clients send null where they have nothing to say.
+        return Fields({} if document is None else document)
 
 
 def json_answer(document: Any, *, status: int = 200) -> web.Response:

@@ -28,7 +28,7 @@ def test_from_the_registry_to_a_shell_and_away_again(
     expect(job).to_have_attribute("data-state", "succeeded", timeout=LONG)
     expect(page.locator("#image-list")).to_contain_text("debian:latest")
 
-    page.locator("#image-list").get_by_role("link", name="Run").click()
+    page.locator("#image-list tr", has_text="debian:latest").get_by_role("link", name="Run").click()
     expect(page.get_by_role("textbox", name="Image")).to_have_value("debian:latest")
     page.locator("#id_name").fill("first-light")
     page.get_by_role("textbox", name="Command").fill(f"sh -c '{COMMAND}'")

@@ -224,7 +224,7 @@ def test_inspect_and_errors_of_volumes(daemon: Daemon) -> None:
     assert (found["Name"], found["Driver"], found["Scope"]) == ("vol-1", "local", "local")
     assert found["Mountpoint"].endswith("/volumes/vol-1/_data")
     assert daemon.docker("volume", "create", "vol-1").stdout == "vol-1\n"
-    assert "no such volume" in daemon.docker("volume", "inspect", "nosuch", check=False).stderr
+    assert "no such volume" in daemon.docker("volume", "inspect", "nosuch", check=False).stderr.lower()
     assert daemon.docker("volume", "rm", "-f", "nosuch").returncode == 0
     assert "includes invalid characters" in daemon.docker("volume", "create", "a/b", check=False).stderr
     daemon.docker("volume", "rm", "vol-1")

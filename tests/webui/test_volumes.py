@@ -21,7 +21,8 @@ def browser(operator: User, engine: Environment, signed_in: Callable[[User | Non
 def _no_volumes(havre: HavreDaemon) -> Iterator[None]:
     yield
     havre.remove_everything()
-    havre.docker("volume", "prune", "-af")
+    if names := havre.docker("volume", "ls", "-q").stdout.split():
+        havre.docker("volume", "rm", *names)
 
 
 def test_a_volume_is_made_and_removed(browser: Client, havre: HavreDaemon) -> None:
