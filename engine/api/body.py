@@ -1,10 +1,19 @@
-"""A request's body as a stream for the engine's threads."""
+"""Bodies as streams for the engine's threads, which read and write them while the event loop carries the bytes."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from aiohttp import web
+
+from engine.api.call import Call, begin_stream
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 
 
 class RequestBody:
@@ -17,3 +26,44 @@ class RequestBody:
     def read(self, _size: int = -1, /) -> bytes:
         """What has come by now, or comes next; empty at the end. `ConnectionError` when the client has gone."""
         return asyncio.run_coroutine_threadsafe(self._content.readany(), self._loop).result()
+
+
+class ResponseBody:
+    """An answer of unknown length, written from the thread that makes it. Made on the event loop.
+
+    What the thread holds open is let go by the thread itself, whatever becomes of the client.
+    """
+
+    def __init__(self, call: Call, *, content_type: str) -> None:
+        self._call = call
+        self._content_type = content_type
+        self._loop = asyncio.get_running_loop()
+        self._response: web.StreamResponse | None = None
+
+    async def carry(self, work: Callable[[], None]) -> web.StreamResponse:
+        """Run *work* on a thread: it calls `begin`, then `write`. What it raises before `begin` is the answer."""
+        self._call.becomes_stream()
+        try:
+            await self._call.workers.patient(work)
+        except Exception:
+            if self._response is None:
+                raise
+            # The status is sent: only a connection that breaks off tells the client that this is not all of it.
+            _LOG.exception("%s broke off", self._call.request.path)
+            if self._call.request.transport is not None:
+                self._call.request.transport.abort()
+        if self._response is None:
+            raise RuntimeError("nothing was begun")
+        return self._response
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """Send status and headers."""
+        self._response = self._on_loop(begin_stream(self._call, content_type=self._content_type, headers=headers))
+
+    def write(self, data: bytes) -> None:
+        """Send *data*, waiting while the client does not read; `ConnectionError` when it has left."""
+        if self._response is not None:
+            self._on_loop(self._response.write(data))
+
+    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()

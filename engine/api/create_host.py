@@ -88,7 +88,7 @@ _REFUSED: Final[dict[str, tuple[object, ...]]] = {
     "StorageOpt": (),
     "Cgroup": (),
     "UsernsMode": ("private", "host"),
-    "Runtime": ("runc", "io.containerd.runc.v2", "crun"),
+    "Runtime": ("runc", "io.containerd.runc.v2"),
     "Isolation": ("default",),
 }
 """Options that change what a container can see or do: not honouring them in silence would be wrong. With the values
@@ -153,7 +153,7 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
         shm_size=create_resources.not_negative(host, "ShmSize") or SHM_SIZE,
         oom_score_adj=host.integer("OomScoreAdj"),
         annotations=host.text_map("Annotations"),
-        log=create_logs.parse(host.section("LogConfig"), config),
+        log=create_logs.parse(host.section("LogConfig"), config, warnings),
     )
 
 

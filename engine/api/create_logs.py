@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Final
 
 from engine.api.fields import Fields
@@ -11,23 +12,24 @@ from engine.containers.options import ContainerConfig, LogOptions
 from engine.errors import InvalidParameter
 
 _DRIVERS: Final = ("json-file", "local", "none")
-_KNOWN: Final = frozenset(
-    {"max-size", "max-file", "labels", "labels-regex", "env", "env-regex", "tag", "compress", "mode", "max-buffer-size"}
-)
-_SIZE: Final = re.compile(r"(\d{1,12})(?:\.\d+)?\s?([kmgt]?)i?b?", re.IGNORECASE)
+_HONOURED: Final = frozenset({"max-size", "max-file", "labels", "env", "tag"})
+_IGNORED: Final = frozenset({"labels-regex", "env-regex", "compress", "mode", "max-buffer-size"})
+_SIZE: Final = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s?([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _LEAST: Final = 4096
 """Bytes of a log's file: less would be cut anew with each look at it."""
 
 
-def parse(log: Fields, config: ContainerConfig) -> LogOptions:
+def parse(log: Fields, config: ContainerConfig, warnings: list[str]) -> LogOptions:
     """The typed options; `InvalidParameter` for a driver or an option that there is not."""
     driver = log.text("Type") or "json-file"
     if driver not in _DRIVERS:
         raise InvalidParameter(f"logger: no log driver named '{driver[:40]}' is registered")
     options = log.text_map("Config")
     for name in options:
-        if name not in _KNOWN:
+        if name in _IGNORED:
+            warnings.append(f"HostConfig.LogConfig.Config: {name} is not supported by this engine and has been ignored")
+        elif name not in _HONOURED:
             raise InvalidParameter(f"unknown log opt '{name[:60]}' for {driver} log driver")
     plain = LogOptions()
     return LogOptions(
@@ -44,7 +46,7 @@ def _size(text: str) -> int:
         return 1 << 62
     if match is None:
         raise InvalidParameter(f"invalid max-size: '{text[:40]}': expected a size such as 10m")
-    return max(int(match[1]) * _UNITS[match[2].lower()], _LEAST)
+    return max(int(Decimal(match[1]) * _UNITS[match[2].lower()]), _LEAST)
 
 
 def _files(text: str) -> int:

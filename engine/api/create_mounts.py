@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
 from engine.api.fields import Fields
 from engine.containers.options import Mount, MountKind, ReadOnly
 from engine.errors import InvalidParameter, NotImplementedHere
+from engine.volumes.model import VOLUME_NAME
 
 _PROPAGATIONS: Final = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _WITHOUT_MEANING: Final = frozenset({"", "rw", "z", "Z", "cached", "delegated", "consistent"})
 """Words for SELinux and for macOS: dockerd on Linux without SELinux takes them and does nothing."""
-_VOLUME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _KINDS: Final = ("bind", "volume", "tmpfs")
 
 
@@ -79,7 +78,7 @@ def _bind(text: str, where: str, driver: str) -> Mount:
             read_only="ro" in words,
             propagation=propagations.pop() if propagations else "rprivate",
         )
-    if not _VOLUME.fullmatch(source):
+    if not VOLUME_NAME.fullmatch(source):
         raise InvalidParameter(
             f'invalid volume specification: "{text[:200]}": "{source[:80]}" includes invalid characters for a local '
             'volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, '
@@ -128,7 +127,7 @@ def _bind_mount(mount: Fields) -> Mount:
 
 def _volume_mount(mount: Fields) -> Mount:
     source = mount.text("Source")
-    if source and not _VOLUME.fullmatch(source):
+    if source and not VOLUME_NAME.fullmatch(source):
         raise InvalidParameter(
             f'invalid mount config for type "volume": "{source[:80]}" includes invalid characters for a local volume '
             'name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed'

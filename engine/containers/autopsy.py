@@ -22,7 +22,7 @@ from engine.containers.logs import LogReader
 from engine.containers.model import Container, Health, LogQuery
 from engine.containers.starting import cgroup_path
 from engine.database import Database
-from engine.kernel import cgroup
+from engine.kernel import cgroup_stats
 from engine.types import now
 
 _LINES: Final = 20
@@ -75,7 +75,7 @@ class Death:
         """The likely reason, in a sentence for people."""
         if self.error:
             return self.error
-        if self.oom_killed or self.oom_kills:
+        if self.oom_killed or (self.oom_kills and self.exit_code == _KILLED):
             limit = f" of {self.memory_limit >> 20} MiB" if self.memory_limit else ""
             return f"The kernel killed it because it needed more memory than its limit{limit}."
         if self.asked:
@@ -87,6 +87,7 @@ class Death:
         return f"Its program ended by itself with {self.exit_code}{_MEANING.get(self.exit_code, '')}."
 
 
+_KILLED: Final = 137
 _MEANING: Final = {126: ": a command could not be executed", 127: ": a command was not found"}
 
 
@@ -100,7 +101,7 @@ class Autopsy:
     def examine(self, container: Container, *, asked: str) -> None:
         """Write down the end of *container*, whose state tells of it already. What cannot be learnt is left out."""
         state = container.state
-        spent = cgroup.spent(cgroup_path(container, self._cgroup_parent))
+        used = cgroup_stats.usage(cgroup_path(container, self._cgroup_parent))
         death = Death(
             container_id=container.id,
             name=container.name,
@@ -113,10 +114,10 @@ class Autopsy:
             error=state.error,
             asked=asked,
             oom_killed=state.oom_killed,
-            oom_kills=spent.oom_kills,
-            memory_peak=spent.memory_peak,
+            oom_kills=used.oom_kills,
+            memory_peak=used.memory_peak or None,
             memory_limit=container.host.memory,
-            cpu_time=spent.cpu_time,
+            cpu_time=used.cpu_total or None,
             restart_count=state.restart_count,
             health=state.health,
             last_lines=_last_lines(container),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.kernel import syscalls
-from engine.kernel.overlay import OPAQUE
+from engine.kernel.overlay import is_opaque, is_whiteout
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _BENEATH: Final = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
@@ -52,16 +52,19 @@ def _in_directory(found: list[Change], path: str, current: int, layers: Sequence
     directories, seen = [], set()
     for name in os.listdir(current):
         seen.add(name)
-        status = os.stat(name, dir_fd=current, follow_symlinks=False)
+        try:
+            status = os.stat(name, dir_fd=current, follow_symlinks=False)
+        except FileNotFoundError:
+            continue  # gone since it was seen: the container may be running
         place = _shown(path, name)
-        if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
+        if is_whiteout(status):
             found.append(Change(path=place, kind=ChangeKind.DELETED))
             continue
         existed = _exists(layers, name)
         found.append(Change(path=place, kind=ChangeKind.MODIFIED if existed else ChangeKind.ADDED))
         if stat.S_ISDIR(status.st_mode):
             directories.append(f"{path}/{name}")
-    if path != "." and _is_opaque(current):
+    if path != "." and is_opaque(current):
         hidden = {name for layer in layers for name in os.listdir(layer)}  # noqa: PTH208 - descriptors
         found += [
             Change(path=_shown(path, name), kind=ChangeKind.DELETED) for name in hidden - seen if _exists(layers, name)
@@ -80,7 +83,7 @@ def _layers_of(stack: ExitStack, below: Sequence[int], path: str) -> list[int]:
         except OSError:
             break  # something else than a directory, or a whiteout: it hides what is below
         found.append(directory)
-        if _is_opaque(directory):
+        if is_opaque(directory):
             break
     return found
 
@@ -91,15 +94,8 @@ def _exists(layers: Sequence[int], name: str) -> bool:
             status = os.stat(name, dir_fd=layer, follow_symlinks=False)
         except FileNotFoundError:
             continue
-        return not (stat.S_ISCHR(status.st_mode) and status.st_rdev == 0)
+        return not is_whiteout(status)
     return False
-
-
-def _is_opaque(descriptor: int) -> bool:
-    try:
-        return os.getxattr(descriptor, OPAQUE) == b"y"
-    except OSError:
-        return False
 
 
 def _shown(path: str, name: str) -> str:

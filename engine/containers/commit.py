@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any, Final
 
 from engine.containers.files import ContainerFiles
+from engine.containers.model import Status
 from engine.containers.service import ContainerService
 from engine.errors import Conflict, ImageNotFound
 from engine.images.instructions import applied
@@ -58,7 +59,7 @@ class Commits:
         *reference* where that is given. `InvalidParameter` names a change that is none.
         """
         container = self._containers.get(text)
-        if container.state.running and container.state.restart_count and not container.state.pid:
+        if container.state.status is Status.RESTARTING:
             raise Conflict(f"container {container.short_id} is restarting: wait until it runs, then commit")
         merged = {key: value for key, value in container.raw_config.items() if key not in _NOT_THE_IMAGES}
         merged |= {key: value for key, value in (config or {}).items() if value not in (None, "", [], {}, False, 0)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from engine.containers import capabilities, seccomp
-from engine.containers.joining import partner
+from engine.containers.joining import identified, partner
 from engine.containers.limits import check_limits, supported
 from engine.containers.model import Container, State
 from engine.containers.mounting import normal, settled
@@ -51,7 +51,8 @@ def draft(
     containers.
     """
     warnings: list[str] = []
-    check_sharing(host, config)
+    _check_sharing(host, config)
+    host = identified(host, find=find)
     config = _merged(config, image, container_id, host, find)
     command = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not command or not command[0]:
@@ -179,7 +180,7 @@ def _check_host(host: HostConfig, config: ContainerConfig) -> None:
         raise InvalidParameter(f"invalid hostname format: {config.hostname[:80]}: at most 64 characters")
 
 
-def check_sharing(host: HostConfig, config: ContainerConfig) -> None:
+def _check_sharing(host: HostConfig, config: ContainerConfig) -> None:
     """Docker's rules for those who share namespaces with the host or with each other."""
     if host.uts_mode == "host" and (config.hostname or config.domainname):
         raise InvalidParameter("conflicting options: hostname and the UTS mode")

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
-from engine.containers.model import Container, Health, HealthResult, HealthStatus, Status
+from engine.containers.model import Container, Health, HealthResult, HealthStatus, Status, Tell
 from engine.containers.register import ContainerRegister
 from engine.errors import ContainerNotFound
 from engine.images.model import HealthCheck
@@ -34,22 +34,19 @@ _AT_ONCE: Final = 8
 _log = logging.getLogger(__name__)
 
 
-class Announce(Protocol):
-    def __call__(self, container: Container, action: str, **attributes: str) -> None: ...
-
-
 class HealthChecks:
     """Looks after the health of running containers.
 
-    *probe* takes one look: it gets the container and the seconds that the look may take.
+    *probe* takes one look: it gets the container, the seconds that the look may take, and an event at which it gives up
+    and returns `None`.
     """
 
     def __init__(
         self,
         *,
         register: ContainerRegister,
-        probe: Callable[[Container, float], HealthResult],
-        tell: Announce,
+        probe: Callable[[Container, float, threading.Event], HealthResult | None],
+        tell: Tell,
     ) -> None:
         self._register = register
         self._probe = probe
@@ -59,6 +56,7 @@ class HealthChecks:
         self._lives: dict[str, int] = {}
         """The life of each container that is looked at: what is due for an earlier life is passed over."""
         self._closed = False
+        self._closing = threading.Event()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="health")
         self._thread: threading.Thread | None = None
 
@@ -80,13 +78,14 @@ class HealthChecks:
             self._lives.pop(container_id, None)
 
     def close(self) -> None:
-        """Look no more; looks that are being taken are waited for."""
+        """Look no more; looks that are being taken are given up, and what they run is left to the next daemon."""
+        self._closing.set()
         with self._condition:
             self._closed = True
             self._condition.notify()
         if self._thread is not None:
             self._thread.join()
-        self._pool.shutdown(wait=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _plan(self, container: Container, life: int) -> None:
         # Called with the condition's lock held.
@@ -117,9 +116,10 @@ class HealthChecks:
                 return
             container = record.container
             if container.state.status is Status.RUNNING:
-                self._note(
-                    container, self._probe(container, (container.config.health.timeout or DEFAULT_TIMEOUT) / 1e9)
-                )
+                timeout = (container.config.health.timeout or DEFAULT_TIMEOUT) / SECOND
+                result = self._probe(container, timeout, self._closing)
+                if result is not None:
+                    self._note(container, result)
             with self._condition:
                 if self._lives.get(container_id) == life:
                     self._plan(self._register.find(container_id).container, life)

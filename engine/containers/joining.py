@@ -32,25 +32,26 @@ class Joined:
     network_of: Container | None = None
 
 
+def identified(host: HostConfig, *, find: Callable[[str], Container]) -> HostConfig:
+    """*host* with the containers that it names by their ids; `ContainerNotFound`, `InvalidParameter`."""
+    changes: dict[str, Any] = {}
+    for name in ("network_mode", "pid_mode", "ipc_mode"):
+        mode = getattr(host, name)
+        if (text := partner(mode)) is not None:
+            if not text:
+                raise InvalidParameter(f"invalid {name.replace('_', ' ')}: {mode}: name a container")
+            changes[name] = _PREFIX + find(text).id
+    if (mode := changes.get("ipc_mode")) is not None:
+        _require_shareable(find(mode.removeprefix(_PREFIX)))
+    return replace(host, **changes)
+
+
 class Joiner:
     """Finds the namespaces that a container asks to share. *directory* holds the shared memory of those that share."""
 
     def __init__(self, *, find: Callable[[str], Container], directory: Path) -> None:
         self._find = find
         self._directory = directory
-
-    def check(self, host: HostConfig) -> HostConfig:
-        """*host* with the containers that it names by their ids; `ContainerNotFound`, `InvalidParameter`."""
-        changes: dict[str, Any] = {}
-        for field_name in ("network_mode", "pid_mode", "ipc_mode"):
-            mode = getattr(host, field_name)
-            if (text := partner(mode)) is not None:
-                if not text:
-                    raise InvalidParameter(f"invalid {field_name.replace('_', ' ')}: {mode}: name a container")
-                changes[field_name] = _PREFIX + self._find(text).id
-        if (other := changes.get("ipc_mode")) is not None:
-            self._shareable(self._find(other.removeprefix(_PREFIX)))
-        return replace(host, **changes)
 
     def join(self, container: Container) -> Joined:
         """What *container* shares, now that it starts; `Conflict` where the other does not run."""
@@ -63,7 +64,7 @@ class Joiner:
             namespaces["pid"] = Path("/proc", str(self._running(text, "PID").state.pid), "ns/pid")
         if (text := partner(host.ipc_mode)) is not None:
             other = self._running(text, "IPC")
-            self._shareable(other)
+            _require_shareable(other)
             namespaces["ipc"] = Path("/proc", str(other.state.pid), "ns/ipc")
         return Joined(namespaces=namespaces, shared_memory=self._shared_memory(container), network_of=network_of)
 
@@ -116,9 +117,10 @@ class Joiner:
             raise Conflict(f"cannot join {noun} of a non running container: {other.id}")
         return other
 
-    def _shareable(self, other: Container) -> None:
-        if other.host.ipc_mode != "shareable":
-            raise InvalidParameter(
-                f"cannot join IPC of container {other.id}: it keeps its IPC namespace to itself ({other.host.ipc_mode})"
-                ": create it with IpcMode shareable"
-            )
+
+def _require_shareable(other: Container) -> None:
+    if other.host.ipc_mode != "shareable":
+        raise InvalidParameter(
+            f"cannot join IPC of container {other.id}: it keeps its IPC namespace to itself ({other.host.ipc_mode})"
+            ": create it with IpcMode shareable"
+        )

@@ -11,13 +11,13 @@ import signal as signals
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
 from engine.containers import state
 from engine.containers.autopsy import Autopsy
 from engine.containers.exits import Exit
 from engine.containers.health import HealthChecks
-from engine.containers.model import Container, Status
+from engine.containers.model import Status, Tell
 from engine.containers.monitor import Monitor
 from engine.containers.records import Record
 from engine.containers.register import ContainerRegister
@@ -31,12 +31,7 @@ from engine.types import now
 
 _LOG: Final = logging.getLogger(__name__)
 _NOT_STARTED: Final = 128
-
-
-class Tell(Protocol):
-    """Publishes an event of a container."""
-
-    def __call__(self, container: Container, action: str, **attributes: str) -> None: ...
+_RECENT: Final = 60 * 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +88,12 @@ class Lifecycle:
             ended = replace(ended, state=replace(ended.state, restart_count=ended.state.restart_count + 1))
         failures = 0 if lived > Restarts.LONG_LIFE else record.failures + 1
         self.health.end(container.id)
-        self.autopsy.examine(ended, asked=record.asked)
+        try:
+            # A signal that it has outlived for so long is not why it ended.
+            asked = record.asked if now() - record.asked_at < _RECENT else ""
+            self.autopsy.examine(ended, asked=asked)
+        except Exception:  # noqa: BLE001 - that nothing is known of the reason must not lose the end itself
+            _LOG.exception("could not write down why container %s ended", container.id)
         record = replace(record, container=ended, failures=failures, asked="")
         self.register.save(record)
         if oom_killed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from engine.containers.options import ContainerConfig, HostConfig
 from engine.networks.model import Sandbox
@@ -168,3 +168,9 @@ class LogQuery:
     """Nanoseconds since the epoch, inclusive; 0 is no end."""
     tail: int | None = None
     """The last so many lines; `None` is all."""
+
+
+class Tell(Protocol):
+    """Publishes an event of a container."""
+
+    def __call__(self, container: Container, action: str, **attributes: str) -> None: ...

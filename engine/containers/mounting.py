@@ -74,7 +74,7 @@ class ContainerMounts:
                 _remove_part(self._part(container, number))
         for mount in _volumes(container):
             with suppress(NotFound):
-                self._volumes.unmount(mount.source, container_id=container.id)
+                self._volumes.unmount(mount.source, user=container.id)
 
     def forget(self, container: Container, *, volumes: bool) -> None:
         """The container goes: with *volumes*, so do those volumes that were made for it alone."""
@@ -94,7 +94,9 @@ class ContainerMounts:
                 _remove_part(place)
 
     def _volume(self, container: Container, root: int, mount: Mount, number: int) -> Path:
-        place = self._volumes.mount(mount.source, container_id=container.id)
+        place = self._volumes.mount(
+            mount.source, user=container.id, destination=mount.target, read_only=mount.read_only
+        )
         if mount.copy_up:
             self._volumes.populate(mount.source, root=root, path=mount.target)
         if not mount.subpath:

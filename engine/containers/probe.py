@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import signal
 import socket
+import threading
 import time
 from typing import Final
 
@@ -16,11 +17,16 @@ from engine.types import now
 _OUTPUT: Final = 4096
 """Bytes of output that are kept, as in Docker."""
 _PACKET: Final = 8193
+_GLANCE: Final = 0.25
+"""Seconds between two looks at whether the daemon is about to end."""
 _SHELL: Final = ("/bin/sh", "-c")
 
 
-def probe(execs: ExecSessions, container: Container, timeout: float) -> HealthResult:
-    """Run the container's check for at most *timeout* seconds. Never raises: what goes wrong is a result, too."""
+def probe(execs: ExecSessions, container: Container, timeout: float, closing: threading.Event) -> HealthResult | None:
+    """Run the container's check for at most *timeout* seconds; `None` when *closing* is set meanwhile.
+
+    Never raises: what goes wrong is a result, too.
+    """
     start = now()
     try:
         exec_id = execs.create(container=container, config=ExecConfig(cmd=_command(container), attach_stdout=True))
@@ -30,7 +36,10 @@ def probe(execs: ExecSessions, container: Container, timeout: float) -> HealthRe
     assert attachment is not None  # noqa: S101 - only detached sessions have none
     try:
         connection = attachment.connection
-        output, ended = (b"", True) if connection is None else _output(connection, time.monotonic() + timeout)
+        deadline = time.monotonic() + timeout
+        output, ended = (b"", True) if connection is None else _output(connection, deadline, closing)
+        if closing.is_set():
+            return None
         if not ended:
             execs.signal(exec_id, signal.SIGKILL)
             return HealthResult(
@@ -54,14 +63,14 @@ def _command(container: Container) -> tuple[str, ...]:
     return (*(container.config.shell or _SHELL), *rest) if kind == "CMD-SHELL" else tuple(rest)
 
 
-def _output(connection: socket.socket, deadline: float) -> tuple[bytes, bool]:
+def _output(connection: socket.socket, deadline: float, closing: threading.Event) -> tuple[bytes, bool]:
     """The first bytes that come from *connection* until its end, or until *deadline*; and whether the end came."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     output = b""
-    while (left := deadline - time.monotonic()) > 0:
-        if not poll.poll(left * 1000):
-            break
+    while (left := deadline - time.monotonic()) > 0 and not closing.is_set():
+        if not poll.poll(min(left, _GLANCE) * 1000):
+            continue
         try:
             packet = connection.recv(_PACKET)
         except BlockingIOError:

@@ -27,6 +27,8 @@ class Record:
     """Ends in a row, for the restart policy."""
     asked: str = ""
     """What somebody did to end it, such as `stop` or `kill SIGTERM`; for the post-mortem."""
+    asked_at: int = 0
+    """Nanoseconds since the epoch."""
     paused_briefly: bool = False
     """Whether the engine itself has paused it, for as long as something is made of its files."""
     remove_volumes: bool = False

@@ -19,6 +19,7 @@ from engine.containers.options import Mount, MountKind
 from engine.errors import EngineError, EngineFault, InvalidParameter, NotFound
 from engine.kernel import paths
 from engine.snapshots.store import SnapshotStore
+from engine.types import new_id
 from engine.volumes.service import VolumeService
 
 _PATH: Final = os.O_PATH | os.O_CLOEXEC
@@ -88,8 +89,10 @@ class ContainerRoots:
             else:
                 place, read_only = Path(mount.source), mount.read_only
                 if mount.kind is MountKind.VOLUME:
-                    place = self._volumes.mount(mount.source, container_id=container.id)
-                    stack.callback(self._volumes.unmount, mount.source, container_id=container.id)
+                    # As a user of its own: the container may start and end meanwhile.
+                    user = f"{container.id}-files-{new_id()[:12]}"
+                    place = self._volumes.mount(mount.source, user=user)
+                    stack.callback(self._volumes.unmount, mount.source, user=user)
             yield Root(
                 container=container,
                 descriptor=_opened(stack, place, _PATH),

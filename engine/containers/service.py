@@ -21,7 +21,7 @@ from typing import Any, Final
 from engine.config import EngineConfig
 from engine.containers import listing, names, seccomp, state, updating
 from engine.containers.autopsy import Autopsy, Death
-from engine.containers.creation import check_sharing, draft
+from engine.containers.creation import draft
 from engine.containers.exits import Exit
 from engine.containers.health import HealthChecks
 from engine.containers.joining import Joiner, partner
@@ -48,7 +48,7 @@ from engine.kernel import cgroup
 from engine.kernel.process import held_capabilities
 from engine.networks.service import NetworkService
 from engine.snapshots.store import SnapshotStore
-from engine.types import Digest, new_id
+from engine.types import Digest, new_id, now
 from engine.volumes.service import VolumeService
 
 _LOG: Final = logging.getLogger(__name__)
@@ -210,13 +210,12 @@ class ContainerService(ContainerStreams):
     ) -> Created:
         container_id = new_id()
         wanted = self.register.free_name(names.checked(name) if name else None)
-        check_sharing(host, config)
         made = draft(
             container_id=container_id,
             name=wanted,
             image=image,
             config=config,
-            host=self.joiner.check(host),
+            host=host,
             raw_config=raw[0],
             raw_host_config=raw[1],
             held=self._held,
@@ -368,8 +367,8 @@ class ContainerService(ContainerStreams):
         wanted = listing.prunable(self.register.containers(), filters=filters)
         removed, reclaimed = [], 0
         for container in wanted:
-            size = self._snapshots.usage(container.id)
             try:
+                size = self._snapshots.usage(container.id)
                 self.remove(container.id)
             except EngineError:
                 continue  # started or removed by somebody else meanwhile
@@ -468,6 +467,7 @@ class ContainerService(ContainerStreams):
         if timeout < 0:
             self.wait(container.id).result()
         elif not self._await_end(container.id, timeout):
+            self._note_stop(container.id, f"stop, and SIGKILL after {timeout:g} s")
             with suppress(EngineError):
                 self._signal(container, signals.SIGKILL)
             self._await_end(container.id, KILL_PATIENCE)
@@ -499,7 +499,7 @@ class ContainerService(ContainerStreams):
         with suppress(ContainerNotFound), self.register.locked(container_id) as record:
             by_hand = record.container.host.restart.name != "no"
             if record.container.state.running and (record.asked != asked or by_hand != record.stopped_by_hand):
-                self.register.save(replace(record, stopped_by_hand=by_hand, asked=asked))
+                self.register.save(replace(record, stopped_by_hand=by_hand, asked=asked, asked_at=now()))
 
     @contextmanager
     def _keeping(self, container_id: str) -> Iterator[None]:

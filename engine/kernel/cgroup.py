@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,60 +42,14 @@ def remove(group: Path) -> None:
         group.rmdir()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """What the processes of a group have used; `None` where this kernel does not tell."""
-
-    memory_peak: int | None = None
-    """Bytes."""
-    cpu_time: int | None = None
-    """Nanoseconds."""
-    oom_kills: int = 0
-
-
-def spent(group: str, root: Path = ROOT) -> Spent:
-    """What *group* (`parent/name`) has used by now (Linux: cgroup-v1/memory.rst, cgroup-v2.rst)."""
-    if version(root) == 2:
-        directory = root / group
-        usage = _values(directory / "cpu.stat").get("usage_usec")
-        return Spent(
-            memory_peak=_number(directory / "memory.peak"),
-            cpu_time=None if usage is None else usage * 1000,
-            oom_kills=_values(directory / "memory.events").get("oom_kill", 0),
-        )
-    memory = root / "memory" / group
-    return Spent(
-        memory_peak=_number(memory / "memory.max_usage_in_bytes"),
-        cpu_time=_number(root / "cpuacct" / group / "cpuacct.usage"),
-        oom_kills=_values(memory / "memory.oom_control").get("oom_kill", 0),
-    )
-
-
 def frozen(group: str, root: Path = ROOT) -> bool:
     """Whether the processes of *group* stand still (cgroup-v1/freezer-subsystem.rst, cgroup-v2.rst)."""
-    if version(root) == 2:
-        return _number(root / group / "cgroup.freeze") == 1
+    second = version(root) == 2
+    file = root / group / "cgroup.freeze" if second else root / "freezer" / group / "freezer.state"
     try:
-        return (root / "freezer" / group / "freezer.state").read_text(encoding="ascii").strip() != "THAWED"
+        return file.read_text(encoding="ascii").strip() not in ("0", "THAWED")
     except OSError:
         return False
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-
-
-def _values(path: Path) -> dict[str, int]:
-    """A flat keyed file: a name and a number on each line."""
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return {}
-    pairs = (line.split() for line in lines)
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
 
 
 @lru_cache(maxsize=256)

@@ -42,8 +42,10 @@ class Usage:
     throttled_time: int = 0
     memory: int = 0
     memory_peak: int = 0
-    """Version 1 only, as `memory_failures`."""
     memory_failures: int = 0
+    """Version 1 only."""
+    oom_kills: int = 0
+    """Processes that the kernel killed for want of memory."""
     memory_limit: int = 0
     """0 is no limit."""
     memory_details: Mapping[str, int] = field(default_factory=dict)
@@ -118,6 +120,7 @@ def _first(root: Path, group: str) -> Usage:
         memory=_number(memory / "memory.usage_in_bytes"),
         memory_peak=_number(memory / "memory.max_usage_in_bytes"),
         memory_failures=_number(memory / "memory.failcnt"),
+        oom_kills=_pairs(memory / "memory.oom_control").get("oom_kill", 0),
         memory_limit=limit if limit < _UNLIMITED else 0,
         memory_details=_pairs(memory / "memory.stat"),
         pids=_number(tasks / "pids.current"),
@@ -170,6 +173,8 @@ def _unified(directory: Path) -> Usage:
         throttled_periods=cpu.get("nr_throttled", 0),
         throttled_time=cpu.get("throttled_usec", 0) * 1000,
         memory=_number(directory / "memory.current"),
+        memory_peak=_number(directory / "memory.peak"),
+        oom_kills=_pairs(directory / "memory.events").get("oom_kill", 0),
         memory_limit=_number(directory / "memory.max"),
         memory_details=_pairs(directory / "memory.stat"),
         pids=_number(directory / "pids.current"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,3 +39,16 @@ def mount_overlay_read_only(*, links: Path, lower: Sequence[str], target: Path) 
 
 OPAQUE = "trusted.overlay.opaque"
 """Set to `y`, the directory hides what lower layers have in its place."""
+
+
+def is_opaque(descriptor: int) -> bool:
+    """Whether the directory hides what lower layers have in its place."""
+    try:
+        return os.getxattr(descriptor, OPAQUE) == b"y"
+    except OSError:
+        return False
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    """Whether an entry stands for one that has been removed (overlayfs.rst, "whiteouts and opaque directories")."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0

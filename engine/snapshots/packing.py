@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from engine.kernel import syscalls
-from engine.kernel.overlay import OPAQUE
+from engine.kernel.overlay import is_opaque, is_whiteout
 from engine.snapshots.tar import (
     BLOCK_DEVICE,
     CHARACTER,
@@ -79,14 +79,14 @@ def _tree(root: int, name: bytes, *, layer: bool) -> Iterator[bytes]:
             continue  # gone since it was seen
         try:
             below = _joined(name, path)
-            if layer and _opaque(here):
+            if layer and is_opaque(here):
                 yield header(Entry(name=_joined(below, OPAQUE_WHITEOUT), kind=FILE, mode=0o600))
             directories = []
             for entry in sorted(os.listdir(here)):  # noqa: PTH208 - a descriptor
                 with suppress(FileNotFoundError):
                     found = os.stat(entry, dir_fd=here, follow_symlinks=False)
                     place = _joined(below, os.fsencode(entry))
-                    if layer and stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
+                    if layer and is_whiteout(found):
                         hidden = _joined(below, WHITEOUT + os.fsencode(entry))
                         yield header(Entry(name=hidden, kind=FILE, mode=0o600))
                     elif stat.S_ISDIR(found.st_mode):
@@ -163,13 +163,6 @@ def _xattrs(descriptor: int) -> dict[bytes, bytes]:
             if name.startswith(_KEPT_XATTRS)
         }
     return {}
-
-
-def _opaque(descriptor: int) -> bool:
-    try:
-        return os.getxattr(descriptor, OPAQUE) == b"y"
-    except OSError:
-        return False
 
 
 def _joined(directory: bytes, name: bytes) -> bytes:

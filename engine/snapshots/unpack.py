@@ -297,6 +297,8 @@ def confine(directory: str) -> None:
     # A mount of its own for the layer, so that device nodes can be made there but not opened.
     harmless = syscalls.MS_NODEV | syscalls.MS_NOSUID | syscalls.MS_NOEXEC
     syscalls.mount(directory, directory, "", syscalls.MS_BIND)
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
+        harmless |= syscalls.MS_RDONLY  # what a container may only read, it does not get written by a way round
     syscalls.mount("", directory, "", syscalls.MS_BIND | syscalls.MS_REMOUNT | harmless)
     os.chroot(directory)
     os.chdir("/")

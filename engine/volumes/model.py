@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+VOLUME_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,249}")
+"""Docker's rule, and no longer than a directory's name may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

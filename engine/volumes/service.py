@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +20,10 @@ from engine.kernel import copying, mounts, paths, syscalls, trees
 from engine.types import new_id, now
 from engine.volumes import options as mount_options
 from engine.volumes.filters import chosen
-from engine.volumes.model import PrunedVolumes, Volume
+from engine.volumes.model import VOLUME_NAME, PrunedVolumes, Volume
 from engine.volumes.records import VolumeRecords
 
 _LOG: Final = logging.getLogger(__name__)
-_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_LONGEST: Final = 250
-"""Characters of a name: it is a directory's."""
 _GOING: Final = ".removing-"
 
 Uses = Callable[[], Mapping[str, Collection[str]]]
@@ -40,21 +36,22 @@ class VolumeService:
         self._events = events
         self._root = root
         self._records = VolumeRecords(database, root)
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.RLock] = {}
         self.uses: Uses = dict
         """Tells which containers have each volume, running or not; set by the engine."""
         root.mkdir(parents=True, exist_ok=True, mode=0o701)
 
     def reconcile(self, *, running: Collection[str]) -> None:
         """Put things in order at start: only *running* containers use volumes, and removals are finished."""
-        with self._lock:
-            for name, containers in self._records.users().items():
-                for container_id in containers - set(running):
-                    self._leave(name, container_id)
-            known = {volume.name for volume in self._records.all()}
-            for entry in self._root.iterdir():
-                if entry.name not in known and entry.is_dir():
-                    self._delete(entry)
+        users = self._records.users()
+        known = {volume.name: volume for volume in self._records.all()}
+        for name, containers in users.items():
+            for user in containers - set(running):
+                self._leave(known[name], user)
+        for entry in self._root.iterdir():
+            if entry.name not in known and entry.is_dir():
+                self._delete(entry)
 
     def create(
         self,
@@ -75,13 +72,13 @@ class VolumeService:
         mount_options.parse(wanted)
         anonymous = anonymous or not name
         name = name or new_id()
-        if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+        if not VOLUME_NAME.fullmatch(name):
             raise InvalidParameter(
                 f'create {name[:80]}: "{name[:80]}" includes invalid characters for a local volume name, only '
                 '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed, two at least. If you intended to pass a host directory, '
                 "use absolute path"
             )
-        with self._lock:
+        with self._busy(name):
             there = self._records.get(name)
             if there is not None:
                 if wanted and wanted != there.options:
@@ -123,7 +120,7 @@ class VolumeService:
 
         The container *given_up_by* is being removed and does not count.
         """
-        with self._lock:
+        with self._busy(name):
             volume = self._records.get(name)
             if volume is None:
                 if force:
@@ -147,8 +144,8 @@ class VolumeService:
         for volume in chosen(self._records.all(), rest, used=self.uses().keys(), pruning=True):
             if not (everything or volume.anonymous):
                 continue
-            size = self.size(volume.name)
             try:
+                size = self.size(volume.name)
                 self.remove(volume.name)
             except (Conflict, VolumeNotFound):
                 continue  # taken or removed by somebody else meanwhile
@@ -164,9 +161,12 @@ class VolumeService:
 
     # --- for containers
 
-    def mount(self, name: str, *, container_id: str) -> Path:
-        """Where the data of the volume are, there to stay until `unmount` by the same container."""
-        with self._lock:
+    def mount(self, name: str, *, user: str, destination: str = "", read_only: bool = False) -> Path:
+        """Where the data of the volume are, there to stay until `unmount` by the same *user*, a container's id.
+
+        *destination* is where the container will see them. `VolumeNotFound`, `EngineFault` in mount(2)'s words.
+        """
+        with self._busy(name):
             volume = self.get(name)
             asked = mount_options.parse(volume.options)
             if asked is not None and not _mounted(volume.mountpoint):
@@ -178,34 +178,35 @@ class VolumeService:
                         f"failed to mount local volume: mount {asked.source[:200]} (type {asked.kind or 'none'}, "
                         f"options {asked.data[:200] or 'none'}): {error.strerror}"
                     ) from error
-            self._records.use(name, container_id)
-        self._tell("mount", volume, container=container_id, destination="", propagation="", **{"read/write": "true"})
+            self._records.use(name, user)
+        access = {"read/write": str(not read_only).lower()}
+        self._tell("mount", volume, container=user, destination=destination, propagation="", **access)
         return volume.mountpoint
 
-    def unmount(self, name: str, *, container_id: str) -> None:
+    def unmount(self, name: str, *, user: str) -> None:
         """The container has ended. May be repeated; `VolumeNotFound`."""
-        volume = self.get(name)
-        with self._lock:
-            left = self._leave(name, container_id)
+        with self._busy(name):
+            volume = self.get(name)
+            left = self._leave(volume, user)
         if left:
-            self._tell("unmount", volume, container=container_id)
+            self._tell("unmount", volume, container=user)
 
     def populate(self, name: str, *, root: int, path: str) -> None:
         """Fill the volume, where it is empty, with what is at *path* in the *root* of a container: Docker's copy-up.
 
-        The volume's own directory takes owner and mode of the one that it will hide.
+        The volume's own directory takes owner and mode of the one that it will hide. All of it is there, or nothing.
         """
-        mountpoint = self.get(name).mountpoint
-        with self._lock:
-            if any(os.scandir(mountpoint)):
-                return
+        with self._busy(name):
+            volume = self.get(name)
+            with os.scandir(volume.mountpoint) as entries:
+                if any(entries):
+                    return
             try:
                 source = paths.open_in_root(root, path, os.O_RDONLY | os.O_DIRECTORY)
             except OSError:
                 return  # the image has no directory there
             try:
-                with paths.opened_root(mountpoint) as target:
-                    copying.copy_directory(source, target)
+                self._fill(volume, source)
             except OSError as error:
                 raise EngineFault(
                     f"volume {name} cannot be filled with the image's {path[:200]}: {error.filename}: {error.strerror}"
@@ -225,13 +226,38 @@ class VolumeService:
                     f"cannot access path {path[:200]!r} of volume {name}: {error.strerror}"
                 ) from error
 
-    def _leave(self, name: str, container_id: str) -> bool:
-        before = container_id in self._records.users().get(name, ())
-        last = self._records.leave(name, container_id)
-        volume = self._records.get(name)
-        if last and volume is not None and volume.options:
+    def _fill(self, volume: Volume, source: int) -> None:
+        if volume.options or len(self._records.users().get(volume.name, ())) > 1:
+            # Mounted, or seen by others already: it can only be filled where it is.
+            with paths.opened_root(volume.mountpoint) as target:
+                copying.copy_directory(source, target)
+            return
+        filling = volume.mountpoint.with_name("_filling")
+        with suppress(FileNotFoundError):
+            trees.remove_tree(filling)  # of a daemon that was killed
+        filling.mkdir()
+        try:
+            with paths.opened_root(filling) as target:
+                copying.copy_directory(source, target)
+            filling.rename(volume.mountpoint)
+        except OSError:
+            trees.remove_tree(filling)
+            raise
+
+    def _leave(self, volume: Volume, user: str) -> bool:
+        """Note that *user* has it no longer, and unmount what nobody has; whether *user* had it."""
+        before = user in self._records.users().get(volume.name, ())
+        if self._records.leave(volume.name, user) and volume.options:
             mounts.unmount(volume.mountpoint)
         return before
+
+    @contextmanager
+    def _busy(self, name: str) -> Iterator[None]:
+        """One at a time for each volume: mounting one over a network, or filling it, must not hold up the others."""
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.RLock())
+        with lock:
+            yield
 
     def _delete(self, directory: Path) -> None:
         """Delete a volume's directory, which first gets a name that no volume has: a cut-off removal shows."""

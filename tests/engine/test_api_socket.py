@@ -314,3 +314,49 @@ def test_a_second_daemon_on_the_same_directories_is_refused(havre: HavreDaemon) 
     )
     assert done.returncode == 69
     assert "another engine already uses" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/containers/{box}/update", b'{"RestartPolicy":"always"}', "RestartPolicy: expected an object"),
+        ("/containers/{box}/update", b'{"RestartPolicy":{"Name":3}}', "RestartPolicy.Name: expected a string"),
+        ("/containers/{box}/update", b'{"Memory":"64m"}', "Memory: expected an integer"),
+        ("/commit?container={box}", b'{"Cmd":3}', "Cmd: expected a list of strings"),
+        ("/commit?container={box}", b"[]", "expected an object"),
+    ],
+)
+def test_wrong_types_are_named(havre: HavreDaemon, box: str, path: str, body: bytes, words: str) -> None:
+    status, _, answer = ask(havre, "POST", path.format(box=box), body)
+    assert status == 400
+    assert words in json.loads(answer)["message"]
+
+
+def test_a_client_that_leaves_an_export(havre: HavreDaemon, box: str) -> None:
+    for _ in range(5):
+        with closing(connect(havre)) as connection:
+            connection.sendall(request("GET", f"/containers/{box}/export"))
+            assert connection.recv(1000)
+    mounted = f"{havre.directory}/root/snapshots/"
+    # The container runs: its own mount stays, and nothing else is held.
+    wait_until(lambda: Path("/proc/self/mountinfo").read_text().count(mounted) == 1)
+    descriptors = Path(f"/proc/{havre.process.pid}/fd")
+    wait_until(lambda: not [each for each in descriptors.iterdir() if mounted in _target(each)])
+
+
+def _target(descriptor: Path) -> str:
+    try:
+        return str(descriptor.readlink())
+    except FileNotFoundError:
+        return ""
+
+
+def test_a_slow_check_does_not_hold_up_the_daemons_end(havre: HavreDaemon) -> None:
+    options = ("--health-cmd", "sleep 25", "--health-interval", "100ms", "--health-timeout", "30s")
+    container = havre.docker("run", "-d", *options, "busybox", "sleep", "1000").stdout.strip()
+    wait_until(lambda: "sleep 25" in havre.docker("top", container).stdout)
+    havre.restart()
+    # The check is still under way: nobody has waited for its end.
+    assert "sleep 25" in havre.docker("top", container).stdout
+    assert havre.docker("inspect", "-f", "{{.State.Status}}", container).stdout == "running\n"
+    havre.docker("rm", "-f", container)

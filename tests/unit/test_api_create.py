@@ -139,8 +139,9 @@ def test_names_are_matched_without_regard_to_case() -> None:
 
 
 def test_unknown_options_are_told() -> None:
-    request = parsed({"NoSuch": 1, "KernelMemory": 10}, AlsoUnknown={"a": 1})
-    assert len(request.warnings) == 3
+    log = {"Type": "local", "Config": {"compress": "true", "max-size": "1.5k"}}
+    request = parsed({"NoSuch": 1, "KernelMemory": 10, "LogConfig": log}, AlsoUnknown={"a": 1})
+    assert len(request.warnings) == 4
     assert all("ignored" in warning for warning in request.warnings)
 
 
@@ -189,6 +190,7 @@ def test_unknown_options_are_told() -> None:
         ),
         ({"DeviceCgroupRules": ["c 1:3"]}, {}, InvalidParameter, "invalid device cgroup rule"),
         ({"DeviceCgroupRules": ["x 1:3 r"]}, {}, InvalidParameter, "invalid device cgroup rule"),
+        ({"Runtime": "crun"}, {}, NotImplementedHere, "HostConfig.Runtime"),
         ({"SecurityOpt": ["nonsense"]}, {}, InvalidParameter, "invalid --security-opt"),
         ({"LogConfig": {"Type": "local", "Config": {"max-size": "big"}}}, {}, InvalidParameter, "invalid max-size"),
         ({"LogConfig": {"Type": "local", "Config": {"max-file": "0"}}}, {}, InvalidParameter, "max-file"),

@@ -83,6 +83,7 @@ def test_the_next_look(health: Health, age: int, seconds: int) -> None:
         ({"exit_code": 137, "signal": "SIGKILL"}, "which this engine did not send"),
         ({"exit_code": 137, "asked": "stop with SIGTERM"}, "Somebody asked for it (stop with SIGTERM)"),
         ({"exit_code": 137, "oom_killed": True, "memory_limit": 64 << 20, "asked": "x"}, "its limit of 64 MiB"),
+        ({"exit_code": 0, "oom_kills": 1}, "done its work"),  # a child was killed, and it went on
         ({"exit_code": 1, "error": "its monitor was killed"}, "its monitor was killed"),
     ],
 )

@@ -41,12 +41,15 @@ def drafted(config: dict[str, Any] | None = None, image: dict[str, Any] | None =
         raw_host_config={},
         held=frozenset(capabilities.ALL),
         log_path="/log",
-        find=_nobody,
+        find=_other,
     )
 
 
-def _nobody(text: str) -> Container:
-    raise ContainerNotFound(text)
+def _other(text: str) -> Container:
+    """The one other container that there is."""
+    if text not in ("other", ID):
+        raise ContainerNotFound(text)
+    return drafted(ipc_mode="shareable").container
 
 
 def spec(
@@ -138,7 +141,7 @@ def test_namespaces() -> None:
     assert kinds(spec(cgroupns_mode="host", cgroup_version=2, netns=None)) == private
     assert kinds(spec(pid_mode="host", ipc_mode="host", uts_mode="host", netns=None)) == {"mount": None}
     others = {"pid": Path("/proc/7/ns/pid"), "ipc": Path("/proc/7/ns/ipc")}
-    assert kinds(spec(pid_mode="container:x", ipc_mode="container:x", joined=others, netns=None)) == {
+    assert kinds(spec(pid_mode="container:other", ipc_mode="container:other", joined=others, netns=None)) == {
         "mount": None,
         "uts": None,
         "pid": "/proc/7/ns/pid",
@@ -212,6 +215,18 @@ def test_limits_stay_below_the_hosts_own() -> None:
         assert f"lowered to {most}" in high.warnings[0]
     with pytest.raises(InvalidParameter, match="soft limit must be less"):
         drafted(ulimits=(Ulimit(name="nofile", soft=2, hard=1),))
+
+
+def test_others_are_kept_by_their_ids() -> None:
+    host = drafted(pid_mode="container:other", network_mode="container:other").container.host
+    assert (host.pid_mode, host.network_mode) == (f"container:{ID}", f"container:{ID}")
+    with pytest.raises(ContainerNotFound):
+        drafted(pid_mode="container:nosuch")
+    with pytest.raises(InvalidParameter, match="name a container"):
+        drafted(pid_mode="container:")
+    # What contradicts itself is told before anybody is looked for.
+    with pytest.raises(InvalidParameter, match="conflicting options"):
+        drafted({"mac_address": "02:42:00:00:00:01"}, network_mode="container:nosuch")
 
 
 def test_every_volume_gets_a_name_once() -> None:

@@ -11,10 +11,10 @@ from django.forms import BaseFormSet, formset_factory
 from django.utils.translation import gettext_lazy as _
 
 from webui.gateway import BindMount, CreateContainer, Port
+from webui.volumes.services import VOLUME_NAME
 
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 VARIABLE = re.compile(r"[^=\s\x00]+")
-VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,249}")
 
 
 class RestartPolicy(forms.ChoiceField):
@@ -161,7 +161,7 @@ class BindForm(forms.Form):
             value, other = cleaned.get(field), cleaned.get("target" if field == "source" else "source")
             if other and not value:
                 self.add_error(field, _("Give both paths."))
-            elif value and field == "source" and VOLUME.fullmatch(value):
+            elif value and field == "source" and VOLUME_NAME.fullmatch(value):
                 continue
             elif value and (not value.startswith("/") or ":" in value):
                 self.add_error(field, _("Give a whole path that begins with a slash and has no colon."))

@@ -214,9 +214,16 @@ def _detail(environment: Environment, container_id: str, tab: str, request: Http
     return {
         "container": container,
         "tab": tab,
-        "tabs": [(name, label) for name, label, action in TABS if action in granted],
+        "tabs": [
+            (name, label, _address(name, environment, container)) for name, label, action in TABS if action in granted
+        ],
         "command": commands.run_command(container),
     }
+
+
+def _address(tab: str, environment: Environment, container: gateway.ContainerDetail) -> str:
+    name = "container" if tab == "overview" else f"container-{tab}"
+    return reverse(name, kwargs={"env": environment.slug, "container_id": container.short_id})
 
 
 def _report(request: HttpRequest, outcome: services.Outcome) -> None:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from webui.accounts.models import User
     from webui.environments.models import Environment
 
-_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,249}")
+VOLUME_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,249}")
 
 
 def volume_create(*, environment: Environment, user: User, name: str) -> gateway.VolumeSummary:
     """Make a volume; `ValidationError` for a name that none can have."""
     policy.require(user, policy.Action.VOLUME_CREATE, environment=environment)
-    if not _NAME.fullmatch(name):
+    if not VOLUME_NAME.fullmatch(name):
         raise ValidationError(_("Letters, digits, _ . and -, two at least; the first a letter or digit."))
     with gateway.client(environment) as client:
         return client.create_volume(name)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import stat
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from engine.api import create_config
-from engine.api.body import RequestBody
-from engine.api.call import COMMON_HEADERS, Call, begin_stream, empty_answer, json_answer
+from engine.api.body import RequestBody, ResponseBody
+from engine.api.call import COMMON_HEADERS, Call, empty_answer, json_answer
 from engine.api.fields import canonical
 from engine.api.router import Routes
 from engine.containers.roots import PathStat
@@ -25,6 +23,7 @@ from engine.types import rfc3339
 
 routes = Routes()
 
+_TAR: Final = "application/x-tar"
 _GO_MODES: Final = {
     stat.S_IFDIR: 1 << 31,
     stat.S_IFLNK: 1 << 27,
@@ -45,9 +44,15 @@ async def archive_stat(call: Call) -> web.Response:
 
 @routes.get("/containers/{id}/archive")
 async def archive_get(call: Call) -> web.StreamResponse:
-    opened = call.engine.files.archive(call.arguments["id"], call.query.text("path"))
-    found, chunks = await call.workers.patient(opened.__enter__)
-    return await _stream(call, opened, chunks, headers={"X-Docker-Container-Path-Stat": path_stat(found)})
+    answer = ResponseBody(call, content_type=_TAR)
+
+    def send() -> None:
+        with call.engine.files.archive(call.arguments["id"], call.query.text("path")) as (found, chunks):
+            answer.begin({"X-Docker-Container-Path-Stat": path_stat(found)})
+            for chunk in chunks:
+                answer.write(chunk)
+
+    return await answer.carry(send)
 
 
 @routes.add("PUT", "/containers/{id}/archive")
@@ -76,15 +81,23 @@ async def container_changes(call: Call) -> web.Response:
 
 @routes.get("/containers/{id}/export")
 async def container_export(call: Call) -> web.StreamResponse:
-    opened = call.engine.files.exported(call.arguments["id"])
-    chunks = await call.workers.patient(opened.__enter__)
-    return await _stream(call, opened, chunks, headers={})
+    answer = ResponseBody(call, content_type=_TAR)
+
+    def send() -> None:
+        with call.engine.files.exported(call.arguments["id"]) as chunks:
+            answer.begin({})
+            for chunk in chunks:
+                answer.write(chunk)
+
+    return await answer.carry(send)
 
 
 @routes.post("/commit")
 async def commit(call: Call) -> web.Response:
     query = call.query
-    body = canonical((await call.body()).document, create_config.DEFAULTS)
+    fields = await call.body()
+    create_config.parse(fields)  # an image of wrong types could not be used any more
+    body = canonical(fields.document, create_config.DEFAULTS)
     repository, tag = query.text("repo"), query.text("tag")
     if tag and not repository:
         raise InvalidParameter("tag: name the repository as well (repo)")
@@ -116,16 +129,3 @@ def path_stat(found: PathStat) -> str:
         "linkTarget": found.link_target,
     }
     return base64.b64encode(json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogateescape")).decode("ascii")
-
-
-async def _stream(
-    call: Call, opened: AbstractContextManager[Any], chunks: Iterator[bytes], *, headers: dict[str, str]
-) -> web.StreamResponse:
-    """An answer of *chunks*, which are made on a thread; what *opened* holds is let go in the end."""
-    try:
-        response = await begin_stream(call, content_type="application/x-tar", headers=headers)
-        while chunk := await call.workers.patient(next, chunks, b""):
-            await response.write(chunk)
-        return response
-    finally:
-        await call.workers.patient(opened.__exit__, None, None, None)

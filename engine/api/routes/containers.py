@@ -75,12 +75,12 @@ async def container_prune(call: Call) -> web.Response:
 @routes.post("/containers/{id}/update")
 async def container_update(call: Call) -> web.Response:
     body = await call.body()
-    policy = body.get("RestartPolicy")
+    policy = body.section("RestartPolicy")
     warnings = await call.workers.patient(
         call.engine.containers.update,
         call.arguments["id"],
         changes=create_resources.parse(body),
-        restart=create_host.restart_policy(body.section("RestartPolicy")) if policy and policy.get("Name") else None,
+        restart=create_host.restart_policy(policy) if policy.text("Name") else None,
     )
     return json_answer({"Warnings": list(warnings)})
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from aiohttp import web
 
-from engine.api import host_facts, render_container, render_image
+from engine.api import host_facts, render_container, render_image, render_volume
 from engine.api.call import COMMON_HEADERS, Call, error_answer, json_answer
 from engine.api.router import Routes
 from engine.containers.model import Status
@@ -64,6 +66,8 @@ async def disk_usage(call: Call) -> web.Response:
         instant = now()
         sizes = {diff_id: engine.layers.size(diff_id) for image in images for diff_id in image.diff_ids}
         by_id = {image.id: image for image in images}
+        shared = Counter(diff_id for image in images for diff_id in set(image.diff_ids))
+        users = engine.containers.volume_uses()
         containers = []
         for container in engine.containers.list(all=True):
             written = engine.snapshots.usage(container.id)
@@ -75,11 +79,16 @@ async def disk_usage(call: Call) -> web.Response:
         return {
             "LayersSize": sum(sizes.values()),
             "Images": [
-                render_image.summary(image, containers=len(engine.containers.uses(image.id))) | {"SharedSize": 0}
+                render_image.summary(image, containers=len(engine.containers.uses(image.id)))
+                | {"SharedSize": sum(sizes[diff_id] for diff_id in set(image.diff_ids) if shared[diff_id] > 1)}
                 for image in images
             ],
             "Containers": containers,
-            "Volumes": [],
+            "Volumes": [
+                render_volume.volume(volume)
+                | {"UsageData": {"RefCount": len(users.get(volume.name, ())), "Size": engine.volumes.size(volume.name)}}
+                for volume in engine.volumes.list()
+            ],
             "BuildCache": [],
             "BuilderSize": 0,
         }
