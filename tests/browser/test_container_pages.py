@@ -48,6 +48,9 @@ def test_what_a_container_uses_and_how_it_dies(page: Page, sign_in: Callable[[st
     expect(page.locator(".death")).to_contain_text("SIGKILL")
     page.locator(".death summary").first.click()
     expect(page.locator(".death pre")).to_contain_text("my last words")
+    page.set_viewport_size({"width": 360, "height": 740})
+    # The operator sees more than a viewer: long variables and a command, too.
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_a_phone_shows_the_charts(page: Page, sign_in: Callable[[str], Page], engine: HavreDaemon) -> None:
@@ -60,5 +63,11 @@ def test_a_phone_shows_the_charts(page: Page, sign_in: Callable[[str], Page], en
     page.get_by_role("link", name="Usage").click()
     expect(page.locator('output[data-kind="cpu"]')).to_have_text(re.compile("%"), timeout=LONG)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    engine.docker("kill", "small")
+    for place in ("/e/local/", "/e/local/containers/small/", "/e/local/volumes/"):
+        page.goto(place)
+        expect(page.locator("h1")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, place
+    page.goto("/e/local/containers/small/usage/")
     # A viewer sees what is used, not the arguments of processes.
     expect(page.locator(".processes")).to_have_count(0)

@@ -41,6 +41,18 @@ def test_the_dashboard_counts(browser: Client, container: str) -> None:
     assert "Havre 0.1.0" in page
 
 
+def test_the_dashboard_names_those_that_the_kernel_killed(browser: Client, havre: HavreDaemon) -> None:
+    havre.remove_everything()
+    grow = "x=a; while true; do x=$x$x; done"
+    havre.docker("run", "--name", "greedy", "-m", "16m", "busybox", "sh", "-c", grow, check=False)
+    havre.docker("run", "-d", "--name", "stopped", "busybox", "sleep", "600")
+    havre.docker("kill", "stopped")
+    page = browser.get("/e/local/").content.decode()
+    attention = page[page.index("Needs attention") : page.index("Running</h2>")]
+    assert ">greedy</a>" in attention
+    assert "stopped" not in attention
+
+
 def test_the_list_filters_and_sorts(browser: Client, container: str) -> None:
     assert container[:12] in browser.get("/e/local/containers/?q=state:running&sort=name").content.decode()
     assert container[:12] not in browser.get("/e/local/containers/?q=state:exited").content.decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ class Overview:
     info: gateway.HostInfo
     version: gateway.VersionInfo
     troubled: Sequence[gateway.ContainerSummary]
-    """Restarting, dead, unhealthy, or ended with an error within the last day."""
+    """Restarting, dead, unhealthy, or ended with an error or for want of memory."""
     failed_jobs: Sequence[Job]
     running: Sequence[gateway.ContainerSummary]
     events: Sequence[gateway.Event]
@@ -38,19 +38,22 @@ def overview(*, environment: Environment) -> Overview:
         containers = client.containers(all=True)
         info, version = client.info(), client.version()
         events = client.past_events(since=since)
+    short_of_memory = {event.actor for event in events if event.action == "oom"}
     return Overview(
         info=info,
         version=version,
-        troubled=[container for container in containers if _troubled(container)],
+        troubled=[container for container in containers if _troubled(container, short_of_memory)],
         failed_jobs=Job.objects.filter(environment=environment, state=JobState.FAILED, finished_at__gt=since)[:5],
         running=[container for container in containers if container.state == "running"][:8],
         events=[event for event in reversed(events) if not event.action.startswith(_DULL)][:MOST_EVENTS],
     )
 
 
-def _troubled(container: gateway.ContainerSummary) -> bool:
+def _troubled(container: gateway.ContainerSummary, short_of_memory: Collection[str]) -> bool:
     if container.state in ("restarting", "dead") or container.health == "unhealthy":
         return True
-    return container.state == "exited" and not container.status.startswith(
-        ("Exited (0)", "Exited (137)", "Exited (143)")
-    )
+    if container.state != "exited":
+        return False
+    # Of those that a signal ended, most were stopped by somebody; those that the kernel killed were not.
+    stopped = container.status.startswith(("Exited (0)", "Exited (137)", "Exited (143)"))
+    return not stopped or container.id in short_of_memory
