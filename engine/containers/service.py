@@ -259,6 +259,7 @@ class ContainerService(ContainerStreams):
             self._give_up_restart(container.id)
             return
         if not container.state.running:
+            self._await_take_down(container.id)
             raise NotModified(f"Container {container.id} is already stopped")
         number = signal_number(signal or container.config.stop_signal or "SIGTERM")
         if timeout is None:
@@ -466,6 +467,7 @@ class ContainerService(ContainerStreams):
             self._signal(container, number)
         if timeout < 0:
             self.wait(container.id).result()
+            self._await_take_down(container.id)
         elif not self._await_end(container.id, timeout):
             self._note_stop(container.id, f"stop, and SIGKILL after {timeout:g} s")
             with suppress(EngineError):
@@ -492,7 +494,16 @@ class ContainerService(ContainerStreams):
         except WaitTimeoutError:
             handle.cancel()
             return False
+        self._await_take_down(container_id)
         return True
+
+    def _await_take_down(self, container_id: str) -> None:
+        """Wait until what an end leaves behind is gone: whoever stops a container may want its port the next moment.
+
+        The end says that the container does not run as soon as it knows, and keeps the lock until all is taken down.
+        """
+        with suppress(ContainerNotFound), self.register.locked(container_id):
+            return
 
     def _note_stop(self, container_id: str, asked: str) -> None:
         """Remember that somebody wants it stopped, before it ends: no policy then starts it again."""

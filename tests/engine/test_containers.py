@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.model import Status, WaitCondition
+from engine.containers.model import Container, Status, WaitCondition
 from engine.containers.options import Mount, RestartPolicy, RestartPolicyName, Ulimit
+from engine.containers.starting import Starter
 from engine.engine import Engine
 from engine.errors import (
     AmbiguousId,
@@ -59,6 +61,36 @@ def actions(engine: Engine, container_id: str) -> list[str]:
 
 
 # --- the ordinary life
+
+
+def test_whoever_stops_it_finds_everything_taken_down(
+    host: EngineHost, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container_id = host.run(engine, "sleep", "1000")
+    real, begun, go_on = Starter.take_down, threading.Event(), threading.Event()
+
+    def slow(starter: Starter, container: Container) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        real(starter, container)
+
+    monkeypatch.setattr(Starter, "take_down", slow)
+    os.kill(engine.containers.get(container_id).state.pid, signal.SIGKILL)
+    assert begun.wait(10)
+    assert engine.containers.get(container_id).state.status is Status.EXITED
+    stopped = threading.Event()
+
+    def stop() -> None:
+        with suppress(NotModified):
+            engine.containers.stop(container_id, timeout=0)
+        stopped.set()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    assert not stopped.wait(0.3)
+    go_on.set()
+    thread.join()
+    assert container_id not in engine.containers.monitors.ids()
 
 
 def test_a_whole_life(host: EngineHost, engine: Engine) -> None:
