@@ -20,7 +20,7 @@ from tests.fixtures.engine_host import EngineHost, engine_host, remove_all
 @pytest.fixture(scope="module")
 def host() -> Iterator[EngineHost]:
     needs_root()
-    with engine_host("hvb1i0") as host:
+    with engine_host() as host:
         yield host
 
 

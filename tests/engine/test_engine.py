@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from tests.fixtures.engine_host import EngineHost, engine_host
 @pytest.fixture(scope="module")
 def host() -> Iterator[EngineHost]:
     needs_root()
-    with engine_host("hvb1e0") as host:
+    with engine_host() as host:
         yield host
 
 
@@ -25,7 +26,7 @@ def host() -> Iterator[EngineHost]:
 def test_two_engines_cannot_share_a_directory(host: EngineHost, shared: str) -> None:
     other = replace(
         host.config,
-        bridge="hvb1e1",
+        bridge=f"hve{os.getpid():x}",
         **{name: host.directory / f"other-{name}" for name in ("root", "run") if name != shared},
     )
     with host.engine():

@@ -37,7 +37,7 @@ RECORDS = "engine.containers.records:ContainerRecords"
 @pytest.fixture(scope="module")
 def module_host() -> Iterator[EngineHost]:
     needs_root()
-    with engine_host("hvb1r0") as host:
+    with engine_host() as host:
         with host.engine():
             pass
         yield host
