@@ -16,7 +16,11 @@ whose text is the endpoint's own sentence.
         client.wait(identifier); client.remove(identifier, force=True)
         client.images(); client.image("debian"); client.history("debian"); client.tag("debian", "x:1")
         client.remove_image("debian", force=False)                        # list[RemovedImage]
-        client.networks(); client.network("bridge")
+        client.networks(); client.network("bridge")                       # NetworkDetail, .members
+        identifier = client.create_network(CreateNetwork(name="app", pools=(Subnet(subnet="10.5.0.0/16"),)))
+        client.connect("app", "web", aliases=("www",)); client.disconnect("app", "web"); client.remove_network("app")
+        client.volumes(); client.volume("data"); client.create_volume("data"); client.volume_sizes()
+        client.prune_networks(); client.prune_volumes(all=False)          # names; Pruned(names, reclaimed)
         with client.pull("debian:12", auth=Auth(username="u", password="p")) as pull:
             for event in pull:                                            # PullEvent(status, layer, current, total)
                 ...                                                       # pull.close() from any thread cancels it
@@ -62,18 +66,18 @@ from engine.client.model import (
     ImageSummary,
     LogLine,
     Mount,
-    NetworkSummary,
     Port,
     ProcessTable,
     PullEvent,
     RemovedImage,
     UsageSample,
     VersionInfo,
-    VolumeSummary,
 )
+from engine.client.networks import CreateNetwork, Member, NetworkDetail, NetworkSummary, Subnet
 from engine.client.pull import Pull
 from engine.client.streams import AsyncClient
 from engine.client.terminal import Terminal
+from engine.client.volumes import Pruned, VolumeSummary
 
 __all__ = [
     "AsyncClient",
@@ -87,6 +91,7 @@ __all__ = [
     "ContainerState",
     "ContainerSummary",
     "CreateContainer",
+    "CreateNetwork",
     "Death",
     "EndpointFault",
     "Event",
@@ -99,15 +104,19 @@ __all__ = [
     "ImageSummary",
     "InvalidRequest",
     "LogLine",
+    "Member",
     "Mount",
+    "NetworkDetail",
     "NetworkSummary",
     "NotFound",
     "NotSupported",
     "Port",
     "ProcessTable",
+    "Pruned",
     "Pull",
     "PullEvent",
     "RemovedImage",
+    "Subnet",
     "Terminal",
     "TimedOut",
     "Unreachable",

@@ -5,17 +5,13 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-import threading
 import time
-from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import quote
+from typing import Any, Final
 
-import docker
 import docker.utils
 
 from engine.client import errors, parse
+from engine.client.connection import Filters, filters_of, segment
 from engine.client.create import CreateContainer
 from engine.client.model import (
     Auth,
@@ -28,48 +24,19 @@ from engine.client.model import (
     HostInfo,
     ImageDetail,
     ImageSummary,
-    NetworkSummary,
     ProcessTable,
     RemovedImage,
     VersionInfo,
-    VolumeSummary,
 )
+from engine.client.networks import NetworkCalls
 from engine.client.pull import Pull
-from engine.client.transport import Adapter
+from engine.client.volumes import VolumeCalls
 
-_OLDEST_API = "1.24"
-_NEWEST_API = "1.44"
 _KINDS_OF_CHANGE: Final = {0: "modified", 1: "added", 2: "deleted"}
 
-Filters = Mapping[str, str | Iterable[str]]
 
-
-class Client:
-    """A Docker-compatible endpoint, `unix:///path` or `tcp://host:port`. It may be shared by threads.
-
-    Making one asks nothing of the endpoint: the first call connects and agrees on the API's version. *timeout* is in
-    seconds and bounds the wait for an answer's next bytes; calls that wait for a container add that wait to it.
-    """
-
-    def __init__(self, base_url: str, *, timeout: float = 30) -> None:
-        self.base_url = base_url
-        self.timeout = timeout
-        self._lock = threading.Lock()
-        self._connected: docker.APIClient | None = None
-
-    def close(self) -> None:
-        with self._lock:
-            if self._connected is not None:
-                self._connected.close()
-            self._connected = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+class Client(NetworkCalls, VolumeCalls):
+    """Every call to a Docker-compatible endpoint; what it is and how long it waits is told at `Connection`."""
 
     # -- the endpoint
 
@@ -109,7 +76,7 @@ class Client:
     ) -> list[ContainerSummary]:
         """The containers, newest first; without *all* only those that run. *size* is slow: it measures each."""
         with errors.translated(self.base_url):
-            rows = self._api.containers(all=all, filters=_filters(filters), limit=limit or -1, size=size)
+            rows = self._api.containers(all=all, filters=filters_of(filters), limit=limit or -1, size=size)
         return [parse.container_summary(row) for row in rows]
 
     def container(self, container: str) -> ContainerDetail:
@@ -181,7 +148,7 @@ class Client:
             body["NanoCpus"] = nano_cpus
         if restart_policy:
             body["RestartPolicy"] = {"Name": restart_policy, "MaximumRetryCount": maximum_retries}
-        return list(self._post_json(f"/containers/{quote(container, safe='')}/update", body).get("Warnings") or ())
+        return list(self._json("POST", f"/containers/{segment(container)}/update", body=body).get("Warnings") or ())
 
     def top(self, container: str) -> ProcessTable:
         """The processes of a running container; `Conflict` when it does not run."""
@@ -201,7 +168,7 @@ class Client:
         """Why the container ended, newest first. Endpoints other than Havre do not know: an empty list."""
         with errors.translated(self.base_url):
             api = self._api
-            address = f"{api.base_url}/havre/v1/containers/{quote(container, safe='')}/deaths"
+            address = f"{api.base_url}/havre/v1/containers/{segment(container)}/deaths"
             answer = api.get(address, params={"limit": limit}, timeout=self.timeout)
         if answer.status_code == 404:
             return []
@@ -213,7 +180,7 @@ class Client:
 
     def images(self, *, all: bool = False, filters: Filters | None = None) -> list[ImageSummary]:  # noqa: A002
         with errors.translated(self.base_url):
-            return [parse.image_summary(row) for row in self._api.images(all=all, filters=_filters(filters))]
+            return [parse.image_summary(row) for row in self._api.images(all=all, filters=filters_of(filters))]
 
     def image(self, image: str) -> ImageDetail:
         with errors.translated(self.base_url):
@@ -259,68 +226,6 @@ class Client:
         with errors.translated(self.base_url):
             rows = self._api.remove_image(image, force=force, noprune=not prune)
         return [parse.removed_image(row) for row in rows]
-
-    # -- volumes
-
-    def volumes(self) -> list[VolumeSummary]:
-        """Every volume, by name."""
-        with errors.translated(self.base_url):
-            rows = self._api.volumes().get("Volumes") or ()
-        return sorted((parse.volume(row) for row in rows), key=lambda volume: volume.name)
-
-    def create_volume(self, name: str) -> VolumeSummary:
-        """The volume *name*, made unless it is there."""
-        with errors.translated(self.base_url):
-            return parse.volume(self._api.create_volume(name))
-
-    def remove_volume(self, name: str) -> None:
-        """Remove it with its data; `Conflict` while a container has it."""
-        with errors.translated(self.base_url):
-            self._api.remove_volume(name)
-
-    # -- networks
-
-    def networks(self) -> list[NetworkSummary]:
-        with errors.translated(self.base_url):
-            return [parse.network_summary(row) for row in self._api.networks()]
-
-    def network(self, network: str) -> NetworkSummary:
-        with errors.translated(self.base_url):
-            return parse.network_summary(self._api.inspect_network(network))
-
-    def _post_json(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        with errors.translated(self.base_url):
-            api = self._api
-            answer = api.post(f"{api.base_url}/v{api.api_version}{path}", json=body, timeout=self.timeout)
-        if answer.status_code >= 400:
-            raise errors.from_status(answer.status_code, answer.text)
-        found: dict[str, Any] = answer.json()
-        return found
-
-    @property
-    def _api(self) -> docker.APIClient:
-        with self._lock:
-            if self._connected is None:
-                with self._client(_OLDEST_API) as first:
-                    offered = first.version(api_version=False)["ApiVersion"]
-                self._connected = self._client(min(offered, _NEWEST_API, key=_numbers))
-            return self._connected
-
-    def _client(self, version: str) -> docker.APIClient:
-        api = docker.APIClient(base_url=self.base_url, version=version, timeout=self.timeout)  # type: ignore[arg-type]
-        if self.base_url.startswith("unix://"):
-            api.mount("http+docker://", Adapter(f"http+{self.base_url}", timeout=self.timeout))  # type: ignore[arg-type]
-        return api
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
-
-
-def _filters(filters: Filters | None) -> dict[str, Any] | None:
-    if not filters:
-        return None
-    return {key: [value] if isinstance(value, str) else list(value) for key, value in filters.items()}
 
 
 def _registry_auth(auth: Auth | None) -> str:

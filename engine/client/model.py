@@ -154,23 +154,6 @@ class Death:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeSummary:
-    """A volume of an endpoint."""
-
-    name: str
-    driver: str
-    mountpoint: str
-    created: dt.datetime | None
-    labels: Mapping[str, str]
-    options: Mapping[str, str]
-
-    @property
-    def anonymous(self) -> bool:
-        """Whether nobody gave it a name: such ones go when they are pruned."""
-        return "com.docker.volume.anonymous" in self.labels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
     """A file that a container has changed: `modified`, `added` or `deleted`."""
 
@@ -319,20 +302,6 @@ class RemovedImage:
 
     untagged: str = ""
     deleted: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkSummary:
-    id: str
-    name: str
-    driver: str
-    scope: str
-    internal: bool
-    created: dt.datetime | None
-    subnets: tuple[str, ...]
-    gateways: tuple[str, ...]
-    labels: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

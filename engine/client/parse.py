@@ -23,13 +23,11 @@ from engine.client.model import (
     ImageDetail,
     ImageSummary,
     Mount,
-    NetworkSummary,
     Port,
     PullEvent,
     RemovedImage,
     UsageSample,
     VersionInfo,
-    VolumeSummary,
 )
 from engine.types import parse_rfc3339
 
@@ -170,17 +168,6 @@ def death(row: Json) -> Death:
     )
 
 
-def volume(row: Json) -> VolumeSummary:
-    return VolumeSummary(
-        name=row["Name"],
-        driver=row.get("Driver", ""),
-        mountpoint=row.get("Mountpoint", ""),
-        created=instant(row.get("CreatedAt")),
-        labels=row.get("Labels") or {},
-        options=row.get("Options") or {},
-    )
-
-
 def image_summary(row: Json) -> ImageSummary:
     count = row.get("Containers", -1)
     return ImageSummary(
@@ -234,22 +221,6 @@ def history_entry(row: Json) -> HistoryEntry:
 
 def removed_image(row: Json) -> RemovedImage:
     return RemovedImage(untagged=row.get("Untagged", ""), deleted=row.get("Deleted", ""))
-
-
-def network_summary(row: Json) -> NetworkSummary:
-    ipam: list[Json] = (row.get("IPAM") or {}).get("Config") or []
-    return NetworkSummary(
-        id=row["Id"],
-        name=row.get("Name", ""),
-        driver=row.get("Driver", ""),
-        scope=row.get("Scope", ""),
-        internal=bool(row.get("Internal")),
-        created=instant(row.get("Created")),
-        subnets=tuple(part["Subnet"] for part in ipam if part.get("Subnet")),
-        gateways=tuple(part["Gateway"] for part in ipam if part.get("Gateway")),
-        labels=row.get("Labels") or {},
-        options=row.get("Options") or {},
-    )
 
 
 def host_info(row: Json) -> HostInfo:

@@ -32,6 +32,11 @@ class JobKind(models.TextChoices):
     PULL = "pull", _("Pull")
 
 
+def kinds() -> list[tuple[str, str]]:
+    """The choices of `Job.kind`, by a function: a new kind is no change of the database."""
+    return list(JobKind.choices)
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def active(self) -> JobQuerySet:
         return self.filter(state__in=(JobState.QUEUED, JobState.RUNNING))
@@ -41,7 +46,7 @@ class Job(models.Model):
     """One piece of long work: what, where, who, how far, and how it ended."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    kind = models.CharField(max_length=20, choices=JobKind.choices)
+    kind = models.CharField(max_length=20, choices=kinds)
     environment = models.ForeignKey("environments.Environment", on_delete=models.CASCADE, related_name="jobs")
     subject = models.CharField(max_length=600, help_text=_("What it works on, such as debian:12."))
     parameters = models.JSONField(default=dict, help_text=_("What its runner needs; never a secret."))
