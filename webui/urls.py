@@ -17,6 +17,7 @@ urlpatterns = [
     path("e/<slug:env>/", dashboard.dashboard, name="dashboard"),
     path("e/<slug:env>/containers/", include("webui.containers.urls")),
     path("e/<slug:env>/images/", include("webui.images.urls")),
+    path("e/<slug:env>/networks/", include("webui.networks.urls")),
     path("e/<slug:env>/volumes/", include("webui.volumes.urls")),
     path("e/<slug:env>/jobs/<uuid:job_id>/", jobs.job_detail, name="job"),
     path("e/<slug:env>/jobs/<uuid:job_id>/cancel/", jobs.job_cancel, name="job-cancel"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from tests.fixtures.daemons import HavreDaemon
+from tests.fixtures.daemons import HavreDaemon, PeerDaemon
 from webui.accounts.models import Grant, Role, User
 from webui.environments.models import Environment, Kind
 
@@ -30,6 +30,15 @@ def engine(environment: Environment, havre: HavreDaemon) -> Environment:
     """The local environment with a real engine."""
     environment.url = f"unix://{havre.socket}"
     environment.kind = Kind.HAVRE
+    environment.save()
+    return environment
+
+
+@pytest.fixture
+def stock(environment: Environment, dockerd: PeerDaemon) -> Environment:
+    """The local environment with a stock dockerd: the pages drive any engine that speaks Docker's API."""
+    environment.url = f"unix://{dockerd.socket}"
+    environment.kind = Kind.DOCKER
     environment.save()
     return environment
 

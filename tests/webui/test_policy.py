@@ -45,6 +45,8 @@ def _address(path: str, *, job: Job) -> str:
     parts = {
         "<slug:env>": "local",
         "<str:container_id>": "0" * 64,
+        "<str:network_id>": "0" * 64,
+        "<str:name>": "data",
         "<uuid:job_id>": str(job.pk),
         "<str:token>": "x",
     }
@@ -107,6 +109,7 @@ def test_a_viewer_changes_nothing(environment: Environment, viewer: User) -> Non
         Action.CONTAINER_LOGS,
         Action.CONTAINER_USAGE,
         Action.IMAGE_VIEW,
+        Action.NETWORK_VIEW,
         Action.VOLUME_VIEW,
         Action.JOB_VIEW,
     }

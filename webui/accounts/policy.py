@@ -46,9 +46,15 @@ class Action(StrEnum):
     IMAGE_VIEW = "image.view"
     IMAGE_PULL = "image.pull"
     IMAGE_REMOVE = "image.remove"
+    NETWORK_VIEW = "network.view"
+    NETWORK_CREATE = "network.create"
+    NETWORK_CONNECT = "network.connect"
+    NETWORK_REMOVE = "network.remove"
+    NETWORK_PRUNE = "network.prune"
     VOLUME_VIEW = "volume.view"
     VOLUME_CREATE = "volume.create"
     VOLUME_REMOVE = "volume.remove"
+    VOLUME_PRUNE = "volume.prune"
     JOB_VIEW = "job.view"
     JOB_CANCEL = "job.cancel"
     JOB_RETRY = "job.retry"
@@ -60,6 +66,7 @@ _VIEWER = {
     Action.CONTAINER_LOGS,
     Action.CONTAINER_USAGE,
     Action.IMAGE_VIEW,
+    Action.NETWORK_VIEW,
     Action.VOLUME_VIEW,
     Action.JOB_VIEW,
 }

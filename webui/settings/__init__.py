@@ -78,6 +78,8 @@ INSTALLED_APPS = [
     "webui.jobs",
     "webui.containers",
     "webui.images",
+    "webui.networks",
+    "webui.volumes",
 ]
 
 MIDDLEWARE = [
