@@ -20,6 +20,7 @@ from engine.content.store import ContentStore
 from engine.database import Database
 from engine.errors import Conflict
 from engine.events import EventBus
+from engine.images.archives import ImageArchives
 from engine.images.service import ImageService
 from engine.kernel import cgroup
 from engine.networks.service import NetworkService
@@ -55,6 +56,7 @@ class Engine:
                 hosts=RegistryHosts(mirrors=config.registry_mirrors, insecure=config.insecure_registries),
             )
             stack.callback(self.images.close)
+            self.archives = ImageArchives(self.images.stores, self.images.catalogue)
             self.networks = NetworkService(database=self.database, events=self.events, config=config)
             stack.callback(self.networks.close)
             stack.callback(_remove_groups, config.instance)

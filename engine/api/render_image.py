@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from engine.api import words
-from engine.images.model import HistoryLine, Image, LayerPhase, LayerProgress, Message, RemovedImage
+from engine.images.model import (
+    HistoryLine,
+    Image,
+    LayerPhase,
+    Loaded,
+    LoadPhase,
+    Message,
+    Pushed,
+    PushPhase,
+    RemovedImage,
+    Told,
+)
 from engine.types import rfc3339
 
 _SECOND = 1_000_000_000
-_WITH_BAR = (LayerPhase.DOWNLOADING, LayerPhase.EXTRACTING)
+_WITH_BAR = (LayerPhase.DOWNLOADING, LayerPhase.EXTRACTING, PushPhase.PUSHING, LoadPhase.LOADING, LoadPhase.IMPORTING)
 
 
 def summary(image: Image, *, containers: int = -1) -> dict[str, Any]:
@@ -73,15 +84,33 @@ def removed(line: RemovedImage) -> dict[str, str]:
     return {"Untagged": line.untagged} if line.untagged else {"Deleted": str(line.deleted)}
 
 
-def pull_line(progress: LayerProgress | Message) -> dict[str, Any]:
-    """A line of a pull's answer."""
+def progress_line(progress: Told) -> dict[str, Any]:
+    """A line of the answer to a pull, push or load."""
     if isinstance(progress, Message):
         return {"status": progress.text} | ({"id": progress.id} if progress.id else {})
-    line: dict[str, Any] = {"status": str(progress.phase), "progressDetail": {}, "id": progress.layer}
+    if isinstance(progress, Loaded):
+        return {"stream": _loaded(progress)}
+    if isinstance(progress, Pushed):
+        return {
+            "progressDetail": {},
+            "aux": {"Tag": progress.tag, "Digest": str(progress.digest), "Size": progress.size},
+        }
+    status = f"{progress.phase} {progress.detail}" if progress.detail else str(progress.phase)
+    line: dict[str, Any] = {"status": status, "progressDetail": {}} | ({"id": progress.layer} if progress.layer else {})
     if progress.phase in _WITH_BAR:
         line["progressDetail"] = {"current": progress.current, "total": progress.total}
         line["progress"] = words.progress_bar(progress.current, progress.total)
     return line
+
+
+def _loaded(loaded: Loaded) -> str:
+    text = f"Loaded image: {loaded.name}\n" if loaded.name else f"Loaded image ID: {loaded.image}\n"
+    if loaded.instead_of is None:
+        return text
+    return (
+        f"The image {loaded.name} already exists, renaming the old one with ID {loaded.instead_of} to empty string\n"
+        + text
+    )
 
 
 _CONFIG: dict[str, Any] = {

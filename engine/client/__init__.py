@@ -16,6 +16,12 @@ whose text is the endpoint's own sentence.
         client.wait(identifier); client.remove(identifier, force=True)
         client.images(); client.image("debian"); client.history("debian"); client.tag("debian", "x:1")
         client.remove_image("debian", force=False)                        # list[RemovedImage]
+        client.prune_images(dangling=True)                                # PrunedImages(removed, reclaimed)
+        with client.push("host/x:1", auth=Auth(…)) as push: ...           # PullEvents; the last has the digest
+        with client.save(["debian", "x:1"]) as chunks: ...                # bytes of an archive
+        with client.load(open_file_or_chunks) as lines: ...               # PullEvents: "Loaded image: …"
+        client.import_image(open_file, reference="x:1", changes=["CMD x"])  # the id
+        client.distribution("host/x:1"); client.check_auth(Auth(…)); client.search("nginx")
         client.networks(); client.network("bridge")                       # NetworkDetail, .members
         identifier = client.create_network(CreateNetwork(name="app", pools=(Subnet(subnet="10.5.0.0/16"),)))
         client.connect("app", "web", aliases=("www",)); client.disconnect("app", "web"); client.remove_network("app")
@@ -50,6 +56,7 @@ from engine.client.errors import (
     TimedOut,
     Unreachable,
 )
+from engine.client.images import Distribution, Download, Login, PrunedImages, SearchResult
 from engine.client.model import (
     Attachment,
     Auth,
@@ -93,6 +100,8 @@ __all__ = [
     "CreateContainer",
     "CreateNetwork",
     "Death",
+    "Distribution",
+    "Download",
     "EndpointFault",
     "Event",
     "FileChange",
@@ -104,6 +113,7 @@ __all__ = [
     "ImageSummary",
     "InvalidRequest",
     "LogLine",
+    "Login",
     "Member",
     "Mount",
     "NetworkDetail",
@@ -113,9 +123,11 @@ __all__ = [
     "Port",
     "ProcessTable",
     "Pruned",
+    "PrunedImages",
     "Pull",
     "PullEvent",
     "RemovedImage",
+    "SearchResult",
     "Subnet",
     "Terminal",
     "TimedOut",

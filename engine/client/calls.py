@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import json
 import time
 from typing import Any, Final
 
-import docker.utils
-
 from engine.client import errors, parse
 from engine.client.connection import Filters, filters_of, segment
 from engine.client.create import CreateContainer
+from engine.client.images import ImageCalls
 from engine.client.model import (
-    Auth,
     ContainerDetail,
     ContainerSummary,
     Death,
     Event,
     FileChange,
-    HistoryEntry,
     HostInfo,
-    ImageDetail,
-    ImageSummary,
     ProcessTable,
-    RemovedImage,
     VersionInfo,
 )
 from engine.client.networks import NetworkCalls
-from engine.client.pull import Pull
 from engine.client.volumes import VolumeCalls
 
 _KINDS_OF_CHANGE: Final = {0: "modified", 1: "added", 2: "deleted"}
 
 
-class Client(NetworkCalls, VolumeCalls):
+class Client(ImageCalls, NetworkCalls, VolumeCalls):
     """Every call to a Docker-compatible endpoint; what it is and how long it waits is told at `Connection`."""
 
     # -- the endpoint
@@ -175,64 +167,3 @@ class Client(NetworkCalls, VolumeCalls):
         if answer.status_code >= 400:
             raise errors.from_status(answer.status_code, answer.text)
         return [parse.death(row) for row in answer.json()]
-
-    # -- images
-
-    def images(self, *, all: bool = False, filters: Filters | None = None) -> list[ImageSummary]:  # noqa: A002
-        with errors.translated(self.base_url):
-            return [parse.image_summary(row) for row in self._api.images(all=all, filters=filters_of(filters))]
-
-    def image(self, image: str) -> ImageDetail:
-        with errors.translated(self.base_url):
-            return parse.image_detail(self._api.inspect_image(image))  # type: ignore[no-untyped-call]
-
-    def history(self, image: str) -> list[HistoryEntry]:
-        """The image's layers, newest first."""
-        with errors.translated(self.base_url):
-            rows = self._api.history(image)  # type: ignore[no-untyped-call]
-            return [parse.history_entry(row) for row in rows]
-
-    def pull(self, reference: str, *, auth: Auth | None = None, platform: str = "") -> Pull:
-        """Begin to pull *reference* (`latest` where it names neither tag nor digest) and return its lines.
-
-        An endpoint that knows at once that it cannot raises here; later, the iteration raises.
-        """
-        repository, tag = docker.utils.parse_repository_tag(reference)
-        parameters = {"fromImage": repository, "tag": tag or "latest"}
-        if platform:
-            parameters["platform"] = platform
-        with errors.translated(self.base_url):
-            api = self._api
-            response = api.post(
-                f"{api.base_url}/v{api.api_version}/images/create",
-                params=parameters,
-                headers={"X-Registry-Auth": _registry_auth(auth)},
-                stream=True,
-                # Nobody knows how long a registry takes; the caller closes the pull when it has waited enough.
-                timeout=(self.timeout, None),
-            )
-        if response.status_code >= 400:
-            text = response.text
-            response.close()
-            raise errors.from_status(response.status_code, text)
-        return Pull(response, endpoint=self.base_url)
-
-    def tag(self, image: str, reference: str) -> None:
-        repository, tag = docker.utils.parse_repository_tag(reference)
-        with errors.translated(self.base_url):
-            self._api.tag(image, repository, tag or "latest")
-
-    def remove_image(self, image: str, *, force: bool = False, prune: bool = True) -> list[RemovedImage]:
-        with errors.translated(self.base_url):
-            rows = self._api.remove_image(image, force=force, noprune=not prune)
-        return [parse.removed_image(row) for row in rows]
-
-
-def _registry_auth(auth: Auth | None) -> str:
-    """The header `X-Registry-Auth`: base64url of JSON; `{}` stands for none."""
-    values: dict[str, str] = {}
-    if auth is not None and auth.identity_token:
-        values = {"identitytoken": auth.identity_token, "serveraddress": auth.server_address}
-    elif auth is not None:
-        values = {"username": auth.username, "password": auth.password, "serveraddress": auth.server_address}
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode("ascii")

@@ -385,13 +385,15 @@ class Auth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullEvent:
-    """One line of a pull.
+    """One line of a pull, push or load.
 
-    About a layer: `layer` is its 12 digits, `status` Docker's words (`Downloading`, `Pull complete`, …), `current` and
-    `total` bytes. About the whole: `layer` is empty.
+    About a layer: `layer` is its 12 digits, `status` Docker's words (`Downloading`, `Pushed`, `Loading layer`, …),
+    `current` and `total` bytes. About the whole: `layer` is empty.
     """
 
     status: str
     layer: str = ""
     current: int = 0
     total: int = 0
+    digest: str = ""
+    """Of the manifest, in the line that ends the push of a tag; `status` is empty there."""

@@ -276,12 +276,13 @@ def event(row: Json) -> Event:
 def pull_event(row: Json) -> PullEvent:
     """A line that is no error; one that has an `id` but no progress may name the tag, not a layer."""
     progress: Json = row.get("progressDetail") or {}
-    status = row.get("status", "")
+    status = row.get("status", "") or row.get("stream", "").strip()
     return PullEvent(
         status=status,
         layer="" if status.startswith("Pulling from") else row.get("id", ""),
         current=progress.get("current") or 0,
         total=progress.get("total") or 0,
+        digest=(row.get("aux") or {}).get("Digest", ""),
     )
 
 

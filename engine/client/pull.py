@@ -1,4 +1,4 @@
-"""A pull that runs at an endpoint: its lines as they come, and a way to stop it from any thread."""
+"""A pull, push or load that runs at an endpoint: its lines as they come, and a way to stop it from any thread."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from engine.client.model import PullEvent
 
 
 class Pull:
-    """An iterator of `PullEvent`; a context manager that ends the pull when the block ends.
+    """An iterator of `PullEvent`; a context manager that ends the work when the block ends.
 
-    Iterating raises the endpoint's own error when the pull fails. `close()` may be called by any thread, also while
-    another waits for the next line: the connection breaks, the endpoint stops pulling, and the iteration just ends.
+    Iterating raises the endpoint's own error when the work fails. `close()` may be called by any thread, also while
+    another waits for the next line: the connection breaks, the endpoint stops, and the iteration just ends.
     """
 
     def __init__(self, response: requests.Response, *, endpoint: str) -> None:
@@ -44,7 +44,7 @@ class Pull:
         return parse.pull_event(row)
 
     def close(self) -> None:
-        """Stop the pull, if it still runs. It may be called again."""
+        """Stop the work, if it still runs. It may be called again."""
         with self._lock:
             if self._closed:
                 return

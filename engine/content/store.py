@@ -1,7 +1,7 @@
 """Blobs by digest: manifests, configs, compressed layers (OCI image-layout, "blobs").
 
     <root>/blobs/sha256/<64 digits>   a blob, whole and verified; read-only, never rewritten
-    <root>/tmp/…                      what is being written
+    <root>/tmp/…                      what is being written, or waits in a spool for somebody to say what it is
 
 A blob is written to `tmp`, checked against its digest and size on the way, fsynced and renamed; so a name under `blobs`
 is a promise. The same blob may be written twice at once: the second rename replaces equal bytes.
@@ -12,9 +12,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -50,13 +52,16 @@ class BlobWriter:
             raise DigestMismatch(f"{self._name} is longer than the {self._size} bytes promised")
         self._hash.update(data)
         with _storage(self._name):
-            view = memoryview(data)
-            while view:
-                view = view[self._file.write(view) :]
+            _write_all(self._file, data)
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what has been written so far: for holding the blob before its `commit`."""
+        return Digest("sha256:" + self._hash.hexdigest())
 
     def commit(self) -> Digest:
         """Check size and digest, make the bytes durable and give the blob its name. Call it once, last."""
-        digest = Digest("sha256:" + self._hash.hexdigest())
+        digest = self.digest
         if self._size is not None and self.written != self._size:
             raise DigestMismatch(f"{self._name} has {self.written} of the {self._size} bytes promised")
         if self._expected is not None and digest != self._expected:
@@ -70,6 +75,46 @@ class BlobWriter:
     @property
     def _name(self) -> str:
         return f"blob {self._expected}" if self._expected else "blob"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpooledFile:
+    """A file of an upload that waits on the disk; it is neither a blob nor durable yet."""
+
+    path: Path
+    digest: Digest
+    size: int
+
+    def open(self) -> BinaryIO:
+        """The file for reading, unbuffered."""
+        return self.path.open("rb", buffering=0)
+
+    def read(self, *, limit: int) -> bytes:
+        """The whole of a small file; `InvalidParameter` when it has more than *limit* bytes."""
+        if self.size > limit:
+            raise InvalidParameter(f"a document of {self.size} bytes, more than the {limit} allowed")
+        return self.path.read_bytes()
+
+
+class Spool:
+    """Files of an upload by arrival; see `ContentStore.spool`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._count = 0
+
+    def add(self, chunks: Iterable[bytes]) -> SpooledFile:
+        """Write *chunks* to the disk and tell their digest; `StorageFull` when they do not fit."""
+        self._count += 1
+        path = self._directory / str(self._count)
+        digest, size = hashlib.sha256(), 0
+        with path.open("xb", buffering=0) as file:
+            for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+                with _storage("an uploaded file"):
+                    _write_all(file, chunk)
+        return SpooledFile(path=path, digest=Digest("sha256:" + digest.hexdigest()), size=size)
 
 
 class ContentStore:
@@ -127,6 +172,29 @@ class ContentStore:
         finally:
             temporary.unlink(missing_ok=True)
 
+    @contextmanager
+    def spool(self) -> Iterator[Spool]:
+        """A place for the files of an upload whose digests are not known before; all that `take` left goes with it."""
+        with _storage("a spool"):
+            directory = Path(tempfile.mkdtemp(dir=self._temporary))
+        try:
+            yield Spool(directory)
+        finally:
+            shutil.rmtree(directory)
+
+    def take(self, file: SpooledFile) -> None:
+        """Make a spooled file a blob, under the digest that was found while it was written."""
+        with _storage(f"blob {file.digest}"):
+            with file.open() as opened:
+                os.fchmod(opened.fileno(), 0o400)
+                os.fsync(opened.fileno())
+            # A link, so that the same file may be taken twice and still be read under its own name.
+            staged = file.path.with_suffix(".taken")
+            staged.hardlink_to(file.path)
+            staged.rename(self.path(file.digest))
+            staged.unlink(missing_ok=True)
+            _sync_directory(self._blobs)
+
     def put(self, data: bytes, *, expected: Digest | None = None) -> Digest:
         """Store the small blob *data* and return its digest."""
         digest = Digest.of(data)
@@ -147,7 +215,10 @@ class ContentStore:
     def sweep(self) -> None:
         """Remove what writers of an earlier life left behind. Call it when nothing is being written."""
         for leftover in self._temporary.iterdir():
-            leftover.unlink()
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
 
 
 @contextmanager
@@ -168,6 +239,12 @@ def _storage(what: str) -> Iterator[None]:
         if error.errno in _FULL:
             raise StorageFull(f"cannot write {what}: {reason}; free some space on the engine's disk") from error
         raise EngineFault(f"cannot write {what}: {reason}") from error
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _sync_directory(path: Path) -> None:

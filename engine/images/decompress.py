@@ -5,8 +5,10 @@ The input is whatever a registry sends: nothing here trusts its sizes, and every
 
 from __future__ import annotations
 
+import bz2
 import io
-from collections.abc import Iterator
+import lzma
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import zstandard
@@ -26,8 +28,14 @@ RATIO_LIMIT: Final = 1500
 
 _RATIO_FREE: Final = 1024**3
 _WINDOW_LIMIT: Final = 128 * 1024**2
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_XZ_MEMORY: Final = 192 * 1024**2
+_MAGIC: Final = {
+    b"\x1f\x8b": Compression.GZIP,
+    b"\x28\xb5\x2f\xfd": Compression.ZSTD,
+    b"BZh": Compression.BZIP2,
+    b"\xfd7zX": Compression.XZ,
+}
+_LONGEST_MAGIC: Final = max(map(len, _MAGIC))
 
 
 class Source(Protocol):
@@ -43,10 +51,11 @@ def decompressed(source: Source, compression: Compression) -> Iterator[bytes]:
     incomplete or a decompression bomb.
     """
     counted = _Counted(source)
-    start = counted.read(4)
+    start = b""
+    while len(start) < _LONGEST_MAGIC and (data := counted.read(_LONGEST_MAGIC)):
+        start += data
     actual = sniff(start, compression)
-    rewound = _Rewound(start, counted)
-    chunks = {Compression.NONE: _plain, Compression.GZIP: _gunzip, Compression.ZSTD: _unzstd}[actual](rewound)
+    chunks = _READERS[actual](_Rewound(start, counted))
     produced = 0
     for chunk in chunks:
         produced += len(chunk)
@@ -59,10 +68,9 @@ def decompressed(source: Source, compression: Compression) -> Iterator[bytes]:
 
 def sniff(start: bytes, declared: Compression) -> Compression:
     """How a stream that begins with *start* is packed; a tar has no magic there, so else it is what was declared."""
-    if start.startswith(_GZIP_MAGIC):
-        return Compression.GZIP
-    if start.startswith(_ZSTD_MAGIC):
-        return Compression.ZSTD
+    for magic, actual in _MAGIC.items():
+        if start.startswith(magic):
+            return actual
     if declared is not Compression.NONE and start:
         raise InvalidParameter(f"layer is not {declared.value}, as its media type says")
     return Compression.NONE
@@ -139,6 +147,48 @@ def _unzstd(source: Source) -> Iterator[bytes]:
             if not chunk:
                 return
             yield chunk
+
+
+def _streamed(
+    source: Source, new: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor], name: str
+) -> Iterator[bytes]:
+    """Every stream of a bzip2 or xz file, one after another."""
+    data = source.read(STEP)
+    while True:
+        stream = new()
+        while not stream.eof:
+            if not data and stream.needs_input and not (data := source.read(STEP)):
+                raise InvalidParameter(f"archive's {name} stream ends too early")
+            try:
+                chunk = stream.decompress(data, STEP)
+            except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+                raise InvalidParameter(f"archive's {name} stream is damaged: {error}") from error
+            data = b""
+            if chunk:
+                yield chunk
+        data = stream.unused_data.lstrip(b"\0")
+        while not data:
+            data = source.read(STEP)
+            if not data:
+                return
+            data = data.lstrip(b"\0")
+
+
+def _unbzip2(source: Source) -> Iterator[bytes]:
+    return _streamed(source, bz2.BZ2Decompressor, "bzip2")
+
+
+def _unxz(source: Source) -> Iterator[bytes]:
+    return _streamed(source, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY), "xz")
+
+
+_READERS: Final = {
+    Compression.NONE: _plain,
+    Compression.GZIP: _gunzip,
+    Compression.ZSTD: _unzstd,
+    Compression.BZIP2: _unbzip2,
+    Compression.XZ: _unxz,
+}
 
 
 class _Readable(io.BytesIO):

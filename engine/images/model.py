@@ -94,27 +94,67 @@ class LayerPhase(StrEnum):
     EXISTS = "Already exists"
 
 
+class PushPhase(StrEnum):
+    """How far a layer is on its way to a registry, in Docker's words."""
+
+    PREPARING = "Preparing"
+    WAITING = "Waiting"
+    PUSHING = "Pushing"
+    PUSHED = "Pushed"
+    EXISTS = "Layer already exists"
+    MOUNTED = "Mounted from"
+
+
+class LoadPhase(StrEnum):
+    """What is said of an archive's layer that was not here yet, and of a file system that is imported."""
+
+    LOADING = "Loading layer"
+    IMPORTING = "Importing"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerProgress:
     """One layer's progress; `current` and `total` are bytes, of the compressed blob while downloading."""
 
     layer: str
-    """The first 12 digits of the layer's compressed digest."""
-    phase: LayerPhase
+    """The first 12 digits of its compressed digest in a pull, of its diffID elsewhere."""
+    phase: LayerPhase | PushPhase | LoadPhase
     current: int = 0
     total: int = 0
+    detail: str = ""
+    """What completes the words: the repository that a layer was mounted from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A line about the whole pull; `id` is the tag in the first one (`Pulling from library/debian`), else empty."""
+    """A line about the whole; `id` is the tag in a pull's first one (`Pulling from library/debian`), else empty."""
 
     text: str
     id: str = ""
 
 
-Progress = Callable[[LayerProgress | Message], None]
-"""Called from several threads at once, never concurrently: the puller serialises the calls. It must return quickly."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """An image that an archive has brought; `name` is empty where it gave it none."""
+
+    image: Digest
+    name: str = ""
+    instead_of: Digest | None = None
+    """The image that had this name until now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """A tag that is now in its registry: the manifest's digest, and its size in bytes."""
+
+    tag: str
+    digest: Digest
+    size: int
+
+
+Told = LayerProgress | Message | Loaded | Pushed
+Progress = Callable[[Told], None]
+"""Called from several threads, never by two at once: a `ProgressBoard` serialises the calls. It must return quickly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The progress of a pull: calls from several threads made one at a time, in Docker's order, and not too many."""
+"""The progress of layers: calls from several threads made one at a time, in Docker's order, and not too many."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 import time
 from typing import Final
 
-from engine.images.model import LayerPhase, LayerProgress, Message, Progress
+from engine.images.model import LayerPhase, LayerProgress, LoadPhase, Message, Progress, PushPhase, Told
 from engine.types import Digest
 
 INTERVAL: Final = 0.1
 """Seconds between two reports of one layer's bytes. A new phase is reported at once."""
 
-_ORDER: Final = {phase: number for number, phase in enumerate(LayerPhase)}
+_ORDER: Final = {phase: number for kind in (LayerPhase, PushPhase, LoadPhase) for number, phase in enumerate(kind)}
 
 
 class ProgressBoard:
@@ -21,14 +21,35 @@ class ProgressBoard:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._lock = threading.Lock()
-        self._phases: dict[Digest, LayerPhase] = {}
+        self._phases: dict[Digest, LayerPhase | PushPhase | LoadPhase] = {}
         self._times: dict[Digest, float] = {}
+        self._imported = 0.0
 
     def message(self, text: str, tag: str = "") -> None:
         with self._lock:
             self._progress(Message(text=text, id=tag))
 
-    def layer(self, digest: Digest, phase: LayerPhase, current: int = 0, total: int = 0) -> None:
+    def importing(self, current: int, total: int) -> None:
+        """Report bytes of a file system that is fetched."""
+        instant = time.monotonic()
+        with self._lock:
+            if instant - self._imported >= INTERVAL or current == total:
+                self._imported = instant
+                self._progress(LayerProgress(layer="", phase=LoadPhase.IMPORTING, current=current, total=total))
+
+    def tell(self, what: Told) -> None:
+        with self._lock:
+            self._progress(what)
+
+    def layer(
+        self,
+        digest: Digest,
+        phase: LayerPhase | PushPhase | LoadPhase,
+        current: int = 0,
+        total: int = 0,
+        *,
+        detail: str = "",
+    ) -> None:
         """Report a layer's phase. One that is behind the last reported is left out: phases never go back.
 
         Extraction runs beside the download, but clients show one bar a layer, so it is told of after the download.
@@ -44,4 +65,4 @@ class ProgressBoard:
                     return
             self._phases[digest] = phase
             self._times[digest] = instant
-            self._progress(LayerProgress(layer=digest.short, phase=phase, current=current, total=total))
+            self._progress(LayerProgress(layer=digest.short, phase=phase, current=current, total=total, detail=detail))

@@ -10,26 +10,20 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from engine.content.store import ContentStore
-from engine.database import Database
 from engine.errors import Cancelled, DigestMismatch, InvalidParameter, NotFound
-from engine.images.collector import Collector, DigestLocks
 from engine.images.config import ParsedConfig, parse_config
 from engine.images.model import LayerPhase, Progress, PullResult
 from engine.images.progress import ProgressBoard
-from engine.images.records import ImageRecords
+from engine.images.stores import ImageStores
 from engine.images.transfer import LayerTransfer
 from engine.registry.auth import RegistryAuth
 from engine.registry.client import FetchedManifest, RegistryClient
-from engine.registry.hosts import RegistryHosts
 from engine.registry.media import MANIFEST_LIMIT, Descriptor, Index, Manifest, choose, layer_compression
 from engine.registry.platforms import suits
 from engine.registry.reference import Reference
-from engine.registry.transport import Patience
-from engine.snapshots.layers import LayerStore
 from engine.types import Digest, Platform
 
 PARALLEL_LAYERS: Final = 3
@@ -69,26 +63,12 @@ class _Plan:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PullStores:
-    """Where pulls put things; shared by all of one engine."""
-
-    database: Database
-    records: ImageRecords
-    content: ContentStore
-    layers: LayerStore
-    collector: Collector
-    hosts: RegistryHosts
-    patience: Patience | None = None
-    locks: DigestLocks = field(default_factory=DigestLocks)
-
-
 class Pull:
     """One pull of one reference."""
 
     def __init__(
         self,
-        stores: PullStores,
+        stores: ImageStores,
         reference: Reference,
         *,
         platform: Platform | None,

@@ -101,6 +101,13 @@ class ImageRecords:
         )
         return Digest(row["image_id"]) if row else None
 
+    def tags_of(self, name: Reference) -> list[tuple[Reference, Digest]]:
+        """The tags in the repository of *name*, each with the image that it means."""
+        rows = self._database.query(
+            "SELECT tag, image_id FROM image_tags WHERE domain = ? AND path = ? ORDER BY tag", (name.domain, name.path)
+        )
+        return [(Reference(name.domain, name.path, row["tag"]), Digest(row["image_id"])) for row in rows]
+
     def by_prefix(self, digits: str) -> list[Digest]:
         """The images whose id begins with *digits*; at most two, which is enough to tell that there are several."""
         rows = self._database.query(
@@ -127,6 +134,23 @@ class ImageRecords:
             "SELECT diff_id, blob FROM image_layers WHERE image_id = ? ORDER BY position", (image_id,)
         )
         return [(Digest(row["diff_id"]), Digest(row["blob"]) if row["blob"] else None) for row in rows]
+
+    def blobs_of_layer(self, diff_id: Digest) -> list[Digest]:
+        """The blobs that hold a layer compressed, of any image."""
+        rows = self._database.query(
+            "SELECT DISTINCT blob FROM image_layers WHERE diff_id = ? AND blob IS NOT NULL ORDER BY blob", (diff_id,)
+        )
+        return [Digest(row["blob"]) for row in rows]
+
+    def keep_blob(self, diff_id: Digest, blob: Digest) -> None:
+        """Note that *blob* holds the layer *diff_id*, for every image that has the layer and no blob for it."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO image_blobs (image_id, digest) "
+                "SELECT DISTINCT image_id, ? FROM image_layers WHERE diff_id = ? AND blob IS NULL",
+                (blob, diff_id),
+            )
+            connection.execute("UPDATE image_layers SET blob = ? WHERE diff_id = ? AND blob IS NULL", (blob, diff_id))
 
     def chains(self) -> list[tuple[Digest, ...]]:
         """The layers of every image, also of the removed ones."""

@@ -15,31 +15,29 @@ from typing import Any, Final
 
 from engine.content.store import ContentStore
 from engine.database import Database
-from engine.errors import AmbiguousId, EngineError, ImageNotFound, InvalidParameter, NotFound
-from engine.events import EventBus, Kind
+from engine.errors import EngineError, InvalidParameter
+from engine.events import EventBus
 from engine.images.assembly import Assembler
+from engine.images.catalogue import Catalogue
 from engine.images.chains import gone_chains
 from engine.images.collector import Collector
-from engine.images.config import ParsedConfig, parse_config
 from engine.images.filters import filtered
 from engine.images.model import HistoryLine, Image, Progress, PullResult, RemovedImage
-from engine.images.pull import Pull, PullStores
+from engine.images.pull import Pull
 from engine.images.records import ImageRecord, ImageRecords
 from engine.images.removal import InUse, Remover
+from engine.images.stores import ImageStores
 from engine.images.transfer import unpack_stored
 from engine.registry.auth import RegistryAuth
 from engine.registry.hosts import RegistryHosts
-from engine.registry.media import MANIFEST_LIMIT
 from engine.registry.reference import Reference
 from engine.registry.transport import Patience
 from engine.snapshots.layers import LayerStore
-from engine.types import Digest, Platform, is_id
+from engine.types import Digest, Platform
 
 _LOG: Final = logging.getLogger(__name__)
 _CLOSING: Final = 5.0
 """Seconds that `close` waits for pulls to end."""
-
-_HEXADECIMAL: Final = frozenset("0123456789abcdef")
 
 
 class ImageService:
@@ -56,12 +54,11 @@ class ImageService:
         patience: Patience | None = None,
     ) -> None:
         self._database = database
-        self._events = events
         self._content = content
         self._layers = layers
         self._records = ImageRecords(database)
         self._collector = Collector(self._records, content, layers)
-        self._stores = PullStores(
+        self.stores = ImageStores(
             database=database,
             records=self._records,
             content=content,
@@ -73,7 +70,7 @@ class ImageService:
         self._assembler = Assembler(
             database=database, records=self._records, content=content, layers=layers, collector=self._collector
         )
-        self._configs: dict[Digest, ParsedConfig] = {}
+        self.catalogue = Catalogue(self._records, content, events)
         self._pulls: set[Pull] = set()
         self._idle = threading.Condition()
 
@@ -89,11 +86,7 @@ class ImageService:
 
         `ImageNotFound` in Docker's words, `AmbiguousId` for a prefix of several, `InvalidParameter` for no reference.
         """
-        record, _ = self._find(text)
-        found = self._image(record)
-        if found is None:
-            raise ImageNotFound(text)
-        return found
+        return self.catalogue.get(text)
 
     def list(
         self,
@@ -108,7 +101,7 @@ class ImageService:
         records = self._records.all()
         parents = {record.parent for record in records}
         wanted = [record for record in records if all or record.references or record.id not in parents]
-        shown = [image for record in wanted if (image := self._image(record)) is not None]
+        shown = [image for record in wanted if (image := self.catalogue.image(record)) is not None]
         found = filtered(shown, filters or {}, find=self.get)
         return sorted(found, key=lambda image: (image.created or 0, image.id), reverse=True)
 
@@ -127,10 +120,10 @@ class ImageService:
         *cancel* is set (`Cancelled`), nothing stays behind. Errors: `ManifestUnknown`, `Unauthorized`, `Unavailable`,
         `DigestMismatch`, `StorageFull`, `InvalidParameter` for an image that this engine cannot use.
         """
-        pull = Pull(self._stores, reference, platform=platform, auth=auth, progress=progress)
+        pull = Pull(self.stores, reference, platform=platform, auth=auth, progress=progress)
         with self._pulling(pull):
             result = pull.run(cancel)
-        self._publish("pull", reference.familiar, reference.familiar_name, result.image)
+        self.catalogue.publish("pull", reference.familiar, reference.familiar_name, result.image)
         return result
 
     def tag(self, text: str, reference: Reference) -> None:
@@ -140,9 +133,9 @@ class ImageService:
         if reference.familiar_name == "sha256":
             raise InvalidParameter("refusing to create an ambiguous tag using digest algorithm as name")
         with self._database.transaction():
-            record, _ = self._find(text)
+            record, _ = self.catalogue.find(text)
             self._records.refer(reference, record.id)
-        self._publish("tag", record.id, reference.familiar, record.id)
+        self.catalogue.publish("tag", record.id, reference.familiar, record.id)
 
     def remove(self, text: str, *, force: bool = False, prune: bool = True, in_use: InUse) -> Sequence[RemovedImage]:
         """Remove a name, and the image with its last name; or an image by id. Docker's rules: `engine.images.removal`.
@@ -157,7 +150,7 @@ class ImageService:
                 if self._collector.ended != ended:
                     continue
                 with self._database.transaction():
-                    record, reference = self._find(text)
+                    record, reference = self.catalogue.find(text)
                     remover = Remover(self._records, uses=uses, busy=self._collector.held)
                     if reference is None:
                         remover.by_id(record, force=force, prune=prune)
@@ -168,10 +161,10 @@ class ImageService:
                 gone = gone_chains([each.diff_ids for each in done.deleted], self._records.chains())
                 break
         for image_id in done.untagged:
-            self._publish("untag", image_id, image_id)
+            self.catalogue.publish("untag", image_id, image_id)
         for each in done.deleted:
-            self._configs.pop(each.id, None)
-            self._publish("delete", each.id, each.id)
+            self.catalogue.forget(each.id)
+            self.catalogue.publish("delete", each.id, each.id)
         return (*done.lines, *(RemovedImage(deleted=chain) for chain in gone))
 
     def add_layer(
@@ -195,7 +188,7 @@ class ImageService:
                 below, layer, config=config, history=history, author=author, origin=origin or {}, reference=reference
             )
         if reference is not None:
-            self._publish("tag", image_id, reference.familiar, image_id)
+            self.catalogue.publish("tag", image_id, reference.familiar, image_id)
         return image_id
 
     @contextmanager
@@ -227,12 +220,12 @@ class ImageService:
             # An image that this one was made of here ends where its own history does.
             lines[len(known.history) - 1] = replace(lines[len(known.history) - 1], id=known.id, tags=known.tags)
             record = self._records.get(known.parent) if known.parent else None
-            known = self._image(record) if record else None
+            known = self.catalogue.image(record) if record else None
         return lines[::-1]
 
     def raw_config(self, image_id: Digest) -> bytes:
         """The image's config, byte for byte as its author made it."""
-        return self._content.read(image_id, limit=MANIFEST_LIMIT)
+        return self.catalogue.raw_config(image_id)
 
     def collect(self, *, in_use: InUse) -> None:
         """Let go of images that were removed by force and that no container uses any more."""
@@ -285,7 +278,7 @@ class ImageService:
 
     def _lineage(self, text: str) -> Sequence[Digest]:
         """The image *text* and those that it was built on."""
-        record: ImageRecord | None = self._find(text)[0]
+        record: ImageRecord | None = self.catalogue.find(text)[0]
         lineage = []
         while record is not None and record.id not in lineage:
             lineage.append(record.id)
@@ -303,65 +296,5 @@ class ImageService:
                 self._pulls.remove(pull)
                 self._idle.notify_all()
 
-    def _find(self, text: str) -> tuple[ImageRecord, Reference | None]:
-        """The image that *text* means, and the reference by which it was found, if it was not by its id."""
-        digits = text.removeprefix("sha256:")
-        if is_id(digits):
-            record = self._records.get(Digest(f"sha256:{digits}"))
-            if record is None:
-                raise ImageNotFound(f"sha256:{digits}")
-            return record, None
-        reference = Reference.parse(text)
-        if reference.digest is not None:
-            reference = reference.with_digest(reference.digest)
-        image_id = self._records.resolve(reference)
-        if image_id is not None and (record := self._records.get(image_id)):
-            return record, None if image_id.hex.startswith(digits) else reference
-        if digits and _HEXADECIMAL.issuperset(digits):
-            found = self._records.by_prefix(digits)
-            if len(found) > 1:
-                raise AmbiguousId(digits, "image")
-            if found and (record := self._records.get(found[0])):
-                return record, None
-        raise ImageNotFound(reference.familiar)
-
-    def _image(self, record: ImageRecord) -> Image | None:
-        """The image of a row; `None` when it has been removed since the row was read."""
-        try:
-            parsed = self._config(record.id)
-        except NotFound:
-            if self._records.get(record.id) is not None:
-                raise
-            return None
-        return Image(
-            id=record.id,
-            platform=parsed.platform,
-            config=parsed.config,
-            created=parsed.created,
-            size=record.size,
-            diff_ids=record.diff_ids,
-            history=parsed.history,
-            author=parsed.author,
-            comment=parsed.comment,
-            docker_version=parsed.docker_version,
-            tags=tuple(each.familiar for each in record.references if each.digest is None),
-            digests=tuple(each.familiar for each in record.references if each.digest is not None),
-            parent=record.parent,
-        )
-
-    def _config(self, image_id: Digest) -> ParsedConfig:
-        """The parsed config; it never changes, so it is parsed once."""
-        parsed = self._configs.get(image_id)
-        if parsed is None:
-            parsed = self._configs[image_id] = parse_config(self.raw_config(image_id))
-        return parsed
-
     def _layer_size(self, diff_id: Digest | None) -> int:
         return self._layers.size(diff_id) if diff_id is not None else 0
-
-    def _publish(self, action: str, actor: str, name: str, image_id: Digest | None = None) -> None:
-        """Publish an event with the image's labels, as Docker does."""
-        record = self._records.get(image_id) if image_id else None
-        image = self._image(record) if record else None  # somebody may have removed it since
-        labels = image.config.labels if image else {}
-        self._events.publish(Kind.IMAGE, action, actor, {**labels, "name": name})

@@ -44,6 +44,9 @@ class Compression(Enum):
     NONE = "tar"
     GZIP = "gzip"
     ZSTD = "zstd"
+    BZIP2 = "bzip2"
+    """This and the next never by a media type, but people upload archives so."""
+    XZ = "xz"
 
 
 _LAYERS: Final = {

@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 from typing import Final
 
+from engine.errors import InvalidParameter
 from engine.types import Platform
 
 _MACHINES: Final = {
@@ -40,6 +41,18 @@ def host_platform() -> Platform:
     if architecture == "amd64":
         variant = _amd64_level(Path("/proc/cpuinfo"))
     return normalised(Platform(os="linux", architecture=architecture, variant=variant))
+
+
+def parse_platform(text: str) -> Platform | None:
+    """`linux/arm64/v8`, or only `arm64`; `None` where there is none."""
+    if not text:
+        return None
+    parts = text.lower().split("/")
+    if len(parts) > 3 or not all(parts):
+        raise InvalidParameter(f"platform: {text[:60]!r}: expected os/architecture or os/architecture/variant")
+    if len(parts) == 1:
+        parts = ["linux", parts[0]]
+    return Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) > 2 else "")
 
 
 def normalised(wanted: Platform) -> Platform:

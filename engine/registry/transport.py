@@ -47,7 +47,7 @@ class Patience:
     """The most that a registry's `Retry-After` is obeyed."""
 
 
-class _Options(TypedDict):
+class RequestOptions(TypedDict):
     """The arguments of a request that decide how it is sent."""
 
     stream: bool
@@ -244,18 +244,22 @@ class Transport:
         if downgrade and not self._hosts.is_insecure(parts.netloc):
             raise Unavailable(f"registry {self._reference.domain} redirects to plain HTTP at {parts.netloc}: refused")
 
-    def _options(self, url: str, endpoint: Endpoint) -> _Options:
-        """How to send a request for *url*: what requests would else take from the environment, decided here."""
-        parts = urlsplit(url)
+    def _options(self, url: str, endpoint: Endpoint) -> RequestOptions:
         own = _origin(url) == _origin(endpoint.url)
-        verify = endpoint.verify if own else not self._hosts.is_insecure(parts.netloc)
-        return {
-            "stream": True,
-            "allow_redirects": False,
-            "timeout": (self._patience.connect, self._patience.read),
-            "verify": _certificates() if verify else False,
-            "proxies": {} if is_loopback(parts.hostname or "") else get_environ_proxies(url),
-        }
+        verify = endpoint.verify if own else not self._hosts.is_insecure(urlsplit(url).netloc)
+        return environment_options(url, verify=verify, patience=self._patience)
+
+
+def environment_options(url: str, *, verify: bool, patience: Patience) -> RequestOptions:
+    """How to send a request for *url*: what requests would else take from the environment, decided here."""
+    loopback = is_loopback(urlsplit(url).hostname or "")
+    return {
+        "stream": True,
+        "allow_redirects": False,
+        "timeout": (patience.connect, patience.read),
+        "verify": _certificates() if verify else False,
+        "proxies": {} if loopback else get_environ_proxies(url),
+    }
 
 
 def _origin(url: str) -> tuple[str, str, int]:

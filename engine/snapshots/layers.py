@@ -171,11 +171,16 @@ class LayerUnpacker:
         self._hash.update(data)
         self._helper.write(data)
 
+    @property
+    def digest(self) -> Digest:
+        """The diffID of what has been written so far: for holding the layer before its `commit`."""
+        return Digest("sha256:" + self._hash.hexdigest())
+
     def commit(self) -> Digest:
         """Verify the diffID, give the layer its name, and return it."""
         done = self._helper.finish()
         self._mark_opaque(done.opaque)
-        found = Digest("sha256:" + self._hash.hexdigest())
+        found = self.digest
         if self._expected is not None and found != self._expected:
             raise DigestMismatch(f"layer unpacks to {found}, not to {self._expected} as its image says")
         self._store.take(self._temporary, found, done.bytes)

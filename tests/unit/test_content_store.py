@@ -120,3 +120,26 @@ def test_a_full_disk_is_told_as_such_and_leaves_nothing(tmp_path: Path) -> None:
         assert store.has(store.put(DATA))
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_spool_keeps_what_is_taken_and_nothing_else(tmp_path: Path) -> None:
+    store = ContentStore(tmp_path)
+    with store.spool() as spool:
+        wanted, other = spool.add([b"one", b"two"]), spool.add([b"other"])
+        assert (wanted.digest, wanted.size) == (Digest.of(b"onetwo"), 6)
+        assert not store.has(wanted.digest)
+        store.take(wanted)
+        store.take(wanted)
+        assert wanted.read(limit=6) == other.path.with_name("1").read_bytes() == b"onetwo"
+        with pytest.raises(InvalidParameter, match="more than the 5 allowed"):
+            wanted.read(limit=5)
+    assert store.digests() == {wanted.digest}
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_spool_that_a_killed_engine_left_is_swept(tmp_path: Path) -> None:
+    leftover = tmp_path / "tmp/tmpabc"
+    leftover.mkdir(parents=True)
+    (leftover / "1").write_bytes(b"x")
+    ContentStore(tmp_path).sweep()
+    assert not list((tmp_path / "tmp").iterdir())

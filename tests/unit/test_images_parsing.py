@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 from typing import Any
 
@@ -104,7 +106,30 @@ PACKED = {
     Compression.NONE: DATA,
     Compression.GZIP: gzip.compress(DATA, 1),
     Compression.ZSTD: zstandard.compress(DATA),
+    Compression.BZIP2: bz2.compress(DATA, 1),
+    Compression.XZ: lzma.compress(DATA, preset=0),
 }
+
+
+class Dribble(io.BytesIO):
+    """A source that gives a byte at a time at first, as a network may."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(1 if self.tell() < 10 else size)
+
+
+@pytest.mark.parametrize("compression", list(Compression))
+def test_streams_that_begin_with_single_bytes(compression: Compression) -> None:
+    assert b"".join(decompressed(Dribble(PACKED[compression]), compression)) == DATA
+
+
+@pytest.mark.parametrize("compression", [Compression.BZIP2, Compression.XZ])
+def test_damaged_and_cut_streams_of_uploads(compression: Compression) -> None:
+    packed = PACKED[compression]
+    for wrong in (packed[: len(packed) // 2], packed[:40] + b"\xff" * 40 + packed[80:]):
+        with pytest.raises(InvalidParameter, match=r"damaged|too early"):
+            list(decompressed(io.BytesIO(wrong), Compression.NONE))
+    assert b"".join(decompressed(io.BytesIO(packed + packed + bytes(1000)), Compression.NONE)) == DATA + DATA
 
 
 @pytest.mark.parametrize("compression", list(Compression))

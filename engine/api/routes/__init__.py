@@ -1,6 +1,7 @@
 """The routes, one module a noun."""
 
 from engine.api.routes import (
+    archives,
     attach,
     container_files,
     containers,
@@ -31,6 +32,7 @@ ALL = (
     containers.routes,
     deaths.routes,
     pull.routes,
+    archives.routes,
     images.routes,
     networks.routes,
     volumes.routes,

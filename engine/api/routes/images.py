@@ -58,13 +58,9 @@ async def image_search(_call: Call) -> web.Response:
     raise NotImplementedHere("searching a registry is not supported by this engine")
 
 
-@routes.get("/images/get")
-@routes.post("/images/load")
-@routes.get("/images/{name*}/get")
 @routes.post("/images/{name*}/push")
-async def not_here(call: Call) -> web.Response:
-    what = {"get": "save"}.get(call.request.path.rsplit("/", 1)[-1], call.request.path.rsplit("/", 1)[-1])
-    raise NotImplementedHere(f"{what}: not supported by this engine yet")
+async def image_push(_call: Call) -> web.Response:
+    raise NotImplementedHere("push: not supported by this engine yet")
 
 
 @routes.get("/images/{name*}/json")
