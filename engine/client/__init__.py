@@ -26,7 +26,7 @@ whose text is the endpoint's own sentence.
         identifier = client.create_network(CreateNetwork(name="app", pools=(Subnet(subnet="10.5.0.0/16"),)))
         client.connect("app", "web", aliases=("www",)); client.disconnect("app", "web"); client.remove_network("app")
         client.volumes(); client.volume("data"); client.create_volume("data"); client.volume_sizes()
-        client.prune_networks(); client.prune_volumes(all=False)          # names; Pruned(names, reclaimed)
+        client.prune_networks(); client.remove_volume("data")
         with client.pull("debian:12", auth=Auth(username="u", password="p")) as pull:
             for event in pull:                                            # PullEvent(status, layer, current, total)
                 ...                                                       # pull.close() from any thread cancels it
@@ -84,7 +84,7 @@ from engine.client.networks import CreateNetwork, Member, NetworkDetail, Network
 from engine.client.pull import Pull
 from engine.client.streams import AsyncClient
 from engine.client.terminal import Terminal
-from engine.client.volumes import Pruned, VolumeSummary
+from engine.client.volumes import VolumeSummary
 
 __all__ = [
     "AsyncClient",
@@ -122,7 +122,6 @@ __all__ = [
     "NotSupported",
     "Port",
     "ProcessTable",
-    "Pruned",
     "PrunedImages",
     "Pull",
     "PullEvent",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from engine.client.connection import Connection, filters_text, segment
+from engine.client.connection import Connection, segment
 from engine.client.parse import instant
 
 _ANONYMOUS: Final = "com.docker.volume.anonymous"
+_GENERATED: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +41,8 @@ class VolumeSummary:
 
     @property
     def anonymous(self) -> bool:
-        """Whether nobody gave it a name: such ones go when they are pruned."""
-        return _ANONYMOUS in self.labels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """What a prune took away, and the bytes that it freed."""
-
-    names: tuple[str, ...]
-    reclaimed: int
+        """Whether nobody gave it a name. Endpoints before 1.42 put no label on such a volume: their name tells."""
+        return _ANONYMOUS in self.labels or _GENERATED.fullmatch(self.name) is not None
 
 
 class VolumeCalls(Connection):
@@ -82,9 +76,3 @@ class VolumeCalls(Connection):
     def remove_volume(self, name: str) -> None:
         """Remove it with its data; `Conflict` while a container has it."""
         self._request("DELETE", f"/volumes/{segment(name)}").close()
-
-    def prune_volumes(self, *, all: bool = False) -> Pruned:  # noqa: A002 - Docker's word
-        """Remove the volumes that no container has: those without a name, or *all*."""
-        filters = {"all": "true"} if all else {}
-        answer = self._json("POST", "/volumes/prune", parameters=filters_text(filters), patient=True)
-        return Pruned(names=tuple(answer.get("VolumesDeleted") or ()), reclaimed=answer.get("SpaceReclaimed") or 0)

@@ -46,7 +46,7 @@ def _address(path: str, *, job: Job) -> str:
         "<slug:env>": "local",
         "<str:container_id>": "0" * 64,
         "<str:network_id>": "0" * 64,
-        "<str:name>": "data",
+        "<path:name>": "data",
         "<uuid:job_id>": str(job.pk),
         "<str:token>": "x",
     }

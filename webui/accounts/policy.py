@@ -74,7 +74,7 @@ _VIEWER = {
 # Inspect shows environment variables, which hold secrets, and processes show their arguments: no viewer's.
 _LEAST: dict[Action, Role] = {action: Role.VIEWER if action in _VIEWER else Role.OPERATOR for action in Action}
 
-_OF_JOBS = {"pull": Action.IMAGE_PULL}
+_OF_JOBS = {"pull": Action.IMAGE_PULL, "volume-prune": Action.VOLUME_PRUNE}
 
 PUBLIC = "public"
 SIGNED_IN = "signed in"

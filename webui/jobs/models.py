@@ -30,6 +30,7 @@ TRANSITIONS: dict[str, frozenset[str]] = {
 
 class JobKind(models.TextChoices):
     PULL = "pull", _("Pull")
+    VOLUME_PRUNE = "volume-prune", _("Remove unused volumes")
 
 
 def kinds() -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -123,13 +124,14 @@ def drivers(*, environment: Environment) -> tuple[str, ...]:
 
 
 def _members(
-    network: gateway.NetworkSummary, containers: list[gateway.ContainerSummary]
+    network: gateway.NetworkSummary, containers: Iterable[gateway.ContainerSummary]
 ) -> tuple[gateway.ContainerSummary, ...]:
     def belongs(place: gateway.Attachment) -> bool:
         # One that never ran knows the name alone.
         return place.network_id == network.id or (not place.network_id and place.network == network.name)
 
-    return tuple(container for container in containers if any(belongs(place) for place in container.networks))
+    found = [container for container in containers if any(belongs(place) for place in container.networks)]
+    return tuple(sorted(found, key=lambda container: container.name))
 
 
 def _aliases(client: gateway.Client, network: gateway.NetworkDetail) -> dict[str, tuple[str, ...]]:

@@ -2,60 +2,113 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from webui import gateway
 from webui.accounts import policy
 from webui.accounts.policy import Action
+from webui.environments import bulk
 from webui.environments.models import Environment
-from webui.volumes import selectors, services
+from webui.volumes import commands, measuring, selectors, services
+from webui.volumes.forms import VolumeForm
 
 
 @policy.view(Action.VOLUME_VIEW)
 @require_GET
 def volume_list(request: HttpRequest, environment: Environment) -> HttpResponse:
     query = request.GET.get("q", "").strip()[:200]
-    rows = selectors.volume_list(environment=environment, query=query)
+    volumes = selectors.volume_list(environment=environment, query=query)
     template = "volumes/_list.html" if request.htmx else "volumes/list.html"
-    return render(request, template, {"rows": rows, "q": query})
+    return render(request, template, {"volumes": volumes, "q": query})
+
+
+@policy.view(Action.VOLUME_VIEW)
+@require_GET
+def volume_sizes(request: HttpRequest, environment: Environment) -> HttpResponse:  # noqa: ARG001 - every view has it
+    """Have the volumes measured. The page that asked fetches itself anew when that is done."""
+    answer = HttpResponse(status=204)
+    if measuring.measure_sizes(environment=environment):
+        answer["HX-Trigger"] = "volumes:measured"
+    return answer
+
+
+@policy.view(Action.VOLUME_VIEW)
+@require_GET
+def volume_detail(request: HttpRequest, environment: Environment, name: str) -> HttpResponse:
+    try:
+        page = selectors.volume_page(environment=environment, name=name)
+    except gateway.NotFound:
+        if not request.htmx:
+            raise
+        # Somebody removed it while this page was open.
+        return render(request, "volumes/_gone.html")
+    context = {
+        "page": page,
+        "volume": page.volume,
+        "command": commands.create_command(page.volume),
+        "look": commands.look_command(page.volume),
+        "copy": commands.copy_command(page.volume),
+    }
+    return render(request, "volumes/_detail.html" if request.htmx else "volumes/detail.html", context)
 
 
 @policy.view(Action.VOLUME_CREATE)
-@require_POST
+@require_http_methods(["GET", "POST"])
 def volume_create(request: HttpRequest, environment: Environment) -> HttpResponse:
-    status = 200
-    try:
-        volume = services.volume_create(
-            environment=environment, user=request.user, name=request.POST.get("name", "").strip()
-        )
-    except ValidationError as error:
-        messages.error(request, error.messages[0])
-        status = 422
-    except gateway.ClientError as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, _("Volume %(name)s is there.") % {"name": volume.name})
-    if request.htmx:
-        return render(request, "components/_messages.html", status=status)
-    return redirect("volumes", env=environment.slug)
+    form = VolumeForm(request.POST or None, available=selectors.drivers(environment=environment))
+    context: dict[str, Any] = {"form": form}
+    if request.method == "POST" and form.is_valid():
+        try:
+            volume = services.volume_create(
+                environment=environment,
+                user=request.user,
+                name=form.cleaned_data["name"],
+                driver=form.driver,
+                options=form.driver_options(),
+                labels=form.cleaned_data["labels"],
+            )
+        except gateway.ClientError as error:
+            context["error"] = str(error)
+        else:
+            messages.success(request, _("Volume %(name)s is there.") % {"name": volume.name})
+            return redirect("volume", env=environment.slug, name=volume.name)
+    return render(request, "volumes/create.html", context, status=422 if request.method == "POST" else 200)
 
 
 @policy.view(Action.VOLUME_REMOVE)
 @require_POST
 def volume_remove(request: HttpRequest, environment: Environment) -> HttpResponse:
-    done, failures = services.volumes_remove(
-        environment=environment, user=request.user, volumes=request.POST.getlist("volumes")[:500]
+    outcome = services.volumes_remove(
+        environment=environment, user=request.user, volumes=request.POST.getlist("volumes")
     )
-    if done:
-        messages.success(request, ngettext("%(n)d volume removed.", "%(n)d volumes removed.", done) % {"n": done})
-    for name, reason in failures[:5]:
-        messages.error(request, f"{name[:40]}: {reason}")
+    done = ngettext("%(n)d volume removed.", "%(n)d volumes removed.", outcome.done) % {"n": outcome.done}
+    bulk.tell(request, outcome, done=done)
     if request.htmx:
+        if "leave" in request.POST and not outcome.failures:
+            answer = HttpResponse(status=204)
+            answer["HX-Redirect"] = reverse("volumes", kwargs={"env": environment.slug})
+            return answer
         return render(request, "components/_messages.html")
     return redirect("volumes", env=environment.slug)
+
+
+@policy.view(Action.VOLUME_PRUNE)
+@require_http_methods(["GET", "POST"])
+def volume_prune(request: HttpRequest, environment: Environment) -> HttpResponse:
+    """What is unused and how much is in it; then the job that removes what was chosen."""
+    if request.method == "POST" and (chosen := request.POST.getlist("volumes")):
+        job = services.volumes_prune(environment=environment, user=request.user, volumes=chosen)
+        return redirect("job", env=environment.slug, job_id=job.pk)
+    if request.method == "POST":
+        messages.error(request, _("Choose the volumes to remove."))
+    volumes = selectors.volume_list(environment=environment, query="unused")
+    template = "volumes/_prune.html" if request.htmx else "volumes/prune.html"
+    return render(request, template, {"volumes": volumes})
