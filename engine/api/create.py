@@ -27,8 +27,8 @@ class CreateRequest:
     warnings: tuple[str, ...]
 
 
-def parse(body: Fields, raw: Mapping[str, Any]) -> CreateRequest:
-    """*body* and *raw* are the same document. `InvalidParameter` and `NotImplementedHere` name the field."""
+def parse(body: Fields) -> CreateRequest:
+    """The request in *body*. `InvalidParameter` and `NotImplementedHere` name the field."""
     if not body.names:
         raise InvalidParameter("Config cannot be empty in order to create a container")
     warnings: list[str] = []
@@ -46,32 +46,26 @@ def parse(body: Fields, raw: Mapping[str, Any]) -> CreateRequest:
         for name in body.names
         if name.lower() not in _KNOWN and body.get(name)
     ]
-    plain = {name: value for name, value in raw.items() if name.lower() not in _PARTS}
-    raw_host = canonical(body.get("HostConfig") or {}, create_host.DEFAULTS)
+    raw_host = canonical(host_fields.document, create_host.DEFAULTS, create_host.OPTIONAL)
     return CreateRequest(
         config=config,
         host=host,
-        raw_config=canonical(plain, create_config.DEFAULTS),
-        raw_host_config=raw_host | _settled(host, raw_host),
+        raw_config=canonical(body.document, create_config.DEFAULTS, create_config.OPTIONAL),
+        raw_host_config=raw_host | _settled(host, host_fields),
         warnings=tuple(warnings),
     )
 
 
-def _settled(host: HostConfig, raw: Mapping[str, Any]) -> dict[str, Any]:
+def _settled(host: HostConfig, asked: Fields) -> dict[str, Any]:
     """What Docker fills in for words that mean "the default"."""
-    log = raw["LogConfig"]
-    policy = raw["RestartPolicy"]
     return {
         "ShmSize": host.shm_size,
         "NetworkMode": host.network_mode,
-        "Runtime": raw["Runtime"] or "runc",
+        "Runtime": asked.text("Runtime") or "runc",
         "IpcMode": host.ipc_mode,
         "CgroupnsMode": host.cgroupns_mode or ("private" if cgroup.version() == 2 else "host"),
-        "LogConfig": {"Type": log.get("Type") or "json-file", "Config": log.get("Config") or {}},
-        "RestartPolicy": {
-            "Name": policy.get("Name") or "no",
-            "MaximumRetryCount": policy.get("MaximumRetryCount") or 0,
-        },
+        "LogConfig": {"Type": host.log.driver, "Config": asked.section("LogConfig").text_map("Config")},
+        "RestartPolicy": {"Name": str(host.restart.name), "MaximumRetryCount": host.restart.maximum_retries},
     }
 
 
@@ -87,7 +81,7 @@ def _networking(networking: Fields, mode: str) -> str:
         )
     for name in endpoints.names:
         endpoint = endpoints.section(name)
-        mac_address = endpoint.text("MacAddress")
+        mac_address = create_config.mac_address(endpoint)
         for field in ("IPAMConfig", "Links", "Aliases", "DriverOpts"):
             value = endpoint.get(field)
             if value and not (isinstance(value, dict) and not any(value.values())):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from engine.api import create_mounts, create_ports
@@ -9,6 +10,8 @@ from engine.api.fields import Fields
 from engine.containers.options import ContainerConfig
 from engine.errors import NotImplementedHere
 from engine.images.model import HealthCheck
+
+_MAC_ADDRESS: Final = re.compile(r"[0-9a-fA-F]{2}([:-])[0-9a-fA-F]{2}(\1[0-9a-fA-F]{2}){4}")
 
 DEFAULTS: Final[dict[str, Any]] = {
     "Hostname": "",
@@ -47,18 +50,20 @@ OPTIONAL: Final = frozenset(
 
 
 def parse(body: Fields) -> ContainerConfig:
-    """The typed config; what cannot be honoured is an error."""
+    """The typed config; what cannot be honoured is an error, and so is a wrong type of what is only kept."""
+    body.texts("OnBuild")
+    body.flag("ArgsEscaped")
     if body.flag("NetworkDisabled"):
         raise NotImplementedHere('NetworkDisabled is not supported: use HostConfig.NetworkMode "none"')
     return ContainerConfig(
         image=body.text("Image"),
-        cmd=body.optional_texts("Cmd") or None,
+        cmd=body.words("Cmd") or None,
         entrypoint=_entrypoint(body),
         env=body.texts("Env"),
         working_dir=body.text("WorkingDir"),
         user=body.text("User"),
-        hostname=body.text("Hostname"),
-        domainname=body.text("Domainname"),
+        hostname=_host_name(body, "Hostname"),
+        domainname=_host_name(body, "Domainname"),
         tty=body.flag("Tty"),
         open_stdin=body.flag("OpenStdin"),
         stdin_once=body.flag("StdinOnce"),
@@ -69,11 +74,27 @@ def parse(body: Fields) -> ContainerConfig:
         exposed_ports=create_ports.exposed(body),
         volumes=create_mounts.anonymous(body),
         health=_health(body.section("Healthcheck")),
-        shell=body.texts("Shell"),
-        mac_address=body.text("MacAddress"),
+        shell=body.words("Shell") or (),
+        mac_address=mac_address(body),
         stop_signal=body.text("StopSignal"),
         stop_timeout=body.optional_integer("StopTimeout"),
     )
+
+
+def mac_address(body: Fields) -> str:
+    """`MacAddress`: six pairs of hexadecimal digits, or nothing."""
+    text = body.text("MacAddress")
+    if text and not _MAC_ADDRESS.fullmatch(text):
+        raise body.refused("MacAddress", f"invalid MAC address: {text[:60]!r}")
+    return text
+
+
+def _host_name(body: Fields, name: str) -> str:
+    """A word of a line in /etc/hosts."""
+    text = body.text(name)
+    if text and text.split() != [text]:
+        raise body.refused(name, f"a name without spaces, got {text[:80]!r}")
+    return text
 
 
 def _health(check: Fields) -> HealthCheck:
@@ -89,7 +110,7 @@ def _health(check: Fields) -> HealthCheck:
 
 def _entrypoint(body: Fields) -> tuple[str, ...] | None:
     """`[""]` is how the CLI says `--entrypoint=""`: none at all, not even the image's."""
-    entrypoint = body.optional_texts("Entrypoint")
+    entrypoint = body.words("Entrypoint")
     if entrypoint == ("",):
         return ()
     return entrypoint or None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Callable
 from typing import Any, Final
 
 from engine.api import create_devices, create_logs, create_mounts, create_ports, create_resources, create_security
+from engine.api.console import console_size
 from engine.api.fields import Fields
 from engine.containers.options import ContainerConfig, HostConfig, RestartPolicy, RestartPolicyName, Ulimit
 from engine.errors import InvalidParameter, NotImplementedHere
@@ -78,33 +81,52 @@ DEFAULTS: Final[dict[str, Any]] = {
 }
 """What inspect shows where the body says nothing."""
 
-_OPTIONAL: Final = frozenset(
+OPTIONAL: Final = frozenset(
     {"Mounts", "Tmpfs", "Sysctls", "Init", "StorageOpt", "Annotations", "KernelMemory", "KernelMemoryTCP"}
 )
 
-_REFUSED: Final[dict[str, tuple[object, ...]]] = {
-    "Links": (),
-    "DeviceRequests": (),
-    "StorageOpt": (),
-    "Cgroup": (),
-    "UsernsMode": ("private", "host"),
-    "Runtime": ("runc", "io.containerd.runc.v2"),
-    "Isolation": ("default",),
+_REFUSED: Final[dict[str, str]] = {
+    "Links": "not supported by this engine yet",
+    "DeviceRequests": "this engine has no device drivers: name the devices themselves (Devices)",
+    "StorageOpt": "the writable layer has no limit of its own: bound the file system of the engine's root",
+    "Cgroup": "control groups of other containers are not supported",
 }
-"""Options that change what a container can see or do: not honouring them in silence would be wrong. With the values
-that this engine has anyway, beside nothing at all."""
+"""Options that change what a container can see or do, and why they are refused: to pass them over in silence would be
+wrong."""
 
-_IGNORED: Final[dict[str, tuple[object, ...]]] = {
-    "KernelMemory": (),
-    "KernelMemoryTCP": (),
-    "CpuCount": (),
-    "CpuPercent": (),
-    "IOMaximumIOps": (),
-    "IOMaximumBandwidth": (),
-}
+_IGNORED: Final = (
+    "KernelMemory",
+    "KernelMemoryTCP",
+    "CpuCount",
+    "CpuPercent",
+    "IOMaximumIOps",
+    "IOMaximumBandwidth",
+)
 """Options of other systems or of kernels long gone: the container runs without them, and its maker is told."""
 
-_KNOWN: Final = {name.lower() for name in (*DEFAULTS, *_OPTIONAL)}
+_KEPT: Final[dict[str, Callable[[Fields, str], object]]] = {
+    "ContainerIDFile": Fields.text,
+    "Links": Fields.texts,
+    "DeviceRequests": Fields.objects,
+    "StorageOpt": Fields.text_map,
+    "Cgroup": Fields.text,
+    "KernelMemory": Fields.integer,
+    "KernelMemoryTCP": Fields.integer,
+    "CpuCount": Fields.integer,
+    "CpuPercent": Fields.integer,
+    "IOMaximumIOps": Fields.integer,
+    "IOMaximumBandwidth": Fields.integer,
+}
+"""What nobody reads any further: its type must be right all the same, since inspect gives it back."""
+
+_ONLY: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "UsernsMode": ("invalid user namespace mode", ("", "private", "host")),
+    "Runtime": ("Unknown runtime specified", ("", "runc", "io.containerd.runc.v2")),
+    "Isolation": ("linux only supports 'default', not", ("", "default")),
+}
+"""Words of which this engine knows a few: what to say to another, and those that it knows."""
+
+_KNOWN: Final = {name.lower() for name in (*DEFAULTS, *OPTIONAL)}
 
 
 def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostConfig:
@@ -112,6 +134,7 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
 
     What cannot be honoured is an error or, where the container does without, a warning.
     """
+    _check_kept(host)
     _check_unsupported(host, warnings)
     security = create_security.parse(host, warnings)
     return HostConfig(
@@ -124,14 +147,14 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
         ipc_mode=_sharing(host, "IpcMode", "shareable", "none", others=True) or "private",
         uts_mode=_sharing(host, "UTSMode"),
         cgroupns_mode=_cgroupns(host),
-        cgroup_parent=host.text("CgroupParent"),
+        cgroup_parent=_cgroup_parent(host),
         ports=create_ports.published(host),
         publish_all=host.flag("PublishAllPorts"),
         restart=restart_policy(host.section("RestartPolicy")),
         auto_remove=host.flag("AutoRemove"),
         privileged=host.flag("Privileged"),
-        cap_add=host.texts("CapAdd"),
-        cap_drop=host.texts("CapDrop"),
+        cap_add=host.words("CapAdd") or (),
+        cap_drop=host.words("CapDrop") or (),
         no_new_privileges=security.no_new_privileges,
         seccomp=security.seccomp,
         masked_paths=() if security.unconfined_paths else host.optional_texts("MaskedPaths"),
@@ -140,10 +163,10 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
         device_cgroup_rules=create_devices.rules(host),
         read_only_rootfs=host.flag("ReadonlyRootfs"),
         init=host.flag("Init"),
-        dns=host.texts("Dns"),
-        dns_search=host.texts("DnsSearch"),
-        dns_options=host.texts("DnsOptions"),
-        extra_hosts=host.texts("ExtraHosts"),
+        dns=_addresses(host, "Dns"),
+        dns_search=_bare(host, "DnsSearch"),
+        dns_options=_bare(host, "DnsOptions"),
+        extra_hosts=_extra_hosts(host),
         group_add=host.texts("GroupAdd"),
         ulimits=tuple(
             Ulimit(name=limit.text("Name"), soft=limit.integer("Soft"), hard=limit.integer("Hard"))
@@ -157,15 +180,22 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
     )
 
 
+def _check_kept(host: Fields) -> None:
+    for name, read in _KEPT.items():
+        read(host, name)
+    console_size(host)
+    for name, (problem, words) in _ONLY.items():
+        if (value := host.text(name)) not in words:
+            raise host.refused(name, f"{problem} {value[:60]}")
+
+
 def _check_unsupported(host: Fields, warnings: list[str]) -> None:
-    for name, harmless in _REFUSED.items():
-        value = host.get(name)
-        if value and value not in harmless:
-            raise NotImplementedHere(f"HostConfig.{name}: not supported by this engine yet (got {str(value)[:80]})")
-    for name, harmless in _IGNORED.items():
-        value = host.get(name)
-        if value and value not in harmless:
-            warnings.append(f"HostConfig.{name} is not supported by this engine and has been ignored")
+    for name, reason in _REFUSED.items():
+        if value := host.get(name):
+            raise NotImplementedHere(f"HostConfig.{name}: {reason} (got {str(value)[:80]})")
+    warnings += [
+        f"HostConfig.{name} is not supported by this engine and has been ignored" for name in _IGNORED if host.get(name)
+    ]
     warnings += [
         f"HostConfig.{name[:60]} is not known to this engine and has been ignored"
         for name in host.names
@@ -183,11 +213,57 @@ def _sharing(host: Fields, name: str, *words: str, others: bool = False) -> str:
     raise InvalidParameter(f"HostConfig.{name}: invalid mode {mode[:60]!r}")
 
 
+def _cgroup_parent(host: Fields) -> str:
+    path = host.text("CgroupParent")
+    if not path.isprintable():
+        raise host.refused("CgroupParent", f"a path of control groups, got {path[:100]!r}")
+    if ".." in path.split("/"):
+        raise host.refused("CgroupParent", f"must not lead upwards, got {path[:100]!r}")
+    return path
+
+
 def _cgroupns(host: Fields) -> str:
     mode = host.text("CgroupnsMode")
     if mode not in ("", "private", "host"):
         raise InvalidParameter(f"HostConfig.CgroupnsMode: invalid mode {mode[:60]!r}, expected private or host")
     return mode
+
+
+def _addresses(host: Fields, name: str) -> tuple[str, ...]:
+    found = host.texts(name)
+    for number, text in enumerate(found):
+        if not _is_address(text):
+            raise host.refused(f"{name}[{number}]", f"{text[:60]!r} is no IP address")
+    return found
+
+
+def _is_address(text: str) -> bool:
+    """Whether *text* is one; a scope, which may be any text at all, is none of a container's business."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _bare(host: Fields, name: str) -> tuple[str, ...]:
+    """Words of a line of resolv.conf(5)."""
+    found = host.texts(name)
+    for number, text in enumerate(found):
+        if text.split() != [text]:
+            raise host.refused(f"{name}[{number}]", f"one word without spaces, got {text[:60]!r}")
+    return found
+
+
+def _extra_hosts(host: Fields) -> tuple[str, ...]:
+    found = host.texts("ExtraHosts")
+    for number, text in enumerate(found):
+        name, colon, address = text.partition(":")
+        if not colon or name.split() != [name]:
+            raise host.refused(f"ExtraHosts[{number}]", f'bad format for add-host: "{text[:200]}": give NAME:ADDRESS')
+        if address != "host-gateway" and not _is_address(address.strip("[]")):
+            raise host.refused(f"ExtraHosts[{number}]", f'invalid IP address in add-host: "{address[:60]}"')
+    return found
 
 
 def restart_policy(policy: Fields) -> RestartPolicy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +14,13 @@ from engine.volumes.model import VOLUME_NAME
 _PROPAGATIONS: Final = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _WITHOUT_MEANING: Final = frozenset({"", "rw", "z", "Z", "cached", "delegated", "consistent"})
 """Words for SELinux and for macOS: dockerd on Linux without SELinux takes them and does nothing."""
+_TMPFS_OPTION: Final = re.compile(
+    r"|ro|rw|(no)?(exec|suid|dev|atime|diratime|relatime|strictatime)|a?sync|(no)?swap|defaults"
+    r"|(r?(private|shared|slave)|r?unbindable)"
+    r"|(size|nr_blocks|nr_inodes)=\d+[kmgtpe%]?|mode=[0-7]+|[ug]id=\d+|mpol=[a-z0-9:=,-]+",
+    re.IGNORECASE | re.ASCII,
+)
+"""tmpfs(5)."""
 _KINDS: Final = ("bind", "volume", "tmpfs")
 
 
@@ -37,7 +45,12 @@ def mounts(host: Fields) -> tuple[Mount, ...]:
 
 def tmpfs(host: Fields) -> dict[str, str]:
     """`Tmpfs`, target to options, and the entries of `Mounts` whose type is tmpfs."""
-    found = {_target(target, "HostConfig.Tmpfs"): options for target, options in host.text_map("Tmpfs").items()}
+    found = {}
+    for target, words in host.text_map("Tmpfs").items():
+        for word in words.split(","):
+            if not _TMPFS_OPTION.fullmatch(word):
+                raise InvalidParameter(f'HostConfig.Tmpfs.{target[:100]}: invalid tmpfs option "{word[:60]}"')
+        found[_target(target, "HostConfig.Tmpfs")] = words
     for mount in host.objects("Mounts"):
         if mount.text("Type") != "tmpfs":
             continue
@@ -49,7 +62,7 @@ def tmpfs(host: Fields) -> dict[str, str]:
             options.append(f"size={size}")
         if mode := details.integer("Mode"):
             options.append(f"mode={mode:o}")
-        found[_target(mount.text("Target"), "tmpfs")] = ",".join(options)
+        found[_mount_target(mount)] = ",".join(options)
     return found
 
 
@@ -115,7 +128,7 @@ def _bind_mount(mount: Fields) -> Mount:
         recursion = ReadOnly.FORCED
     return Mount(
         source=source,
-        target=_target(mount.text("Target"), "bind"),
+        target=_mount_target(mount),
         read_only=mount.flag("ReadOnly"),
         recursion=recursion,
         propagation=propagation,
@@ -138,7 +151,7 @@ def _volume_mount(mount: Fields) -> Mount:
     return Mount(
         kind=MountKind.VOLUME,
         source=source,
-        target=_target(mount.text("Target"), "volume"),
+        target=_mount_target(mount),
         read_only=mount.flag("ReadOnly"),
         copy_up=not details.flag("NoCopy"),
         subpath=details.text("Subpath"),
@@ -148,9 +161,11 @@ def _volume_mount(mount: Fields) -> Mount:
     )
 
 
+def _mount_target(mount: Fields) -> str:
+    return _target(mount.text("Target"), f'{mount.path}.Target: invalid mount config for type "{mount.text("Type")}"')
+
+
 def _target(target: str, where: str) -> str:
     if not target.startswith("/"):
-        raise InvalidParameter(
-            f'invalid mount config for type "{where}": invalid mount path: "{target[:200]}" mount path must be absolute'
-        )
+        raise InvalidParameter(f'{where}: invalid mount path: "{target[:200]}" mount path must be absolute')
     return target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sized
 from typing import Any
 
 from engine.api.fields import Fields
@@ -11,15 +12,19 @@ from engine.errors import InvalidParameter, NotImplementedHere
 from engine.networks.model import PublishedPort
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
+_MOST = 65535
+"""Ports of one container: a short body could name billions, range upon range."""
 _SPEC = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/([A-Za-z]+))?")
 
 
 def exposed(config: Fields) -> tuple[str, ...]:
     """`ExposedPorts` as `80/tcp`, ranges taken apart."""
+    where = f"{config.path or 'Config'}.ExposedPorts"
     ports: list[str] = []
     for spec in config.keys("ExposedPorts"):
-        first, last, protocol = _range(spec, f"{config.path or 'Config'}.ExposedPorts")
+        first, last, protocol = _range(spec, where)
         ports.extend(f"{number}/{protocol}" for number in range(first, last + 1))
+        _check_count(ports, where)
     return tuple(dict.fromkeys(ports))
 
 
@@ -35,6 +40,7 @@ def published(host: Fields) -> tuple[PublishedPort, ...]:
             rows = (Fields({}, f"{where}.{spec}"),)
         for row in rows:
             ports += _rows(row, range(first, last + 1), protocol)
+            _check_count(ports, where)
     return tuple(dict.fromkeys(ports))
 
 
@@ -45,6 +51,8 @@ def _rows(row: Fields, container_ports: range, protocol: str) -> list[PublishedP
             host_ip = str(ipaddress.ip_address(host_ip.strip("[]")))
         except ValueError as error:
             raise InvalidParameter(f"{row.path}.HostIp: invalid IP address {host_ip[:60]!r}") from error
+        if "%" in host_ip:
+            raise InvalidParameter(f"{row.path}.HostIp: an address without a scope, got {host_ip[:60]!r}")
     text = row.text("HostPort")
     if not text or text == "0":
         return [PublishedPort(container_port=number, protocol=protocol, host_ip=host_ip) for number in container_ports]
@@ -59,6 +67,11 @@ def _rows(row: Fields, container_ports: range, protocol: str) -> list[PublishedP
         PublishedPort(container_port=number, protocol=protocol, host_ip=host_ip, host_port=first + offset)
         for offset, number in enumerate(container_ports)
     ]
+
+
+def _check_count(ports: Sized, where: str) -> None:
+    if len(ports) > _MOST:
+        raise InvalidParameter(f"{where}: more than {_MOST} ports")
 
 
 def _range(spec: Any, where: str) -> tuple[int, int, str]:

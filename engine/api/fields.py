@@ -6,12 +6,17 @@ Names are matched as Go's decoder matches them, without regard to case, and `nul
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from engine.errors import InvalidParameter
 
 _INT64: Final = 1 << 63
+_DEEPEST: Final = 64
+"""Objects and lists within each other; Docker's own bodies have five."""
+_DIGITS: Final = 400
+"""Of one number; the largest float has 309 before its point."""
 
 
 class Fields:
@@ -19,7 +24,8 @@ class Fields:
 
     def __init__(self, value: object, path: str = "") -> None:
         if not isinstance(value, dict):
-            raise InvalidParameter(f"{path or 'request body'}: expected an object, got {_shown(value)}")
+            where = _shortened(path, 200) or "request body"
+            raise InvalidParameter(f"{where}: expected an object, got {_shown(value)}")
         self.path = path
         self.names = tuple(value)
         self.document: Mapping[str, Any] = value
@@ -37,7 +43,7 @@ class Fields:
         if not isinstance(value, str):
             raise self.wrong(name, "a string", value)
         if "\0" in value:
-            raise InvalidParameter(f"{self._at(name)}: must not contain a NUL character")
+            raise self._nul(name)
         return value
 
     def integer(self, name: str, default: int = 0) -> int:
@@ -62,20 +68,22 @@ class Fields:
     def texts(self, name: str) -> tuple[str, ...]:
         return self.optional_texts(name) or ()
 
-    def optional_texts(self, name: str) -> tuple[str, ...] | None:
+    def words(self, name: str) -> tuple[str, ...] | None:
         """A list of strings; a single string is a list of one, as for `Cmd` and `Entrypoint` in Docker."""
+        value = self.get(name)
+        return (self.text(name),) if isinstance(value, str) else self.optional_texts(name)
+
+    def optional_texts(self, name: str) -> tuple[str, ...] | None:
         value = self.get(name)
         if value is None:
             return None
-        if isinstance(value, str):
-            value = [value]
         if not isinstance(value, list):
             raise self.wrong(name, "a list of strings", value)
         for number, entry in enumerate(value):
             if not isinstance(entry, str):
                 raise self.wrong(f"{name}[{number}]", "a string", entry)
             if "\0" in entry:
-                raise InvalidParameter(f"{self._at(name)}[{number}]: must not contain a NUL character")
+                raise self._nul(f"{name}[{number}]")
         return tuple(value)
 
     def text_map(self, name: str) -> dict[str, str]:
@@ -87,6 +95,8 @@ class Fields:
         for key, entry in value.items():
             if not isinstance(entry, str):
                 raise self.wrong(f"{name}.{key}", "a string", entry)
+            if "\0" in key or "\0" in entry:
+                raise self._nul(f"{name}.{key}")
         return dict(value)
 
     def keys(self, name: str) -> tuple[str, ...]:
@@ -96,6 +106,9 @@ class Fields:
             return ()
         if not isinstance(value, dict):
             raise self.wrong(name, "an object", value)
+        for key in value:
+            if "\0" in key:
+                raise self._nul(f"{name}.{key}")
         return tuple(value)
 
     def section(self, name: str) -> Fields:
@@ -112,7 +125,14 @@ class Fields:
         return tuple(Fields(entry, f"{self._at(name)}[{number}]") for number, entry in enumerate(value))
 
     def wrong(self, name: str, expected: str, value: object) -> InvalidParameter:
-        return InvalidParameter(f"{self._at(name)}: expected {expected}, got {_shown(value)}")
+        return self.refused(name, f"expected {expected}, got {_shown(value)}")
+
+    def refused(self, name: str, reason: str) -> InvalidParameter:
+        """The error that says why the value of *name* will not do."""
+        return InvalidParameter(f"{_shortened(self._at(name), 200)}: {reason}")
+
+    def _nul(self, name: str) -> InvalidParameter:
+        return self.refused(name.replace("\0", "\\0"), "must not contain a NUL character")
 
     def _at(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
@@ -121,7 +141,10 @@ class Fields:
 def decode(data: bytes) -> Any:
     """The JSON document in a body; `InvalidParameter` in the words of Docker's decoder."""
     try:
-        return json.loads(data, parse_constant=_constant)
+        document = json.loads(data, parse_constant=_constant, parse_float=_finite, parse_int=_number)
+        _check_depth(document)
+        # Half a surrogate pair, which JSON can write and UTF-8 cannot: Go's decoder puts U+FFFD in its place as well.
+        return json.loads(_whole(json.dumps(document, ensure_ascii=False))) if b"\\u" in data else document
     except json.JSONDecodeError as error:
         rest = error.doc[error.pos : error.pos + 1]
         if not rest:
@@ -139,12 +162,44 @@ def decode(data: bytes) -> Any:
         raise InvalidParameter("invalid JSON: nested too deeply") from error
 
 
-def canonical(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """*values* over *defaults*, under the names that *defaults* has, whatever case the client wrote."""
-    names = {name.lower(): name for name in defaults}
+def canonical(values: Mapping[str, Any], defaults: Mapping[str, Any], optional: Iterable[str]) -> dict[str, Any]:
+    """*values* over *defaults*, under the names that these and *optional* have, whatever case the client wrote.
+
+    What goes by another name is left out.
+    """
+    names = {name.lower(): name for name in (*defaults, *optional)}
     return dict(defaults) | {
-        names.get(name.lower(), name): value for name, value in values.items() if value is not None
+        names[name.lower()]: value for name, value in values.items() if value is not None and name.lower() in names
     }
+
+
+def _check_depth(document: Any) -> None:
+    level, depth = [document], 0
+    while level := [
+        entry
+        for value in level
+        if isinstance(value, dict | list)
+        for entry in (value.values() if isinstance(value, dict) else value)
+    ]:
+        depth += 1
+        if depth > _DEEPEST:
+            raise InvalidParameter(f"invalid JSON: nested too deeply (more than {_DEEPEST} levels)")
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _number(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise InvalidParameter(f"invalid JSON: a number of {len(text)} digits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    if len(text) > _DIGITS or math.isinf(number := float(text)):
+        raise InvalidParameter(f"invalid JSON: the number {text[:40]} is too large")
+    return number
 
 
 def _constant(text: str) -> float:
@@ -152,5 +207,8 @@ def _constant(text: str) -> float:
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"
+    return _shortened(json.dumps(value, ensure_ascii=False), 60)
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -37,6 +37,8 @@ _READ_AHEAD: Final = 1024 * 1024
 _BACKLOG: Final = 512
 _GOODBYE: Final = 5.0
 """Seconds that running requests have to end when the server stops."""
+_PATIENCE: Final = 2.0
+"""Seconds that those of them have that wait for a container to end: it may be told to take days."""
 
 
 class ApiServer:
@@ -74,8 +76,11 @@ class ApiServer:
         self._path.unlink(missing_ok=True)
         for stream in tuple(self._streams):
             stream.cancel()
+        patience = asyncio.get_running_loop().call_later(_PATIENCE, self._engine.containers.give_up_waits)
         if self._runner is not None:
             await self._runner.cleanup()
+        patience.cancel()
+        self._engine.containers.give_up_waits()
         await asyncio.to_thread(self._workers.close)
 
     def _request(self, message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
@@ -90,6 +95,8 @@ class ApiServer:
             return error_answer(status_of(error), str(error))
         except web.HTTPRequestEntityTooLarge:
             return error_answer(413, f"the request's body is larger than {_BODY_LIMIT} bytes")
+        except web.HTTPException as error:  # the library's own, such as for a websocket without its headers
+            return error_answer(error.status, error.text or error.reason)
         except ConnectionError:
             raise
         except Exception:  # noqa: BLE001 - the last resort: a defect must not end the connection without an answer

@@ -195,8 +195,6 @@ def _check_sharing(host: HostConfig, config: ContainerConfig) -> None:
             raise InvalidParameter("conflicting options: custom host-to-IP mapping and the network mode")
         if config.mac_address:
             raise InvalidParameter("conflicting options: mac-address and the network mode")
-    if ".." in host.cgroup_parent.split("/"):
-        raise InvalidParameter(f"CgroupParent: must not lead upwards, got {host.cgroup_parent[:100]!r}")
     if not -1000 <= host.oom_score_adj <= 1000:
         raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
 
@@ -207,6 +205,8 @@ def _clamped(ulimits: Sequence[Ulimit], warnings: list[str]) -> tuple[Ulimit, ..
     for limit in ulimits:
         if limit.name not in _LIMITS:
             raise InvalidParameter(f"invalid ulimit type: {limit.name[:60]}")
+        if min(limit.soft, limit.hard) < -1:
+            raise InvalidParameter(f"Ulimits: {limit.name}: -1 is no limit, less makes no sense")
         if 0 <= limit.hard < limit.soft:
             raise InvalidParameter(f"ulimit soft limit must be less than or equal to hard limit: {limit.name}")
         _, most = resource.getrlimit(_LIMITS[limit.name])

@@ -30,6 +30,8 @@ DEFAULT_START_INTERVAL: Final = 5 * SECOND
 DEFAULT_RETRIES: Final = 3
 _KEPT: Final = 5
 _AT_ONCE: Final = 8
+_LONGEST: Final = 365 * 24 * 3600.0
+"""Seconds: more than threads can wait may be asked for."""
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +118,7 @@ class HealthChecks:
                 return
             container = record.container
             if container.state.status is Status.RUNNING:
-                timeout = (container.config.health.timeout or DEFAULT_TIMEOUT) / SECOND
+                timeout = min((container.config.health.timeout or DEFAULT_TIMEOUT) / SECOND, _LONGEST)
                 result = self._probe(container, timeout, self._closing)
                 if result is not None:
                     self._note(container, result)
@@ -148,7 +150,7 @@ def delay(container: Container, instant: int) -> float:
     starting = health is None or health.status is HealthStatus.STARTING
     if starting and instant - (container.state.started_at or instant) < check.start_period:
         interval = min(interval, check.start_interval or DEFAULT_START_INTERVAL)
-    return interval / SECOND
+    return min(interval / SECOND, _LONGEST)
 
 
 def judged(health: Health, result: HealthResult, *, check: HealthCheck, started: int) -> Health:

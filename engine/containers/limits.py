@@ -14,6 +14,8 @@ from engine.kernel import cgroup
 LEAST_MEMORY: Final = 6 * 1024 * 1024
 _CPU_LIST: Final = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*")
 _WEIGHT: Final = range(10, 1001)
+_SHARES: Final = range(2, 262145)
+"""What the kernel takes (`MIN_SHARES` and `MAX_SHARES` in kernel/sched/sched.h); the runtime fails beyond."""
 
 _NEEDS: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     # Field: controller, its files in version 1, its files in version 2 (none: version 2 has no such thing)
@@ -90,6 +92,8 @@ def _check_cpu(wanted: Resources) -> None:
         raise InvalidParameter(f"Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
     if wanted.cpu_period and not 1000 <= wanted.cpu_period <= 1_000_000:
         raise InvalidParameter("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+    if wanted.cpu_shares and wanted.cpu_shares not in _SHARES:
+        raise InvalidParameter(f"CpuShares: from 2 to 262144, got {wanted.cpu_shares}")
     if 0 < wanted.cpu_quota < 1000:
         raise InvalidParameter("CPU cfs quota can not be less than 1ms (i.e. 1000)")
     for name, text in (("cpuset cpus", wanted.cpuset_cpus), ("cpuset mems", wanted.cpuset_mems)):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import shutil
 import signal as signals
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -40,7 +41,7 @@ from engine.containers.starting import Starter, cgroup_path
 from engine.containers.streams import ContainerStreams
 from engine.containers.waiting import WaitHandle
 from engine.database import Database
-from engine.errors import Conflict, ContainerNotFound, EngineError, NotModified, NotRunning, RuntimeFailed
+from engine.errors import Conflict, ContainerNotFound, EngineError, NotModified, NotRunning, RuntimeFailed, Unavailable
 from engine.events import EventBus, Kind
 from engine.images.model import ContainerUse, Image
 from engine.images.service import ImageService
@@ -131,8 +132,13 @@ class ContainerService(ContainerStreams):
         """Read the containers that the database knows. Before anything else."""
         self.register.load()
 
+    def give_up_waits(self) -> None:
+        """Let those go who wait for an end: the engine is about to stop, and a stop may wait for days."""
+        self._waiters.close()
+
     def close(self) -> None:
         """Stop watching; containers go on running."""
+        self.give_up_waits()
         self._restarts.close()
         self.health.close()
         self.close_streams()
@@ -466,8 +472,7 @@ class ContainerService(ContainerStreams):
         with suppress(EngineError):
             self._signal(container, number)
         if timeout < 0:
-            self.wait(container.id).result()
-            self._await_take_down(container.id)
+            self._await_end(container.id, threading.TIMEOUT_MAX)
         elif not self._await_end(container.id, timeout):
             self._note_stop(container.id, f"stop, and SIGKILL after {timeout:g} s")
             with suppress(EngineError):
@@ -490,10 +495,12 @@ class ContainerService(ContainerStreams):
         except ContainerNotFound:
             return True
         try:
-            handle.result(timeout=timeout)
+            handle.result(timeout=min(timeout, threading.TIMEOUT_MAX))
         except WaitTimeoutError:
             handle.cancel()
             return False
+        except CancelledError as error:
+            raise Unavailable(f"the engine stops; container {container_id} goes on running") from error
         self._await_take_down(container_id)
         return True
 

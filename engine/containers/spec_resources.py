@@ -14,6 +14,8 @@ DEFAULT_PIDS: Final = 2048
 PERIOD: Final = 100_000
 """Microseconds: the kernel's period of CPU quotas where nobody asks for another."""
 
+_MOST_MEMORY: Final = (1 << 63) - 1
+
 _DEVICES: Final = (
     {"allow": False, "access": "rwm"},
     {"allow": True, "type": "c", "major": 1, "minor": 5, "access": "rwm"},  # zero
@@ -67,7 +69,7 @@ def _memory(wanted: Resources) -> dict[str, Any]:
     values: dict[str, Any] = {
         "limit": wanted.memory,
         # Docker's rule: without a word about it, swap may be as much again as memory.
-        "swap": wanted.memory_swap or wanted.memory * 2,
+        "swap": wanted.memory_swap or min(wanted.memory * 2, _MOST_MEMORY),
         "reservation": wanted.memory_reservation,
     }
     found = {name: value for name, value in values.items() if value}

@@ -19,14 +19,27 @@ class Waiters:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: defaultdict[str, list[tuple[WaitCondition, WaitHandle]]] = defaultdict(list)
+        self._closed = False
 
     def register(self, container_id: str, condition: WaitCondition) -> WaitHandle:
         handle: WaitHandle = Future()
         with self._lock:
+            if self._closed:
+                handle.cancel()
+                return handle
             waiting = self._waiting[container_id]
             waiting[:] = [each for each in waiting if not each[1].cancelled()]
             waiting.append((condition, handle))
         return handle
+
+    def close(self) -> None:
+        """The engine stops: whoever waits has to give up, now and from now on. Their handles are cancelled."""
+        with self._lock:
+            self._closed = True
+            handles = [handle for waiting in self._waiting.values() for _, handle in waiting]
+            self._waiting.clear()
+        for handle in handles:
+            handle.cancel()
 
     def ended(self, container_id: str, code: int, error: str = "") -> None:
         """The container's process has ended, or could not be started."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -58,12 +60,21 @@ def test_five_results_are_kept() -> None:
     ],
 )
 def test_the_next_look(health: Health, age: int, seconds: int) -> None:
-    container = Container(
+    assert delay(checked(CHECK, health), STARTED + age * SECOND) == seconds
+
+
+def test_the_longest_interval_is_one_that_a_thread_can_wait_for() -> None:
+    seconds = delay(checked(replace(CHECK, interval=(1 << 63) - 1), Health()), STARTED + 60 * SECOND)
+    assert 0 < seconds + time.monotonic() < threading.TIMEOUT_MAX
+
+
+def checked(check: HealthCheck, health: Health) -> Container:
+    return Container(
         id=new_id(),
         name="box",
         image=Digest.of(b""),
         created=STARTED,
-        config=ContainerConfig(image="box", health=CHECK),
+        config=ContainerConfig(image="box", health=check),
         host=HostConfig(),
         state=State(status=Status.RUNNING, started_at=STARTED, health=health),
         path="true",
@@ -71,7 +82,6 @@ def test_the_next_look(health: Health, age: int, seconds: int) -> None:
         raw_config={},
         raw_host_config={},
     )
-    assert delay(container, STARTED + age * SECOND) == seconds
 
 
 @pytest.mark.parametrize(

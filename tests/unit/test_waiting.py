@@ -24,6 +24,16 @@ def test_settled_by_hand_and_then_by_the_end() -> None:
     assert handle.result(timeout=1) == (4, "first")
 
 
+def test_nobody_waits_for_an_engine_that_stops() -> None:
+    waiters = Waiters()
+    before = waiters.register("c", WaitCondition.REMOVED)
+    end = waiters.code("c")
+    waiters.close()
+    assert before.cancelled()
+    assert end.result(timeout=1) is None
+    assert waiters.register("c", WaitCondition.NEXT_EXIT).cancelled()
+
+
 def test_a_race_between_both() -> None:
     for _ in range(300):
         waiters = Waiters()

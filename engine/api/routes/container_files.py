@@ -97,7 +97,7 @@ async def commit(call: Call) -> web.Response:
     query = call.query
     fields = await call.body()
     create_config.parse(fields)  # an image of wrong types could not be used any more
-    body = canonical(fields.document, create_config.DEFAULTS)
+    body = canonical(fields.document, create_config.DEFAULTS, create_config.OPTIONAL)
     repository, tag = query.text("repo"), query.text("tag")
     if tag and not repository:
         raise InvalidParameter("tag: name the repository as well (repo)")

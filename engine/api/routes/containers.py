@@ -8,7 +8,6 @@ from aiohttp import web
 
 from engine.api import create, create_host, create_resources, render_container
 from engine.api.call import Call, empty_answer, json_answer
-from engine.api.fields import decode
 from engine.api.router import Routes
 from engine.containers.model import Container
 from engine.errors import (
@@ -44,11 +43,10 @@ async def container_list(call: Call) -> web.Response:
 @routes.post("/containers/create")
 async def container_create(call: Call) -> web.Response:
     body = await call.body()
-    raw = decode(await call.request.read()) if body.names else {}
     name = call.query.text("name").removeprefix("/") or None
 
     def make() -> tuple[str, list[str]]:
-        request = create.parse(body, raw)
+        request = create.parse(body)
         try:
             created = call.engine.containers.create(
                 name=name,

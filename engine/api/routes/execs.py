@@ -7,13 +7,12 @@ import asyncio
 from aiohttp import web
 
 from engine.api.call import Call, empty_answer, json_answer
+from engine.api.console import console_size, terminal_size
 from engine.api.detach import DetachKeys
-from engine.api.fields import Fields
 from engine.api.hijack import Connection
 from engine.api.pump import pump
 from engine.api.render_container import exec_session
 from engine.api.router import Routes
-from engine.api.routes.lifecycle import terminal_size
 from engine.api.status import status_of
 from engine.containers.attach import STDOUT, multiplex
 from engine.containers.model import Exec, ExecConfig
@@ -36,7 +35,7 @@ async def exec_create(call: Call) -> web.Response:
         attach_stderr=body.flag("AttachStderr"),
         privileged=body.flag("Privileged"),
         detach_keys=body.text("DetachKeys"),
-        console_size=_console_size(body),
+        console_size=console_size(body),
     )
     if not config.cmd:
         raise InvalidParameter("No exec command specified")
@@ -49,7 +48,7 @@ async def exec_create(call: Call) -> web.Response:
 async def exec_start(call: Call) -> web.StreamResponse:
     body = await call.body()
     detach = body.flag("Detach")
-    rows, cols = _console_size(body)
+    rows, cols = console_size(body)
     # Here the request decides how the output is told, not the session: dockerd's clients rely on that.
     framed = not body.flag("Tty")
     if detach:
@@ -75,7 +74,7 @@ async def exec_inspect(call: Call) -> web.Response:
 
 @routes.post("/exec/{id}/resize")
 async def exec_resize(call: Call) -> web.Response:
-    rows, cols = terminal_size(call)
+    rows, cols = terminal_size(call.query)
     if (starting := call.starting.get(call.arguments["id"])) is not None:
         # Clients send their size as soon as they have the stream, and not all of them try again.
         await asyncio.shield(starting)
@@ -115,15 +114,3 @@ async def _attached(call: Call, connection: Connection, *, framed: bool, rows: i
 
 async def _inspect(call: Call) -> Exec:
     return await call.workers.quick(call.engine.containers.exec_inspect, call.arguments["id"])
-
-
-def _console_size(body: Fields) -> tuple[int, int]:
-    """`ConsoleSize`, rows and columns; zeros where there is none."""
-    value = body.get("ConsoleSize")
-    if value is None:
-        return 0, 0
-    if not (
-        isinstance(value, list) and len(value) == 2 and all(type(each) is int and 0 <= each <= 65535 for each in value)
-    ):
-        raise body.wrong("ConsoleSize", "two integers, rows and columns", value)
-    return value[0], value[1]

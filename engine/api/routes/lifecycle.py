@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from engine.api.call import Call, empty_answer
+from engine.api.console import terminal_size
 from engine.api.router import Routes
 from engine.errors import InvalidParameter, NotFound
 
@@ -73,14 +74,6 @@ async def rename(call: Call) -> web.Response:
 
 @routes.post("/containers/{id}/resize")
 async def resize(call: Call) -> web.Response:
-    rows, cols = terminal_size(call)
+    rows, cols = terminal_size(call.query)
     await call.workers.quick(call.engine.containers.resize, call.arguments["id"], rows=rows, cols=cols)
     return empty_answer(200)
-
-
-def terminal_size(call: Call) -> tuple[int, int]:
-    """The parameters `h` and `w`."""
-    rows, cols = call.query.integer("h", 0), call.query.integer("w", 0)
-    if rows is None or cols is None or not (0 <= rows <= 65535 and 0 <= cols <= 65535):
-        raise InvalidParameter("h, w: a terminal has 0 to 65535 rows and columns")
-    return rows, cols

@@ -23,6 +23,7 @@ routes = Routes()
 
 _HEADER = struct.Struct(">BxxxI").pack
 _MULTIPLEXED_TYPE = (1, 42)
+_DIGITS = 15
 
 
 @routes.get("/containers/{id}/logs")
@@ -64,8 +65,8 @@ def parse(query: Query) -> LogQuery:
         follow=query.flag("follow"),
         since=query.instant("since") or 0,
         until=query.instant("until") or 0,
-        # What is no number means all, as in dockerd.
-        tail=int(tail) if tail.isascii() and tail.isdecimal() else None,
+        # What is no number means all, as in dockerd; so does one that no log could reach.
+        tail=int(tail) if tail.isascii() and tail.isdecimal() and len(tail) <= _DIGITS else None,
     )
 
 
