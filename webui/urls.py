@@ -10,6 +10,7 @@ from webui.jobs import views as jobs
 urlpatterns = [
     path("", dashboard.home, name="home"),
     path("setup/<str:token>/", accounts.setup, name="setup"),
+    path("session/", accounts.session, name="session"),
     path("accounts/", include("allauth.account.urls")),
     path("admin/", admin.site.urls),
     path("jobs/", jobs.job_list, name="jobs"),

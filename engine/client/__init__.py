@@ -9,6 +9,7 @@ whose text is the endpoint's own sentence.
         client.past_events(since=datetime)                                # list[Event]
         client.containers(all=True, filters={"label": ["app=web"]})       # list[ContainerSummary]
         client.container("web")                                           # ContainerDetail, .raw is inspect's JSON
+        # Every option has a field; `recreate` makes such a request of a container that is there.
         identifier = client.create(CreateContainer(image="debian", name="web", cmd=("bash",), tty=True, open_stdin=True,
             ports=(Port(container_port=80, host_port=8080),), binds=(BindMount(source="/srv", target="/data"),)))
         client.start(identifier); client.stop(identifier, timeout=5); client.restart(identifier)
@@ -43,8 +44,10 @@ whose text is the endpoint's own sentence.
 To stop an async stream early, close the iterator (`contextlib.aclosing`) or cancel the task that runs it.
 """
 
+from engine.client import create_body, recreate
 from engine.client.calls import Client
-from engine.client.create import BindMount, CreateContainer
+from engine.client.container_calls import Created, PrunedContainers
+from engine.client.create import BindMount, CreateContainer, Device, HealthCheck, Ulimit
 from engine.client.errors import (
     ClientError,
     Conflict,
@@ -99,13 +102,16 @@ __all__ = [
     "ContainerSummary",
     "CreateContainer",
     "CreateNetwork",
+    "Created",
     "Death",
+    "Device",
     "Distribution",
     "Download",
     "EndpointFault",
     "Event",
     "FileChange",
     "Forbidden",
+    "HealthCheck",
     "HealthResult",
     "HistoryEntry",
     "HostInfo",
@@ -122,6 +128,7 @@ __all__ = [
     "NotSupported",
     "Port",
     "ProcessTable",
+    "PrunedContainers",
     "PrunedImages",
     "Pull",
     "PullEvent",
@@ -130,8 +137,11 @@ __all__ = [
     "Subnet",
     "Terminal",
     "TimedOut",
+    "Ulimit",
     "Unreachable",
     "UsageSample",
     "VersionInfo",
     "VolumeSummary",
+    "create_body",
+    "recreate",
 ]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from engine.client import errors, parse
 from engine.client.connection import Filters, filters_of, segment
-from engine.client.create import CreateContainer
+from engine.client.container_calls import ContainerCalls
 from engine.client.images import ImageCalls
 from engine.client.model import (
     ContainerDetail,
@@ -27,7 +27,7 @@ from engine.client.volumes import VolumeCalls
 _KINDS_OF_CHANGE: Final = {0: "modified", 1: "added", 2: "deleted"}
 
 
-class Client(ImageCalls, NetworkCalls, VolumeCalls):
+class Client(ContainerCalls, ImageCalls, NetworkCalls, VolumeCalls):
     """Every call to a Docker-compatible endpoint; what it is and how long it waits is told at `Connection`."""
 
     # -- the endpoint
@@ -75,12 +75,6 @@ class Client(ImageCalls, NetworkCalls, VolumeCalls):
         """One container by id, beginning of an id, or name."""
         with errors.translated(self.base_url):
             return parse.container_detail(self._api.inspect_container(container))
-
-    def create(self, request: CreateContainer) -> str:
-        """Create a container and return its id. `NotFound` when the image is not there: pull it first."""
-        with errors.translated(self.base_url):
-            answer = self._api.create_container_from_config(request.body(), request.name or None)  # type: ignore[no-untyped-call]
-        return str(answer["Id"])
 
     def start(self, container: str) -> None:
         """Start it; it is no error that it already runs."""

@@ -1,4 +1,4 @@
-"""What to create, and the body that asks for it."""
+"""What to create, as values; `engine.client.create_body` makes the request's body of it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,51 @@ class BindMount:
     source: str
     target: str
     read_only: bool = False
+    options: str = ""
+    """Further words of the bind, such as `rshared` or `nocopy`, separated by commas."""
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.target}" + (":ro" if self.read_only else "")
+        words = [word for word in ("ro" if self.read_only else "", self.options) if word]
+        return f"{self.source}:{self.target}" + (f":{','.join(words)}" if words else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """How a container's health is tested; durations are nanoseconds, 0 leaves each to the image or the engine.
+
+    `test` begins with CMD or CMD-SHELL; `("NONE",)` takes the image's own check away, `()` keeps it.
+    """
+
+    test: tuple[str, ...]
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ulimit:
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A device node of the host, given to the container; `permissions` are letters of rwm."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateContainer:
     """A container to be. What is left out is the image's or the engine's default.
 
-    A port with `host_port` `None` is exposed only; 0 takes a free port of the host.
+    A port with `host_port` `None` is exposed only; 0 takes a free port of the host. `base` is a body with further
+    settings, such as `engine.client.recreate` makes of a container that is there: what has no field here is kept of it.
     """
 
     image: str
@@ -34,75 +69,56 @@ class CreateContainer:
     entrypoint: tuple[str, ...] | None = None
     env: tuple[str, ...] = ()
     """`NAME=value`."""
-    ports: tuple[Port, ...] = ()
-    binds: tuple[BindMount, ...] = ()
-    network: str = ""
-    restart_policy: str = "no"
-    maximum_retries: int = 0
-    tty: bool = False
-    open_stdin: bool = False
-    auto_remove: bool = False
     working_dir: str = ""
     user: str = ""
-    hostname: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    memory: int = 0
-    nano_cpus: int = 0
-    pids_limit: int | None = None
-    privileged: bool = False
-    read_only: bool = False
+    group_add: tuple[str, ...] = ()
+    tty: bool = False
+    open_stdin: bool = False
     init: bool = False
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+    """Seconds."""
+    auto_remove: bool = False
+    restart_policy: str = "no"
+    maximum_retries: int = 0
+    health: HealthCheck | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    network: str = ""
+    ports: tuple[Port, ...] = ()
+    publish_all: bool = False
+    hostname: str = ""
+    domainname: str = ""
+    extra_hosts: tuple[str, ...] = ()
+    """`name:address`."""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+
+    binds: tuple[BindMount, ...] = ()
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    """Place to options, such as `size=64m`."""
+    shm_size: int = 0
+    read_only: bool = False
+
+    memory: int = 0
+    memory_reservation: int = 0
+    memory_swap: int | None = None
+    """Memory and swap together, in bytes; -1 is swap without limit, `None` twice the memory."""
+    nano_cpus: int = 0
+    cpu_shares: int = 0
+    cpuset_cpus: str = ""
+    pids_limit: int | None = None
+    ulimits: tuple[Ulimit, ...] = ()
+    log_driver: str = ""
+    log_options: Mapping[str, str] = field(default_factory=dict)
+
+    privileged: bool = False
     no_new_privileges: bool = False
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    pid_mode: str = ""
+    ipc_mode: str = ""
 
-    def body(self) -> dict[str, Any]:
-        """The body of `POST /containers/create`."""
-        config: dict[str, Any] = {
-            "Image": self.image,
-            "Env": list(self.env),
-            "Tty": self.tty,
-            "OpenStdin": self.open_stdin,
-            "AttachStdin": False,
-            "AttachStdout": True,
-            "AttachStderr": True,
-            "WorkingDir": self.working_dir,
-            "User": self.user,
-            "Hostname": self.hostname,
-            "Labels": dict(self.labels),
-            "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in self.ports},
-            "HostConfig": self._host_config(),
-        }
-        if self.cmd is not None:
-            config["Cmd"] = list(self.cmd)
-        if self.entrypoint is not None:
-            config["Entrypoint"] = list(self.entrypoint)
-        return config
-
-    def _host_config(self) -> dict[str, Any]:
-        bindings: dict[str, list[dict[str, str]]] = {}
-        for port in self.ports:
-            if port.host_port is not None:
-                bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append(
-                    {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
-                )
-        host: dict[str, Any] = {
-            "Binds": [str(bind) for bind in self.binds],
-            "PortBindings": bindings,
-            "NetworkMode": self.network or "default",
-            "RestartPolicy": {"Name": self.restart_policy, "MaximumRetryCount": self.maximum_retries},
-            "AutoRemove": self.auto_remove,
-            "Privileged": self.privileged,
-            "ReadonlyRootfs": self.read_only,
-            "CapAdd": list(self.cap_add),
-            "CapDrop": list(self.cap_drop),
-            "Memory": self.memory,
-            "NanoCpus": self.nano_cpus,
-        }
-        if self.init:
-            host["Init"] = True
-        if self.no_new_privileges:
-            host["SecurityOpt"] = ["no-new-privileges"]
-        if self.pids_limit is not None:
-            host["PidsLimit"] = self.pids_limit
-        return host
+    base: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -101,7 +101,7 @@ def test_acting_on_many_tells_what_failed(browser: Client, container: str) -> No
 def test_creating_and_starting(browser: Client, havre: HavreDaemon) -> None:
     havre.remove_everything()
     data = {"image": "busybox", "name": "made", "command": "sleep 600", "network": "none", "restart_policy": "no"}
-    for prefix in ("ports", "binds", "variables"):
+    for prefix in ("ports", "binds", "variables", "labels"):
         data |= {f"{prefix}-TOTAL_FORMS": "0", f"{prefix}-INITIAL_FORMS": "0"}
     havre.docker("pull", "busybox")
     assert browser.post("/e/local/containers/new/", {**data, "start": "1"}).status_code == 302

@@ -6,17 +6,21 @@ walks every door there is and fails for one that has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import Max, Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.translation import gettext as _
 
+from webui.accounts import powers
 from webui.accounts.models import Grant, Role
+from webui.accounts.powers import Power
 
 if TYPE_CHECKING:
     from webui.environments.models import Environment
@@ -30,6 +34,8 @@ class Action(StrEnum):
     CONTAINER_LOGS = "container.logs"
     CONTAINER_INSPECT = "container.inspect"
     CONTAINER_CREATE = "container.create"
+    CONTAINER_HOST = "container.host"
+    """Give a container power over its host, or reach into one that has it."""
     CONTAINER_START = "container.start"
     CONTAINER_STOP = "container.stop"
     CONTAINER_RESTART = "container.restart"
@@ -43,6 +49,12 @@ class Action(StrEnum):
     CONTAINER_PROCESSES = "container.processes"
     CONTAINER_CHANGES = "container.changes"
     CONTAINER_DEATHS = "container.deaths"
+    CONTAINER_RECREATE = "container.recreate"
+    CONTAINER_FILES = "container.files"
+    CONTAINER_UPLOAD = "container.upload"
+    CONTAINER_EXPORT = "container.export"
+    CONTAINER_COMMIT = "container.commit"
+    CONTAINER_PRUNE = "container.prune"
     IMAGE_VIEW = "image.view"
     IMAGE_PULL = "image.pull"
     IMAGE_REMOVE = "image.remove"
@@ -73,6 +85,7 @@ _VIEWER = {
 
 # Inspect shows environment variables, which hold secrets, and processes show their arguments: no viewer's.
 _LEAST: dict[Action, Role] = {action: Role.VIEWER if action in _VIEWER else Role.OPERATOR for action in Action}
+_LEAST[Action.CONTAINER_HOST] = Role.ADMINISTRATOR
 
 _OF_JOBS = {"pull": Action.IMAGE_PULL, "volume-prune": Action.VOLUME_PRUNE}
 
@@ -108,6 +121,28 @@ def granted(user: Any, environment: Environment) -> frozenset[Action]:
     """Everything that *user* may do in *environment*: what a page shows buttons for."""
     role = role_in(user, environment)
     return frozenset() if role is None else frozenset(action for action in Action if role >= _LEAST[action])
+
+
+class TooPowerful(PermissionDenied):
+    """A container would have, or has, power over its host, and the person may not deal with such a one."""
+
+    def __init__(self, powers: Sequence[Power]) -> None:
+        self.powers = tuple(powers)
+        words = ", ".join(dict.fromkeys(power.words for power in powers))
+        super().__init__(_("Only an administrator may do this with a container that has: %(what)s.") % {"what": words})
+
+
+def require_harmless(
+    user: Any, body: Mapping[str, Any], *, environment: Environment, volumes: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """`TooPowerful` when *body*, the final one of a container, reaches beyond it and *user* must not.
+
+    *body* may be an answer of inspect as well. *volumes* are the options of the endpoint's volumes by name.
+    """
+    if allows(user, Action.CONTAINER_HOST, environment=environment):
+        return
+    if found := powers.powers(body, volumes=volumes, roots=frozenset(settings.BIND_ROOTS)):
+        raise TooPowerful(found)
 
 
 def action_of_job(kind: str) -> Action:

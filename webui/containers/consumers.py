@@ -11,10 +11,13 @@ import contextlib
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
+from channels.db import database_sync_to_async
 from django.utils.translation import gettext as _
 
 from webui import gateway
+from webui.accounts import policy
 from webui.accounts.policy import Action
+from webui.containers.reach import container_reached
 from webui.live.consumers import Ending, PolicyConsumer
 
 LINES_A_FRAME = 500
@@ -152,6 +155,7 @@ class TerminalConsumer(PolicyConsumer):
         query = parse_qs(self.scope["query_string"].decode("utf-8", "replace"))
         shell = query.get("shell", ["auto"])[0]
         try:
+            await self._may_reach()
             async with gateway.async_client(self.environment) as client:
                 terminal = await client.exec_terminal(
                     self.kwargs["container_id"],
@@ -169,8 +173,14 @@ class TerminalConsumer(PolicyConsumer):
                     self._terminal = None
                     await terminal.close()
                 await self.send_json({"type": "end", "code": code, "reason": await self._why(client, code)})
-        except gateway.ClientError as error:
+        except (gateway.ClientError, policy.TooPowerful) as error:
             raise Ending(str(error)) from error
+
+    @database_sync_to_async
+    def _may_reach(self) -> None:
+        container_reached(
+            environment=self.environment, user=self.user, action=self.action, container=self.kwargs["container_id"]
+        )
 
     async def _pump(self, terminal: gateway.Terminal) -> None:
         while data := await terminal.read():

@@ -90,6 +90,16 @@ def container_detail(*, environment: Environment, container: str) -> gateway.Con
         return client.container(container)
 
 
+def container_body(*, environment: Environment, container: gateway.ContainerDetail) -> dict[str, Any]:
+    """The body that would make such a container, without what it has from its image."""
+    with gateway.client(environment) as client:
+        try:
+            image = client.image(container.image_id).raw
+        except gateway.NotFound:
+            image = None
+    return gateway.recreate.creation_body(container.raw, image)
+
+
 def container_row(*, environment: Environment, container_id: str) -> gateway.ContainerSummary | None:
     """One row of the list, `None` when the container is gone."""
     with gateway.client(environment) as client:
@@ -97,10 +107,10 @@ def container_row(*, environment: Environment, container_id: str) -> gateway.Con
     return next((row for row in rows if row.id == container_id), None)
 
 
-def network_names(*, environment: Environment) -> tuple[str, ...]:
-    """The networks that a container may join, the usual three first."""
+def network_names(*, environment: Environment, trusted: bool) -> tuple[str, ...]:
+    """The networks that a container may join, the usual three first; the host's own only for *trusted* people."""
     with gateway.client(environment) as client:
-        names = {network.name for network in client.networks()}
+        names = {network.name for network in client.networks() if trusted or network.name != "host"}
     usual = [name for name in ("bridge", "host", "none") if name in names]
     return (*usual, *sorted(names.difference(usual)))
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as _
-
 from webui import gateway
 from webui.accounts import policy
 
@@ -81,24 +79,6 @@ def containers_act(
     return Outcome(verb, len(chosen), tuple(failures))
 
 
-def container_create(
-    *, environment: Environment, user: User, request: gateway.CreateContainer, start: bool
-) -> gateway.ContainerDetail:
-    """Create a container and start it if asked; a container that was created but will not start is kept.
-
-    `gateway.NotFound` when the image is not there, `StartFailed` when only the start failed.
-    """
-    policy.require(user, policy.Action.CONTAINER_CREATE, environment=environment)
-    with gateway.client(environment, timeout=60) as client:
-        identifier = client.create(request)
-        if start:
-            try:
-                client.start(identifier)
-            except gateway.ClientError as error:
-                raise StartFailed(identifier, str(error)) from error
-        return client.container(identifier)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What is to be different; `None` leaves it as it is."""
@@ -129,14 +109,6 @@ def container_update(
         if changes.name is not None:
             client.rename(container.id, changes.name)
     return warnings
-
-
-class StartFailed(Exception):
-    """The container exists, but its command could not be started."""
-
-    def __init__(self, container_id: str, reason: str) -> None:
-        super().__init__(_("The container was created, but it did not start: %(reason)s") % {"reason": reason})
-        self.container_id = container_id
 
 
 def _act(client: gateway.Client, verb: Verb, container: str, *, force: bool, volumes: bool) -> None:

@@ -1,11 +1,14 @@
 from django.urls import path
 
-from webui.containers import views
+from webui.containers import create_views, views
 
 urlpatterns = [
     path("", views.container_list, name="containers"),
     path("act/", views.container_act, name="containers-act"),
-    path("new/", views.container_create, name="container-create"),
+    path("new/", create_views.container_create, name="container-create"),
+    path("new/check/", create_views.container_check, name="container-check"),
+    path("new/command/", create_views.container_command, name="container-command"),
+    path("<str:container_id>/edit/", create_views.container_edit, name="container-edit"),
     path("<str:container_id>/row/", views.container_row, name="container-row"),
     path("<str:container_id>/head/", views.container_head, name="container-head"),
     path("<str:container_id>/", views.container_overview, name="container"),

@@ -20,7 +20,6 @@ from webui.accounts import policy
 from webui.accounts.policy import Action
 from webui.containers import commands, selectors, services
 from webui.containers.consumers import SHELLS
-from webui.containers.forms import CreateForms
 from webui.containers.updating import UpdateForm
 from webui.environments.models import Environment
 
@@ -80,37 +79,13 @@ def container_act(request: HttpRequest, environment: Environment) -> HttpRespons
     return redirect("containers", env=environment.slug)
 
 
-@policy.view(Action.CONTAINER_CREATE)
-@require_http_methods(["GET", "POST"])
-def container_create(request: HttpRequest, environment: Environment) -> HttpResponse:
-    forms = CreateForms(
-        request.POST or None,
-        networks=selectors.network_names(environment=environment),
-        initial={"image": request.GET.get("image", "")},
-    )
-    context: dict[str, Any] = {"forms": forms}
-    if request.method == "POST" and forms.is_valid():
-        try:
-            container = services.container_create(
-                environment=environment, user=request.user, request=forms.request(), start="start" in request.POST
-            )
-        except services.StartFailed as error:
-            messages.error(request, str(error))
-            return redirect("container", env=environment.slug, container_id=error.container_id[:12])
-        except gateway.NotFound as error:
-            context |= {"error": str(error), "missing_image": forms.container.cleaned_data["image"]}
-        except gateway.ClientError as error:
-            context["error"] = str(error)
-        else:
-            messages.success(request, _("Container %(name)s is there.") % {"name": container.name})
-            return redirect("container", env=environment.slug, container_id=container.short_id)
-    return render(request, "containers/create.html", context, status=422 if request.method == "POST" else 200)
-
-
 @policy.view(Action.CONTAINER_VIEW)
 @require_GET
 def container_overview(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
     context = _detail(environment, container_id, "overview", request)
+    if policy.allows(request.user, Action.CONTAINER_INSPECT, environment=environment):
+        body = selectors.container_body(environment=environment, container=context["container"])
+        context["command"] = commands.run_command(body, name=context["container"].name)
     return render(request, "containers/_overview.html" if request.htmx else "containers/overview.html", context)
 
 
@@ -217,7 +192,6 @@ def _detail(environment: Environment, container_id: str, tab: str, request: Http
         "tabs": [
             (name, label, _address(name, environment, container)) for name, label, action in TABS if action in granted
         ],
-        "command": commands.run_command(container),
     }
 
 

@@ -178,6 +178,9 @@ CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "havre"}
 }
 
+# Directories of the engines' hosts, as they are, that people who are no administrators may bind into containers.
+BIND_ROOTS = _list("HAVRE_BIND_ROOTS")
+
 # --- security headers ------------------------------------------------------------------------------------------------
 
 CONTENT_SECURITY_POLICY = {

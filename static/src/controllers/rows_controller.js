@@ -22,17 +22,18 @@ export default class extends Controller {
     total.value = Number(total.value) + 1;
     const row = holder.content.firstElementChild;
     this.listTarget.append(row);
-    row.querySelector("input, select")?.focus();
+    row.querySelector("input, select, textarea")?.focus();
     return row;
   }
 
   remove(event) {
     const row = event.currentTarget.closest('[data-rows-target="row"]');
-    for (const field of row.querySelectorAll("input, select")) {
+    for (const field of row.querySelectorAll("input, select, textarea")) {
       if (field.type === "checkbox") field.checked = false;
-      else if (field.tagName === "INPUT") field.value = "";
+      else if (field.tagName !== "SELECT") field.value = "";
     }
     row.hidden = true;
+    row.querySelector("input")?.dispatchEvent(new Event("input", { bubbles: true }));
     this.element.querySelector('[data-action="rows#add"]')?.focus();
   }
 
@@ -46,7 +47,7 @@ export default class extends Controller {
       const match = /^\s*(?:export\s+)?([^\s=#]+)=(.*)$/.exec(line);
       if (!match) continue;
       row ??= this.add();
-      const [name, value] = row.querySelectorAll("input");
+      const [name, value] = row.querySelectorAll("input, textarea");
       name.value = match[1];
       value.value = match[2].replace(/^(["'])(.*)\1$/, "$2");
       row = null;

@@ -1,0 +1,129 @@
+"""Which containers reach beyond themselves, and who may have them."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import LazySettings
+
+from webui.accounts import policy
+from webui.accounts.models import User
+from webui.accounts.powers import powers
+from webui.environments.models import Environment
+
+VOLUMES = {
+    "of-the-host": {"type": "none", "o": "bind", "device": "/etc"},
+    "bound": {"o": "bind", "device": "relative"},
+    "in-memory": {"type": "tmpfs", "device": "tmpfs"},
+}
+
+POWERFUL = [
+    {"Privileged": True},
+    {"privileged": True},
+    {"NetworkMode": "host"},
+    {"PidMode": "host"},
+    {"IpcMode": "host"},
+    {"UTSMode": "host"},
+    {"UsernsMode": "host"},
+    {"NetworkMode": "container:web"},
+    {"PidMode": "container:web"},
+    {"Binds": ["/:/host"]},
+    {"Binds": ["/srv/open/below:/x"]},
+    {"Binds": ["/srv/open/../../etc:/x"]},
+    {"Binds": ["/srv/open/:/x"]},
+    {"Binds": ["/srv/open:/x:rshared"]},
+    {"Binds": ["of-the-host:/x"]},
+    {"Binds": ["bound:/x"]},
+    {"Mounts": [{"Type": "bind", "Source": "/etc", "Target": "/x"}]},
+    {"Mounts": [{"type": "bind", "source": "/etc", "target": "/x"}]},
+    {"Mounts": [{"Type": "bind", "Source": "etc", "Target": "/x"}]},
+    {"Mounts": [{"Type": "volume", "Source": "of-the-host", "Target": "/x"}]},
+    {
+        "Mounts": [
+            {
+                "Type": "volume",
+                "Target": "/x",
+                "VolumeOptions": {"DriverConfig": {"Name": "local", "Options": {"o": "bind", "device": "/etc"}}},
+            }
+        ]
+    },
+    {"Mounts": [{"Type": "volume", "Target": "/x", "VolumeOptions": {"DriverConfig": {"Name": "other"}}}]},
+    {"Mounts": [{"Type": "cluster", "Source": "x", "Target": "/x"}]},
+    {"VolumesFrom": ["web"]},
+    {"VolumeDriver": "other"},
+    {"Devices": [{"PathOnHost": "/dev/kvm", "PathInContainer": "/dev/kvm", "CgroupPermissions": "rwm"}]},
+    {"DeviceCgroupRules": ["c 1:3 rwm"]},
+    {"DeviceRequests": [{"Count": -1}]},
+    {"CapAdd": ["SYS_ADMIN"]},
+    {"CapAdd": ["cap_sys_admin"]},
+    {"CapAdd": ["ALL"]},
+    {"SecurityOpt": ["seccomp=unconfined"]},
+    {"SecurityOpt": ["no-new-privileges=false"]},
+    {"SecurityOpt": ["systempaths=unconfined"]},
+    {"MaskedPaths": []},
+    {"ReadonlyPaths": []},
+    {"Sysctls": {"kernel.msgmax": "1"}},
+    {"CgroupParent": "/"},
+    {"Runtime": "odd"},
+    {"OomScoreAdj": -500},
+    {"OomKillDisable": True},
+    {"LogConfig": {"Type": "syslog", "Config": {}}},
+    {"Annotations": {"run.oci.keep_original_groups": "1"}},
+    {"SomethingNew": "yes"},
+]
+
+HARMLESS = [
+    {},
+    {"NetworkMode": "default", "PidMode": "", "IpcMode": "private", "CgroupnsMode": "host", "UTSMode": ""},
+    {"NetworkMode": "back"},
+    {"Binds": ["data:/data:ro", "in-memory:/m", "/srv/open:/x:ro"]},
+    {"Mounts": [{"Type": "volume", "Source": "data", "Target": "/x"}, {"Type": "tmpfs", "Target": "/tmp"}]},
+    {"CapAdd": ["CAP_CHOWN", "net_raw"], "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]},
+    {"Sysctls": {"net.core.somaxconn": "1024"}},
+    {"Memory": 1 << 20, "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 1}], "ShmSize": 1, "PidsLimit": 5},
+    {"PortBindings": {"80/tcp": [{"HostPort": "80"}]}, "RestartPolicy": {"Name": "always"}, "Init": True},
+    {"MaskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"]},
+]
+
+
+@pytest.fixture(autouse=True)
+def _roots(settings: LazySettings) -> None:
+    settings.BIND_ROOTS = ["/srv/open"]
+
+
+@pytest.mark.parametrize("host", POWERFUL, ids=str)
+def test_power_over_the_host_is_an_administrators_to_give(
+    host: dict[str, object],
+    administrator: User,
+    operator: User,
+    viewer: User,
+    stranger: User,
+    environment: Environment,
+) -> None:
+    for body in ({"HostConfig": host}, {"hostconfig": host}):
+        policy.require_harmless(administrator, body, environment=environment, volumes=VOLUMES)
+        for user in (operator, viewer, stranger, None):
+            with pytest.raises(policy.TooPowerful) as refused:
+                policy.require_harmless(user, body, environment=environment, volumes=VOLUMES)
+            assert refused.value.powers[0].words in str(refused.value)
+
+
+@pytest.mark.parametrize("host", HARMLESS, ids=str)
+def test_what_stays_in_the_container_is_for_everybody(
+    host: dict[str, object], operator: User, environment: Environment
+) -> None:
+    policy.require_harmless(operator, {"HostConfig": host}, environment=environment, volumes=VOLUMES)
+
+
+def test_a_second_host_configuration_hides_nothing() -> None:
+    body = {"HostConfig": {"Privileged": True}, "hostconfig": {}}
+    assert powers(body, volumes={})
+
+
+def test_without_roots_no_path_of_the_host_is_open(
+    settings: LazySettings, operator: User, environment: Environment
+) -> None:
+    settings.BIND_ROOTS = []
+    with pytest.raises(policy.TooPowerful):
+        policy.require_harmless(
+            operator, {"HostConfig": {"Binds": ["/srv/open:/x"]}}, environment=environment, volumes={}
+        )
