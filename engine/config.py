@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network, ip_interface
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from engine.errors import InvalidParameter
+
+_CONTEXT_BYTES: Final = 8 * 1024**3
+_CONTEXT_FILES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,10 @@ class EngineConfig:
     """Base URLs asked before the default registry (`HAVRE_REGISTRY_MIRRORS`, separated by commas)."""
     insecure_registries: tuple[str, ...] = ()
     """`host[:port]` or CIDR reached by plain HTTP (`HAVRE_INSECURE_REGISTRIES`); loopback always is."""
+    build_context_bytes: int = _CONTEXT_BYTES
+    """Bytes of a build's context at most, unpacked (`HAVRE_BUILD_CONTEXT_SIZE`, such as `8g`)."""
+    build_context_files: int = _CONTEXT_FILES
+    """Files and directories of a build's context at most (`HAVRE_BUILD_CONTEXT_FILES`)."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -56,6 +63,8 @@ class EngineConfig:
             subnet=_subnet(environ.get("HAVRE_SUBNET")),
             registry_mirrors=_list(environ.get("HAVRE_REGISTRY_MIRRORS")),
             insecure_registries=_list(environ.get("HAVRE_INSECURE_REGISTRIES")),
+            build_context_bytes=_size("HAVRE_BUILD_CONTEXT_SIZE", environ, _CONTEXT_BYTES),
+            build_context_files=_size("HAVRE_BUILD_CONTEXT_FILES", environ, _CONTEXT_FILES),
         )
 
     @property
@@ -77,6 +86,17 @@ def _absolute(variable: str, text: str) -> Path:
 
 def _list(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _size(variable: str, environ: Mapping[str, str], default: int) -> int:
+    """A number with perhaps k, m, g or t behind it, each 1024 times the one before."""
+    text = environ.get(variable) or ""
+    if not text:
+        return default
+    match = re.fullmatch(r"([0-9]{1,15})([kmgt]?)b?", text.strip().lower())
+    if match is None or not int(match[1]):
+        raise InvalidParameter(f"{variable}={text!r}: give a number such as 500000, 512m or 8g")
+    return int(match[1]) << 10 * " kmgt".index(match[2] or " ")
 
 
 def _subnet(text: str | None) -> IPv4Interface | None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self
 
+from engine.build.service import BuildService
 from engine.config import EngineConfig
 from engine.containers.commit import Commits
 from engine.containers.files import ContainerFiles
@@ -75,9 +76,19 @@ class Engine:
                 containers=self.containers, snapshots=self.snapshots, roots=roots, limits=UnpackLimits()
             )
             self.commits = Commits(containers=self.containers, files=self.files, images=self.images)
+            self.builds = BuildService(
+                database=self.database,
+                config=config,
+                images=self.images,
+                layers=self.layers,
+                snapshots=self.snapshots,
+                networks=self.networks,
+                runtime=self.containers.runtime,
+            )
             self.usage = ContainerUsage(containers=self.containers, cgroup_parent=config.instance)
             self.volumes.uses = self.containers.volume_uses
             stack.callback(self.containers.close)
+            stack.callback(self.builds.close)
             self._stack = stack.pop_all()
 
     def start(self) -> None:
@@ -91,6 +102,7 @@ class Engine:
             volumes=self.volumes,
             config=self.config,
         )
+        self.builds.sweep()
         _LOG.info("engine ready: root %s, run %s, bridge %s", self.config.root, self.config.run, self.config.bridge)
 
     def close(self) -> None:

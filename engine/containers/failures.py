@@ -30,6 +30,11 @@ def runtime_failure(*, verb: str, said: str, log: Path) -> EngineError:
     return RuntimeFailed(message)
 
 
+def failed(log: Path) -> bool:
+    """Whether the runtime's *log* tells of a failure of its own."""
+    return bool(_last_error(log))
+
+
 def _last_error(log: Path) -> str:
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -17,7 +17,7 @@ from engine.containers.failures import runtime_failure
 from engine.errors import EngineFault, RuntimeFailed
 
 TIMEOUT: Final = 60
-_ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 class Runtime:
@@ -54,7 +54,7 @@ class Runtime:
         """The version that the program tells, such as `1.1.5`."""
         done = subprocess.run(
             [str(self.program), "--version"],
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
@@ -80,7 +80,7 @@ class Runtime:
             try:
                 done = subprocess.run(
                     command,
-                    env=_ENVIRONMENT,
+                    env=ENVIRONMENT,
                     input=stdin,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
@@ -98,10 +98,10 @@ def find_runtime(root: Path) -> Runtime:
 
     crun refuses hosts with hybrid cgroups, so it is asked by a probe; runc is taken at its word.
     """
-    crun = shutil.which("crun", path=_ENVIRONMENT["PATH"])
+    crun = shutil.which("crun", path=ENVIRONMENT["PATH"])
     if crun and _works(Path(crun)):
         return Runtime(program=Path(crun), root=root)
-    runc = shutil.which("runc", path=_ENVIRONMENT["PATH"])
+    runc = shutil.which("runc", path=ENVIRONMENT["PATH"])
     if runc is None:
         raise EngineFault("no OCI runtime on this host: install the package runc")
     return Runtime(program=Path(runc), root=root)
@@ -109,7 +109,7 @@ def find_runtime(root: Path) -> Runtime:
 
 def find_monitor() -> Path:
     """Where conmon is; `EngineFault` says what to install."""
-    conmon = shutil.which("conmon", path=_ENVIRONMENT["PATH"] + ":/usr/libexec/podman:/usr/lib/podman")
+    conmon = shutil.which("conmon", path=ENVIRONMENT["PATH"] + ":/usr/libexec/podman:/usr/lib/podman")
     if conmon is None:
         raise EngineFault("no container monitor on this host: install the package conmon")
     return Path(conmon)
@@ -124,7 +124,7 @@ def _works(crun: Path) -> bool:
         try:
             done = subprocess.run(
                 [str(crun), "--root", str(bundle / "state"), "run", "--bundle", str(bundle), "havre-probe"],
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 capture_output=True,
                 timeout=10,
                 check=False,

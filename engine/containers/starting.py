@@ -167,9 +167,9 @@ class Starter:
         with paths.opened_root(rootfs) as root:
             identity = users.resolve(root, container.config.user, group_add=host.group_add)
             mounts = self.mounts.ready(container, root)
-            _make_working_dir(root, container.config.working_dir)
+            make_working_dir(root, container.config.working_dir)
             for place in host.tmpfs:
-                _make_place_of_tmpfs(root, place)
+                make_place_of_tmpfs(root, place)
         granted = capabilities.effective(
             add=host.cap_add, drop=host.cap_drop, privileged=host.privileged, held=self._held
         )
@@ -241,7 +241,8 @@ def _sandbox_request(container: Container) -> SandboxRequest:
     return SandboxRequest(container_id=container.id, network=mode, ports=ports, mac=container.config.mac_address)
 
 
-def _make_working_dir(root: int, path: str) -> None:
+def make_working_dir(root: int, path: str) -> None:
+    """Make sure that the working directory *path* is there in *root*; `InvalidParameter` when it cannot be."""
     if not path:
         return
     place = "/" + os.path.normpath(path).lstrip("/")
@@ -260,7 +261,8 @@ def _make_working_dir(root: int, path: str) -> None:
         raise InvalidParameter(f"the working directory {path[:200]!r} leads into /proc: give another")
 
 
-def _make_place_of_tmpfs(root: int, place: str) -> None:
+def make_place_of_tmpfs(root: int, place: str) -> None:
+    """A directory at *place* in *root*, for a file system in memory."""
     try:
         os.close(paths.make_directories(root, os.path.normpath(place)))
     except OSError as error:

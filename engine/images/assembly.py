@@ -1,9 +1,9 @@
-"""Makes an image of a container: its parent's layers, one more, and a config."""
+"""Makes images here: of a container, its parent's layers and one more; of a build's step, layers that are there."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from isal import isal_zlib
@@ -71,22 +71,53 @@ class Assembler:
                 "history": [*(document.get("history") or []), {"created": created, **history}],
                 "rootfs": {"type": "layers", "diff_ids": [str(each) for each in diff_ids]},
             }
-            data = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
-            image_id = Digest.of(data)
-            with self._collector.holding({image_id}):
-                self._content.put(data, expected=image_id)
-                blobs = [each for _, each in self._records.layers(parent.id)]
-                layers = list(zip(diff_ids, [*blobs, blob], strict=True))
-                with self._database.transaction():
-                    self._records.add(
-                        image_id,
-                        size=sum(self._layers.size(each) for each in dict.fromkeys(diff_ids)),
-                        layers=layers,
-                        blobs={image_id, *(each for _, each in layers if each is not None)},
-                        parent=parent.id,
-                    )
-                    if reference is not None:
-                        self._records.refer(reference, image_id)
+            blobs = [each for _, each in self._records.layers(parent.id)]
+            layers = list(zip(diff_ids, [*blobs, blob], strict=True))
+            references = [] if reference is None else [reference]
+            return self._add(document, layers, parent=parent.id, references=references)
+
+    def add_image(
+        self,
+        document: Mapping[str, Any],
+        *,
+        parent: Digest | None,
+        references: Sequence[Reference] = (),
+        also: Callable[[Digest], None] | None = None,
+    ) -> Digest:
+        """The id of a new image whose config is *document*, and whose layers are there and held by the caller.
+
+        *also* writes what belongs to the image's rows, in the same transaction.
+        """
+        blobs = dict(self._records.layers(parent)) if parent else {}
+        diff_ids = [Digest(text) for text in document["rootfs"]["diff_ids"]]
+        layers = [(diff_id, blobs.get(diff_id)) for diff_id in diff_ids]
+        return self._add(document, layers, parent=parent, references=references, also=also)
+
+    def _add(
+        self,
+        document: Mapping[str, Any],
+        layers: Sequence[tuple[Digest, Digest | None]],
+        *,
+        parent: Digest | None,
+        references: Sequence[Reference],
+        also: Callable[[Digest], None] | None = None,
+    ) -> Digest:
+        data = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+        image_id = Digest.of(data)
+        with self._collector.holding({image_id}):
+            self._content.put(data, expected=image_id)
+            with self._database.transaction():
+                self._records.add(
+                    image_id,
+                    size=sum(self._layers.size(each) for each in {diff_id for diff_id, _ in layers}),
+                    layers=layers,
+                    blobs={image_id, *(each for _, each in layers if each is not None)},
+                    parent=parent,
+                )
+                for reference in references:
+                    self._records.refer(reference, image_id)
+                if also is not None:
+                    also(image_id)
         return image_id
 
     def _store(self, layer: Iterator[bytes]) -> tuple[Digest, Digest]:

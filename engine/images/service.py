@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -190,6 +190,21 @@ class ImageService:
         if reference is not None:
             self.catalogue.publish("tag", image_id, reference.familiar, image_id)
         return image_id
+
+    def add_image(
+        self, document: Mapping[str, Any], *, parent: Digest | None, also: Callable[[Digest], None] | None = None
+    ) -> Digest:
+        """The id of a new image whose config is *document* (its JSON), on layers that are there and held (`holding`).
+
+        *also* is called with the id within the transaction. When it fails nothing stays.
+        """
+        return self._assembler.add_image(document, parent=parent, also=also)
+
+    @contextmanager
+    def holding(self, digests: Collection[Digest]) -> Iterator[None]:
+        """Keep layers and blobs while the block runs; then those that no image took are removed."""
+        with self._collector.holding(digests):
+            yield
 
     @contextmanager
     def held(self, text: str) -> Iterator[Image]:

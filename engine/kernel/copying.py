@@ -66,7 +66,7 @@ def _copy_entry(here: int, there: int, name: str, status: os.stat_result) -> Non
                 name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=there
             )
             try:
-                _copy_content(source, target)
+                copy_content(source, target)
                 _copy_attributes(source, target, status)
             finally:
                 os.close(target)
@@ -85,7 +85,8 @@ def _copy_entry(here: int, there: int, name: str, status: os.stat_result) -> Non
     os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=there, follow_symlinks=False)
 
 
-def _copy_content(source: int, target: int) -> None:
+def copy_content(source: int, target: int) -> None:
+    """Copy what is left to read of the file *source* to *target*, both descriptors, without leaving the kernel."""
     try:
         while os.copy_file_range(source, target, _PART):
             continue

@@ -85,6 +85,27 @@ def tree_size(directory: os.PathLike[str] | str) -> int:
     return total
 
 
+def limit_times(directory: os.PathLike[str] | str, latest: int) -> None:
+    """Give everything in *directory* that was changed after *latest* (nanoseconds) that time."""
+    root = os.open(directory, _DIRECTORY)
+    try:
+        waiting = ["."]
+        while waiting:
+            path = waiting.pop()
+            current = syscalls.openat2(root, path, _DIRECTORY, resolve=_BENEATH)
+            try:
+                with os.scandir(current) as found:
+                    for entry in found:
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(f"{path}/{entry.name}")
+                        if entry.stat(follow_symlinks=False).st_mtime_ns > latest:
+                            os.utime(entry.name, ns=(latest, latest), dir_fd=current, follow_symlinks=False)
+            finally:
+                os.close(current)
+    finally:
+        os.close(root)
+
+
 def _size_once(entry: os.DirEntry[str], seen: set[tuple[int, int]]) -> int:
     try:
         found = entry.stat(follow_symlinks=False)

@@ -5,6 +5,9 @@
                           /link     the layer's short name
       /l/<short>                    a link to ../<hex>/diff, for short mount options
       /tmp-<random>/                a layer in the making; swept at start
+
+A directory that is a layer already, such as what a build's step has written, is taken as it is
+(`engine.snapshots.adoption`).
 """
 
 from __future__ import annotations
@@ -38,10 +41,14 @@ class LayerStore:
     def __init__(self, root: Path, *, limits: UnpackLimits | None = None) -> None:
         self._root = root
         self._limits = limits or UnpackLimits()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.links.mkdir(parents=True, exist_ok=True)
         # Layers hold setuid programs that the host's users must not reach.
         root.chmod(0o700)
+
+    @property
+    def root(self) -> Path:
+        return self._root
 
     @property
     def links(self) -> Path:
@@ -68,6 +75,12 @@ class LayerStore:
         return [self._read(diff_id, "link") for diff_id in diff_ids]
 
     @contextmanager
+    def steady(self) -> Iterator[None]:
+        """No layer gets or loses its name while the block runs, so that what links lead to can be mounted."""
+        with self._lock:
+            yield
+
+    @contextmanager
     def unpack(self, *, expected: Digest | None = None) -> Iterator[LayerUnpacker]:
         """Take in a layer: write its uncompressed tar, then commit. Left without a commit, nothing stays.
 
@@ -86,7 +99,7 @@ class LayerStore:
             finally:
                 unpacker.close()
         finally:
-            _discard(temporary)
+            discard(temporary)
 
     def remove(self, diff_id: Digest) -> None:
         """Remove a layer that nothing uses; no error when it is not there."""
@@ -99,13 +112,13 @@ class LayerStore:
             except (FileNotFoundError, EngineFault):
                 return
             (self.links / link).unlink(missing_ok=True)
-        _discard(doomed)
+        discard(doomed)
 
     def sweep(self) -> None:
         """Remove what a daemon that was killed left half made, and repair links. Only before anything else runs."""
         for entry in list(self._root.iterdir()):
             if entry.name.startswith("tmp-"):
-                _discard(entry)
+                discard(entry)
         known = {}
         for entry in self._root.iterdir():
             if (entry / "link").is_file():
@@ -117,9 +130,13 @@ class LayerStore:
         for name, target in known.items():
             self._link(name, target)
 
-    def take(self, temporary: Path, diff_id: Digest, size: int) -> None:
-        """Give a whole, verified layer its name. Somebody else's of the same diffID may be there first: it stays."""
-        name = secrets.token_hex(_SHORT // 2)
+    def take(self, temporary: Path, diff_id: Digest, size: int, *, link: str = "") -> bool:
+        """Give a whole, verified layer its name. False when one of the same diffID is there already: that one stays.
+
+        *link* is the short name that the layer has been mounted by so far, if it has one: it leads to the layer that
+        stays.
+        """
+        name = link or secrets.token_hex(_SHORT // 2)
         with _room_for(diff_id.short):
             (temporary / "size").write_text(str(size), encoding="ascii")
             (temporary / "link").write_text(name, encoding="ascii")
@@ -130,20 +147,26 @@ class LayerStore:
             finally:
                 os.close(descriptor)
         with self._lock, _room_for(diff_id.short):
-            if self.has(diff_id):
-                return
-            # The link first: a layer that has its name also has its link.
-            self._link(name, diff_id.hex)
-            temporary.rename(self._root / diff_id.hex)
+            taken = not self.has(diff_id)
+            if taken or link:
+                # The link first: a layer that has its name also has its link.
+                self._link(name, diff_id.hex)
+            if taken:
+                temporary.rename(self._root / diff_id.hex)
         descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        return taken
 
     def _link(self, name: str, target: str) -> None:
+        place = self.links / name
+        wanted = Path("..") / target / "diff"
+        if place.is_symlink() and place.readlink() != wanted:
+            place.unlink()
         with contextlib.suppress(FileExistsError):
-            (self.links / name).symlink_to(Path("..") / target / "diff")
+            place.symlink_to(wanted)
 
     def _read(self, diff_id: Digest, name: str) -> str:
         try:
@@ -215,7 +238,7 @@ def _room_for(layer: str) -> Iterator[None]:
         raise
 
 
-def _discard(directory: Path) -> None:
+def discard(directory: Path) -> None:
     """Delete *directory*. What cannot be deleted now is told and left for the next `sweep`."""
     try:
         remove_tree(directory)

@@ -2,6 +2,7 @@
 
 <root>/init/                 the shared init layer: places to mount on that are nobody's change
       /init-kernel/          the same without /etc, for images that have something of their own in these places
+      /empty/                stands for the layers of an image that has none
       /<id>/lower            short names of the layers below, topmost first, a line each
            /upper, /work     what the container wrote
            /merged           where it is mounted
@@ -32,6 +33,7 @@ from engine.types import Digest, is_id
 _LOG: Final = logging.getLogger(__name__)
 _INIT: Final = "init"
 _INIT_KERNEL: Final = "init-kernel"
+_EMPTY: Final = "empty"
 _KERNEL_DIRECTORIES: Final = ("dev", "dev/pts", "dev/shm", "proc", "sys")
 _KERNEL_FILES: Final = ("dev/console",)
 _IMAGE_FILES: Final = ("etc/hostname", "etc/hosts", "etc/resolv.conf", ".dockerenv")
@@ -56,12 +58,22 @@ class SnapshotStore:
         root.chmod(0o700)
         self._make_init()
 
-    def prepare(self, snapshot: str, diff_ids: Sequence[Digest]) -> None:
-        """Make a snapshot over the layers *diff_ids*, lowest first. `Conflict` when there is one of that id."""
-        if len(diff_ids) >= MOST_LOWER:
-            raise InvalidParameter(f"the image has {len(diff_ids)} layers; at most {MOST_LOWER - 1} can be mounted")
-        lower = self._layers.short_names(list(reversed(diff_ids)))
-        lower.insert(0, _INIT if self._is_plain(tuple(diff_ids)) else _INIT_KERNEL)
+    def prepare(
+        self, snapshot: str, diff_ids: Sequence[Digest], *, above: Sequence[str] = (), bare: bool = False
+    ) -> None:
+        """Make a snapshot over the layers *diff_ids*, lowest first. `Conflict` when there is one of that id.
+
+        *above* are the short names of layers on top of these that are still in the making, lowest first. A *bare*
+        snapshot has nothing between these layers and what is written: for files, not for processes.
+        """
+        count = len(diff_ids) + len(above)
+        if count >= MOST_LOWER:
+            raise InvalidParameter(f"the image has {count} layers; at most {MOST_LOWER - 1} can be mounted")
+        lower = [*reversed(above), *self._layers.short_names(list(reversed(diff_ids)))]
+        if not bare:
+            lower.insert(0, _INIT if self._is_plain(tuple(diff_ids), above) else _INIT_KERNEL)
+        elif not lower:
+            lower.append(_EMPTY)  # overlayfs wants one
         directory = self._directory(snapshot)
         try:
             directory.mkdir(mode=0o710)
@@ -177,9 +189,14 @@ class SnapshotStore:
         except FileNotFoundError as error:
             raise NotFound(f"no snapshot {snapshot[:12]}") from error
         try:
-            mount_overlay(
-                links=self._layers.links, lower=lower, upper=directory / "upper", work=directory / "work", target=merged
-            )
+            with self._layers.steady():
+                mount_overlay(
+                    links=self._layers.links,
+                    lower=lower,
+                    upper=directory / "upper",
+                    work=directory / "work",
+                    target=merged,
+                )
         except OSError as error:
             raise EngineFault(f"snapshot {snapshot[:12]} cannot be mounted: {error.strerror}") from error
         return merged
@@ -188,16 +205,19 @@ class SnapshotStore:
         mounts.unmount(self._directory(snapshot) / "merged")
 
     def _make_init(self) -> None:
+        for name in (_INIT, _INIT_KERNEL, _EMPTY):
+            init = self._root / name
+            init.mkdir(exist_ok=True, mode=0o755)
+            link = self._layers.links / name
+            if not link.is_symlink() or link.readlink() != init.absolute():
+                link.unlink(missing_ok=True)
+                link.symlink_to(init.absolute())
         for name in (_INIT, _INIT_KERNEL):
             init = self._root / name
             for place in _KERNEL_DIRECTORIES:
                 (init / place).mkdir(parents=True, exist_ok=True, mode=0o755)
             for place in _KERNEL_FILES:
                 (init / place).touch(mode=0o644, exist_ok=True)
-            link = self._layers.links / name
-            if not link.is_symlink() or link.readlink() != init.absolute():
-                link.unlink(missing_ok=True)
-                link.symlink_to(init.absolute())
         init = self._root / _INIT
         (init / "etc").mkdir(exist_ok=True, mode=0o755)
         for place in _IMAGE_FILES:
@@ -205,24 +225,31 @@ class SnapshotStore:
         if not (init / _MTAB).is_symlink():
             (init / _MTAB).symlink_to("/proc/mounts")
 
-    def _is_plain(self, diff_ids: tuple[Digest, ...]) -> bool:
+    def _is_plain(self, diff_ids: tuple[Digest, ...], above: Sequence[str]) -> bool:
         """Whether the init layer with /etc hides nothing that an image has put there on purpose.
 
         It lies on top of the image, so what it has wins. Over /dev, /proc and /sys it always lies: they are mounted
         over, and an image that has links or files there only means to lead the runtime astray. An image with a strange
         /etc keeps that, and places to mount on are made in the container's own layer.
         """
+        tops = [self._layers.diff(diff_id) for diff_id in reversed(diff_ids)]
+        if above:
+            with self._layers.steady():
+                return _leaves_room([*(self._layers.links / name for name in reversed(above)), *tops])
         if diff_ids not in self._plain:
-            tops = [self._layers.diff(diff_id) for diff_id in reversed(diff_ids)]
-            etc, mtab = _lookup(tops, "etc"), _lookup(tops, _MTAB)
-            self._plain[diff_ids] = (
-                (etc is None or (stat.S_ISDIR(etc.st_mode) and _is_ordinary(etc)))
-                and (mtab is None or stat.S_ISLNK(mtab.st_mode))
-                and all(
-                    found is None or stat.S_ISREG(found.st_mode) for found in (_lookup(tops, f) for f in _IMAGE_FILES)
-                )
-            )
+            self._plain[diff_ids] = _leaves_room(tops)
         return self._plain[diff_ids]
+
+
+def _leaves_room(tops: Sequence[Path]) -> bool:
+    """Whether the directories *tops*, topmost first, have nothing where the init layer has something else."""
+    etc, mtab = _lookup(tops, "etc"), _lookup(tops, _MTAB)
+    files = (_lookup(tops, file) for file in _IMAGE_FILES)
+    return (
+        (etc is None or (stat.S_ISDIR(etc.st_mode) and _is_ordinary(etc)))
+        and (mtab is None or stat.S_ISLNK(mtab.st_mode))
+        and all(found is None or stat.S_ISREG(found.st_mode) for found in files)
+    )
 
 
 def _is_ordinary(found: os.stat_result) -> bool:

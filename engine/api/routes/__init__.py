@@ -3,6 +3,7 @@
 from engine.api.routes import (
     archives,
     attach,
+    build,
     container_files,
     containers,
     deaths,
@@ -31,6 +32,7 @@ ALL = (
     container_files.routes,
     containers.routes,
     deaths.routes,
+    build.routes,
     pull.routes,
     archives.routes,
     images.routes,

@@ -131,12 +131,6 @@ async def swarm_objects(_call: Call) -> web.Response:
     )
 
 
-@routes.post("/build")
-@routes.post("/session")
-async def build(_call: Call) -> web.Response:
-    raise NotImplementedHere("building images is not supported by this engine yet")
-
-
 @routes.post("/build/prune")
 async def prune_builds(_call: Call) -> web.Response:
     return json_answer({"CachesDeleted": None, "SpaceReclaimed": 0})

@@ -1,0 +1,101 @@
+"""`/build`: images made from Dockerfiles, as the docker CLI's classic builder asks for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from aiohttp import web
+
+from engine.api import build_options
+from engine.api.body import RequestBody, ResponseBody
+from engine.api.build_transcript import Transcript
+from engine.api.call import Call, empty_answer, encode
+from engine.api.router import Routes
+from engine.build.context import from_archive
+from engine.build.progress import Event
+from engine.build.service import ContextSource
+from engine.errors import Cancelled, EngineError, InvalidParameter, NotImplementedHere
+
+routes = Routes()
+
+Write = Callable[[object], None]
+
+
+class Teller(Protocol):
+    """Puts what a build tells into lines."""
+
+    def tell(self, event: Event, /) -> None: ...
+    def end(self, error: EngineError, /) -> None: ...
+
+
+@routes.post("/build")
+async def image_build(call: Call) -> web.StreamResponse:
+    return await _build(call, lambda write, check: Transcript(write, check=check, quiet=call.query.flag("q")))
+
+
+@routes.post("/build/cancel")
+async def build_cancel(call: Call) -> web.Response:
+    build_id = call.query.text("id")
+    if not build_id:
+        raise InvalidParameter("id: name the build that is to be stopped")
+    await call.workers.quick(call.engine.builds.cancel, build_id)
+    return empty_answer()
+
+
+@routes.post("/session")
+async def session(_call: Call) -> web.Response:
+    raise NotImplementedHere(
+        "sessions of BuildKit are not supported: build with DOCKER_BUILDKIT=0, which understands the whole language"
+    )
+
+
+async def _build(call: Call, make: Callable[[Write, Callable[[], None]], Teller]) -> web.StreamResponse:
+    """Run a build and send what it tells. An error before anything was told is an answer of its own."""
+    options = build_options.parse(call.query, registries=call.request.headers.get("X-Registry-Config", ""))
+    source = _source(call)
+    answer = ResponseBody(call, content_type="application/json")
+    cancel = threading.Event()
+    begun = False
+
+    def write(document: object) -> None:
+        nonlocal begun
+        if not begun:
+            answer.begin({})
+            begun = True
+        try:
+            answer.write(encode(document)[:-1] + b"\r\n")
+        except (ConnectionError, RuntimeError) as error:
+            cancel.set()
+            raise Cancelled("nobody listens to the build any more") from error
+
+    def check() -> None:
+        if cancel.is_set():
+            raise Cancelled("the build was cancelled")
+
+    teller = make(write, check)
+
+    def build() -> None:
+        try:
+            call.engine.builds.build(
+                options, source=source, tell=teller.tell, cancel=cancel, build_id=call.query.text("buildid")
+            )
+        except EngineError as error:
+            if not begun:
+                raise
+            if not cancel.is_set():
+                teller.end(error)
+
+    try:
+        return await answer.carry(build)
+    except BaseException:
+        # The client has left: nobody waits for this any more.
+        cancel.set()
+        raise
+
+
+def _source(call: Call) -> ContextSource:
+    if call.query.text("remote"):
+        raise NotImplementedHere("remote: contexts from elsewhere are not supported yet")
+    return from_archive(RequestBody(call.request))

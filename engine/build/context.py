@@ -1,0 +1,107 @@
+"""Build contexts: the files that a Dockerfile may copy from, unpacked by the confined helper.
+
+Everything in a context belongs to root, as what COPY makes of it does; nothing in it is ever followed by its path as
+text, only by `openat2` inside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from engine.build.archives import unpacked
+from engine.build.scratch import Scratch
+from engine.errors import InvalidParameter
+from engine.images.decompress import Source
+from engine.kernel import paths
+from engine.snapshots.helper import UnpackHelper, UnpackLimits
+
+DOCKERFILE_LIMIT: Final = 1024**2
+"""Bytes of a Dockerfile, and of a .dockerignore."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """A context's files, with the Dockerfile that they are built by."""
+
+    root: Path
+    dockerfile: bytes
+    name: str
+    """The Dockerfile's place in the context."""
+    ignore: bytes
+    """The .dockerignore that holds for it, empty where there is none."""
+    size: int = 0
+    """Bytes of the files, as they were sent."""
+
+
+def unpack(source: Source, directory: Path, *, limits: UnpackLimits, what: str = "the build context") -> int:
+    """Unpack the archive *source*, compressed or not, into *directory*; bytes of its files.
+
+    `InvalidParameter` for an archive that is broken, hostile or larger than *limits*.
+    """
+    return write_archive(unpacked(source, what=what), directory, limits=limits, what=what)
+
+
+def write_archive(chunks: Iterable[bytes], directory: Path, *, limits: UnpackLimits, what: str) -> int:
+    """As `unpack`, of a tar that is not compressed."""
+    helper = UnpackHelper(
+        *("tree", str(directory), str(limits.entries), str(limits.bytes), "-", "/", "0:0", "0"), what=what
+    )
+    try:
+        for chunk in chunks:
+            helper.write(chunk)
+        return helper.finish().bytes
+    finally:
+        helper.close()
+
+
+def opened(root: Path, *, dockerfile: str = "", text: bytes | None = None, size: int = 0) -> Context:
+    """The context in *root*. *dockerfile* is its path there; *text* is used instead of it, where it is not in there.
+
+    `InvalidParameter` in Docker's words when there is none.
+    """
+    name = dockerfile or "Dockerfile"
+    with paths.opened_root(root) as descriptor:
+        if text is None:
+            found = _read(descriptor, name)
+            if found is None and not dockerfile:
+                name = "dockerfile"
+                found = _read(descriptor, name)
+            if found is None:
+                raise InvalidParameter(f"Cannot locate specified Dockerfile: {dockerfile or 'Dockerfile'}")
+            text = found
+        ignore = _read(descriptor, f"{name}.dockerignore")
+        if ignore is None:
+            ignore = _read(descriptor, ".dockerignore")
+    if not text.strip():
+        raise InvalidParameter(f"the Dockerfile ({name}) cannot be empty")
+    return Context(root=root, dockerfile=text, name=name, ignore=ignore or b"", size=size)
+
+
+def _read(root: int, name: str) -> bytes | None:
+    """A regular file of the context, `None` where there is none of that name."""
+    if not name or "\0" in name:
+        return None
+    try:
+        found = paths.open_in_root(root, name, os.O_PATH)
+    except OSError:
+        return None
+    os.close(found)
+    data = paths.read_in_root(root, name, limit=DOCKERFILE_LIMIT + 1)
+    if len(data) > DOCKERFILE_LIMIT:
+        raise InvalidParameter(f"{name[:200]} has more than {DOCKERFILE_LIMIT} bytes")
+    return data
+
+
+def from_archive(source: Source) -> Callable[[Scratch, UnpackLimits, str], Context]:
+    """A context that is sent as an archive."""
+
+    def bring(scratch: Scratch, limits: UnpackLimits, dockerfile: str) -> Context:
+        root = scratch.directory("context")
+        size = unpack(source, root, limits=limits)
+        return opened(root, dockerfile=dockerfile, size=size)
+
+    return bring

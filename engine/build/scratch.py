@@ -1,0 +1,73 @@
+"""Where builds work: a directory each below the engine's root, on the file system of the layers, and gone at their end.
+
+<root>/builds/<id>/…          contexts and what has been fetched
+<run>/builds/<id>/<step>/…    OCI bundles of steps that run
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from engine.kernel import mounts
+from engine.kernel.trees import remove_tree
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Scratch:
+    """The directories of one build."""
+
+    def __init__(self, *, files: Path, bundles: Path) -> None:
+        self.files = files
+        self.bundles = bundles
+
+    def directory(self, noun: str) -> Path:
+        """A new, empty directory for files."""
+        place = self.files / f"{noun}-{secrets.token_hex(6)}"
+        place.mkdir(mode=0o755)
+        return place
+
+
+class Scratches:
+    """The directories of all builds below *files* and *bundles*."""
+
+    def __init__(self, *, files: Path, bundles: Path) -> None:
+        self._files = files
+        self._bundles = bundles
+        for top in (files, bundles):
+            top.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @contextmanager
+    def opened(self) -> Iterator[Scratch]:
+        """Directories for one build, removed when the block ends."""
+        name = secrets.token_hex(8)
+        scratch = Scratch(files=self._files / name, bundles=self._bundles / name)
+        try:
+            scratch.files.mkdir(mode=0o700)
+            scratch.bundles.mkdir(mode=0o700)
+            yield scratch
+        finally:
+            for place in (scratch.bundles, scratch.files):
+                _discard(place)
+
+    def sweep(self) -> None:
+        """Remove what builds of a daemon that was killed have left. Only before anything else runs."""
+        for top in (self._files, self._bundles):
+            for place in list(top.iterdir()):
+                _discard(place)
+
+
+def _discard(place: Path) -> None:
+    for target in mounts.mounts_below(place):
+        mounts.unmount(Path(target))
+    try:
+        remove_tree(place)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        _LOG.warning("%s cannot be deleted and takes space: %s", place, error)

@@ -1,0 +1,183 @@
+"""Builds: an image made of a context by its Dockerfile; the cache that they leave, listed and pruned."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from engine.build.bases import Bases
+from engine.build.cache import BuildCache
+from engine.build.cachefrom import CacheSources
+from engine.build.cachemounts import CacheMounts
+from engine.build.context import Context
+from engine.build.dockerfile.parser import parse
+from engine.build.execution import Execution, prepared
+from engine.build.ignoring import remove_ignored
+from engine.build.options import BuildOptions
+from engine.build.progress import Built, Tell
+from engine.build.running import Sandboxes, StepRunner
+from engine.build.scratch import Scratch, Scratches
+from engine.build.sealing import Sealer, Stores
+from engine.build.workplace import Machinery, Stop, Workplace
+from engine.config import EngineConfig
+from engine.containers.runtime import Runtime
+from engine.database import Database
+from engine.errors import ImageNotFound, InvalidParameter, NotFound
+from engine.images.model import Image
+from engine.images.service import ImageService
+from engine.kernel.process import held_capabilities
+from engine.networks.service import NetworkService
+from engine.snapshots.helper import UnpackLimits
+from engine.snapshots.layers import LayerStore
+from engine.snapshots.store import SnapshotStore
+from engine.types import Digest, new_id
+
+_LOG: Final = logging.getLogger(__name__)
+_VERSION: Final = "20.10.24"
+"""What images say of the builder that made them: the engine whose builder this one is like."""
+_SECOND: Final = 1_000_000_000
+
+ContextSource = Callable[[Scratch, UnpackLimits, str], Context]
+"""Brings a context: into a directory of the scratch, within the limits, with the Dockerfile of that path."""
+
+
+class BuildService:
+    """The builds of one engine. Any thread may call it."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        config: EngineConfig,
+        images: ImageService,
+        layers: LayerStore,
+        snapshots: SnapshotStore,
+        networks: NetworkService,
+        runtime: Runtime,
+    ) -> None:
+        self._images = images
+        self._networks = networks
+        self._scratches = Scratches(files=config.root / "builds", bundles=config.run / "builds")
+        self.cache = BuildCache(database)
+        self.mounts = CacheMounts(config.root / "build-mounts", database)
+        self._machinery = Machinery(
+            stores=Stores(images=images, layers=layers, cache=self.cache),
+            snapshots=snapshots,
+            runner=StepRunner(runtime=runtime, held=held_capabilities(), cgroup_parent=config.instance),
+            caches=self.mounts,
+            limits=UnpackLimits(entries=config.build_context_files, bytes=config.build_context_bytes),
+            version=_VERSION,
+        )
+        self._lock = threading.Lock()
+        self._running: dict[str, threading.Event] = {}
+
+    def sweep(self) -> None:
+        """Remove what builds of a daemon that was killed have left. Only before anything else runs."""
+        self._scratches.sweep()
+        self.mounts.sweep()
+
+    def build(
+        self,
+        options: BuildOptions,
+        *,
+        source: ContextSource,
+        tell: Tell,
+        cancel: threading.Event,
+        build_id: str = "",
+    ) -> Digest:
+        """Build an image and give it its names; its id.
+
+        What cannot be built at all raises before *tell* is called: `InvalidParameter` for a context, a Dockerfile or
+        options that mean nothing. Later errors are those of the steps, told of before they are raised. Set *cancel*, or
+        call the method of that name with *build_id*, to stop at once: `Cancelled`. Steps that were done stay in the
+        cache, nothing else does.
+        """
+        with ExitStack() as stack:
+            asked = stack.enter_context(self._known(build_id))
+            stop = Stop(cancel, asked)
+            scratch = stack.enter_context(self._scratches.opened())
+            context = source(scratch, self._machinery.limits, options.dockerfile)
+            dockerfile = parse(context.dockerfile)
+            plan, scope, last = prepared(dockerfile, options)
+            remove_ignored(context.root, context.ignore)
+            epoch = _epoch(options.arguments)
+            bases = Bases(self._images, options, tell=tell, cancel=cancel)
+            stack.callback(bases.close)
+            sandboxes = Sandboxes(self._networks)
+            stack.callback(sandboxes.close)
+            sealer = stack.enter_context(Sealer(self._machinery.stores, check=stop.check_cancelled, epoch=epoch))
+            work = Workplace(
+                machinery=self._machinery,
+                options=options,
+                context=context,
+                stages=dockerfile.stages,
+                scratch=scratch,
+                sealer=sealer,
+                sandboxes=sandboxes,
+                stop=stop,
+                tell=tell,
+                bases=bases,
+                epoch=epoch,
+            )
+            stack.callback(work.close)
+            try:
+                image = Execution(
+                    dockerfile, work, plan=plan, scope=scope, last=last, cache=self._sources(options, bases)
+                ).run()
+            finally:
+                self.cache.touch(work.hits)
+            for reference in options.references:
+                self._images.tag(str(image), reference)
+            tell(Built(image=image, names=tuple(reference.familiar for reference in options.references)))
+        return image
+
+    def cancel(self, build_id: str) -> None:
+        """Stop the build that was given that id; `NotFound` when none runs."""
+        with self._lock:
+            event = self._running.get(build_id)
+        if event is None:
+            raise NotFound(f"no such build: {build_id[:100]}")
+        event.set()
+
+    def close(self) -> None:
+        """Stop every build."""
+        with self._lock:
+            for event in self._running.values():
+                event.set()
+
+    @contextmanager
+    def _known(self, build_id: str) -> Iterator[threading.Event]:
+        name = build_id or new_id()
+        event = threading.Event()
+        with self._lock:
+            if name in self._running:
+                raise InvalidParameter(f"a build with the id {name[:100]} is running: choose another id")
+            self._running[name] = event
+        try:
+            yield event
+        finally:
+            with self._lock:
+                del self._running[name]
+
+    def _sources(self, options: BuildOptions, bases: Bases) -> CacheSources:
+        found: list[Image] = []
+        for name in options.cache_from:
+            try:
+                found.append(self._images.get(name))
+            except ImageNotFound:
+                _LOG.debug("no image %s to take steps from", name)
+                continue
+            bases.held(found[-1].id)
+        return CacheSources(images=tuple(found), asked=bool(options.cache_from))
+
+
+def _epoch(arguments: Mapping[str, str | None]) -> int | None:
+    text = arguments.get("SOURCE_DATE_EPOCH")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 11:
+        raise InvalidParameter(f"SOURCE_DATE_EPOCH={text[:40]!r}: expected seconds since 1970")
+    return int(text) * _SECOND

@@ -1,0 +1,371 @@
+"""One stage, from its FROM to its last instruction: each step is taken from the cache, or done."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+
+from engine.build import commands, configuring, copying, runmounts, words
+from engine.build.cache import Inputs
+from engine.build.cachefrom import CacheSources
+from engine.build.dockerfile.errors import Mistake
+from engine.build.dockerfile.model import Arg, Cmd, Copy, Env, Instruction, Run, Transfer, Workdir
+from engine.build.dockerfile.mounts import MountKind, RunMount
+from engine.build.dockerfile.parser import parse_line
+from engine.build.dockerfile.scope import PROXIES, GlobalScope, StageScope
+from engine.build.errors import CommandFailed
+from engine.build.graph import SCRATCH, PlannedStage, stage_of
+from engine.build.ignoring import exclusion
+from engine.build.placing import Manner, Placer
+from engine.build.progress import Cached, Done, Failed, Missed, Note, Output, Removed, Running, Started
+from engine.build.running import Command
+from engine.build.tips import Sealed, Tip
+from engine.build.trees import Missing, Tree
+from engine.build.workplace import Mounted, Workplace
+from engine.containers.model import Stream
+from engine.errors import Cancelled, EngineError, InvalidParameter
+from engine.images.model import Image
+from engine.kernel import paths
+from engine.snapshots.adoption import AdoptedLayer
+from engine.types import Platform, new_id
+
+
+class StageRun:
+    """Runs one stage on a thread of its own."""
+
+    def __init__(
+        self,
+        planned: PlannedStage,
+        work: Workplace,
+        *,
+        scope: GlobalScope,
+        tips: Mapping[int, Future[tuple[Tip, StageScope]]],
+        last: tuple[Instruction, ...],
+        platform: Platform,
+        cache: CacheSources,
+    ) -> None:
+        """*tips* are the other stages' ends; *last* are instructions after those of the file."""
+        self._planned = planned
+        self._work = work
+        self._global = scope
+        self._tips = tips
+        self._last = last
+        self._platform = platform
+        self._cache = cache
+        self._command_set = False
+        self._number = planned.number
+
+    def run(self) -> tuple[Tip, StageScope]:
+        """The stage's end. Any error has been told of."""
+        instructions = (*self._planned.stage.instructions, *self._last)
+        with self._step(self._number):
+            tip, scope = self._begin()
+        self._finished(self._number, tip, last=not instructions)
+        for instruction in instructions:
+            self._number += 1
+            with self._step(self._number):
+                tip = self._dispatch(tip, scope, instruction)
+            self._finished(self._number, tip, last=self._number == self._planned.number + len(instructions))
+        return tip, scope
+
+    def _begin(self) -> tuple[Tip, StageScope]:
+        planned = self._planned
+        if planned.base is not None:
+            tip, above = self._end_of(planned.base)
+            scope = above.child()
+        else:
+            if planned.image == SCRATCH:
+                tip = Tip.of_scratch(self._platform, version=self._work.machinery.version)
+            else:
+                tip = self._tip_of(self._work.bases.get(planned.image, platform=planned.platform, step=self._number))
+            scope = StageScope(self._global, tip.env)
+        triggers = [str(text) for text in tip.config.get("OnBuild") or ()]
+        if triggers:
+            tip = tip.configured({"OnBuild": None})
+            noun = "trigger" if len(triggers) == 1 else "triggers"
+            self._work.tell(Note(step=self._number, text=f"# Executing {len(triggers)} build {noun}"))
+            for text in triggers:
+                tip = self._dispatch(tip, scope, parse_line(text))
+        return tip, scope
+
+    def _tip_of(self, image: Image, *, key: str = "") -> Tip:
+        machinery = self._work.machinery
+        return Tip.of_image(image, machinery.stores.images.raw_config(image.id), key=key, version=machinery.version)
+
+    def _dispatch(self, tip: Tip, scope: StageScope, instruction: Instruction) -> Tip:
+        """The tip after *instruction*."""
+        self._work.stop.check()
+        asked = scope.substitution()
+        try:
+            given = asked.instruction(instruction)
+            if isinstance(given, Env):
+                scope.set_environment(given)
+            elif isinstance(given, Arg):
+                scope.declare(given)
+            if isinstance(given, Run):
+                mounts = asked.mounts(given)
+        except Mistake as mistake:
+            raise InvalidParameter(str(mistake)) from mistake
+        if isinstance(given, Run):
+            return self._run(tip, scope, given, mounts)
+        if isinstance(given, Transfer):
+            return self._transfer(tip, given)
+        changed, history = configuring.configured(tip, given, keeps_command=self._command_set)
+        self._command_set = self._command_set or isinstance(given, Cmd)
+        if isinstance(given, Workdir):
+            return self._working_dir(tip, changed, given)
+        inputs = Inputs(instruction=given.source, parts=(given.name, history))
+        return self._taken(tip, changed, inputs, history) or self._sealed(tip, changed, inputs, history)
+
+    # --- the cache
+
+    def _taken(self, tip: Tip, changed: Tip, inputs: Inputs, history: str) -> Tip | None:
+        """The tip that is there already for a step with *inputs*, which makes *changed* of *tip*'s config."""
+        work, stores = self._work, self._work.machinery.stores
+        if work.options.no_cache:
+            work.tell(Missed(step=self._number, reason="the cache is switched off"))
+            return None
+        if self._cache.asked:
+            return self._taken_from(tip, changed, inputs, history)
+        key = inputs.key(tip.key)
+        found = stores.cache.find(key)
+        image = work.bases.held(found) if found is not None else None
+        if image is None:
+            miss = stores.cache.explain(tip.key, inputs)
+            work.tell(Missed(step=self._number, reason=miss.reason, changed=miss.changed))
+            return None
+        work.hits.append(key)
+        work.tell(Cached(step=self._number))
+        return self._tip_of(image, key=key)
+
+    def _taken_from(self, tip: Tip, changed: Tip, inputs: Inputs, history: str) -> Tip | None:
+        """The same, from the images that the build may take steps from."""
+        told = [str(line.get("created_by", "")) for line in tip.history]
+        found = self._cache.find(told, tip.sealed.result().layers, history)
+        if found is None:
+            self._work.tell(Missed(step=self._number, reason="no image to take steps from has it"))
+            return None
+        self._work.tell(Cached(step=self._number))
+        return self._work.sealer.seal(
+            tip, changed, layer=found.layer, inputs=inputs, created_by=history, created=found.created
+        )
+
+    def _sealed(self, tip: Tip, changed: Tip, inputs: Inputs, history: str, layer: AdoptedLayer | None = None) -> Tip:
+        return self._work.sealer.seal(tip, changed, layer=layer, inputs=inputs, created_by=history)
+
+    # --- instructions that change files
+
+    def _working_dir(self, tip: Tip, changed: Tip, given: Workdir) -> Tip:
+        path = configuring.working_dir(tip, given)
+        history = words.files_comment(tip.shell, f"WORKDIR {path}")
+        inputs = Inputs(instruction=given.source, parts=(given.name, path))
+        taken = self._taken(tip, changed, inputs, history)
+        if taken is not None:
+            return taken
+
+        def write(mounted: Mounted) -> None:
+            with paths.opened_root(mounted.merged) as root:
+                os.close(Placer(root, Manner()).make_directory(path))
+
+        return self._sealed(tip, changed, inputs, history, self._work.written(tip, write))
+
+    def _transfer(self, tip: Tip, given: Transfer) -> Tip:
+        work = self._work
+        outside = isinstance(given, Copy) and bool(given.from_)
+        excluded = exclusion(given.exclude)
+        tree = self._origin(given.from_ if isinstance(given, Copy) else "")
+        loads = [
+            *copying.from_tree(given, tree, given.sources, outside=outside),
+            *self._documents(given),
+        ]
+        cargo = copying.cargo(
+            given, loads, keep_owners=outside and not given.chown, excluded=excluded, check=work.stop.check
+        )
+        history = words.files_comment(tip.shell, cargo.label)
+        inputs = Inputs(
+            instruction=given.source,
+            parts=(given.name, given.destination, given.chown, given.chmod, str(given.link), *given.exclude),
+            files=cargo.files,
+            content=cargo.digest,
+        )
+        taken = self._taken(tip, tip, inputs, history)
+        if taken is not None:
+            return taken
+
+        def write(mounted: Mounted) -> None:
+            with ExitStack() as stack:
+                names = stack.enter_context(paths.opened_root(mounted.merged))
+                if given.link and given.chown:
+                    names = work.tree_of(tip).descriptor
+                copying.unload(
+                    cargo,
+                    rootfs=mounted.merged,
+                    working_dir=tip.working_dir,
+                    limits=work.machinery.limits,
+                    names=names,
+                    check=work.stop.check,
+                )
+
+        return self._sealed(tip, tip, inputs, history, work.written(None if given.link else tip, write))
+
+    def _documents(self, given: Transfer) -> list[copying.Load]:
+        """The files whose content stands in the Dockerfile."""
+        if not given.contents:
+            return []
+        directory = self._work.scratch.directory("documents")
+        for number, document in enumerate(given.contents):
+            place = directory / str(number)
+            place.write_text(document.text, encoding="utf-8", errors="surrogateescape")
+            place.chmod(0o644)
+        tree = self._work.directory_tree(directory)
+        return [
+            copying.renamed(load, posixpath.basename(document.name))
+            for load, document in zip(
+                copying.literal(tree, map(str, range(len(given.contents)))), given.contents, strict=True
+            )
+        ]
+
+    def _origin(self, name: str) -> Tree:
+        """The tree that `from` names; the context for an empty name."""
+        work = self._work
+        if not name:
+            return work.context
+        index = stage_of(work.stages, name, below=self._planned.stage.index)
+        if index is None:
+            return work.tree_of(self._tip_of(work.bases.get(name, platform="", step=self._number)))
+        if index not in self._tips:
+            raise InvalidParameter(f"invalid from flag value {name}: a trigger cannot name a stage of the Dockerfile")
+        tip, _ = self._end_of(index)
+        return work.tree_of(tip)
+
+    def _end_of(self, index: int) -> tuple[Tip, StageScope]:
+        """The end of another stage; `Cancelled` where that has failed, which is told of there."""
+        try:
+            return self._tips[index].result()
+        except Exception as error:
+            raise Cancelled("a stage that this one needs has failed") from error
+
+    # --- RUN
+
+    def _run(self, tip: Tip, scope: StageScope, given: Run, mounts: tuple[RunMount, ...]) -> Tip:
+        arguments = {name: value for name, value in scope.arguments.items() if name not in scope.environment}
+        told = {name: value for name, value in arguments.items() if name not in PROXIES or name in scope.declared}
+        command = commands.of_run(given, tip.shell)
+        history = words.command(command.told, told)
+        network = given.network if given.network != "default" else self._work.options.network
+        parts = (given.name, *command.told, command.script, network, *map(repr, mounts))
+        origins = {mount.target: digest for mount in mounts if (digest := self._mount_digest(mount)) is not None}
+        inputs = Inputs(
+            instruction=given.source,
+            parts=parts,
+            arguments=told,
+            files=origins,
+            content=" ".join(f"{target}={digest}" for target, digest in sorted(origins.items())),
+        )
+        taken = self._taken(tip, tip, inputs, history)
+        if taken is not None:
+            return taken
+        step = new_id()
+        proxies = {name: value for name, value in self._global.proxies.items() if name not in scope.environment}
+        env = [*tip.env, *(f"{name}={value}" for name, value in {**proxies, **arguments}.items())]
+
+        def write(mounted: Mounted) -> None:
+            code = self._execute(tip, command, mounts, env=env, network=network, step=step, mounted=mounted)
+            if code:
+                raise CommandFailed(
+                    f"The command '{' '.join(command.told)}' returned a non-zero code: {code}", code=code
+                )
+
+        self._work.tell(Running(step=self._number, container=step))
+        try:
+            layer = self._work.written(tip, write, bare=False)
+        finally:
+            self._work.tell(Removed(step=self._number, container=step))
+        return self._sealed(tip, tip, inputs, history, layer)
+
+    def _execute(
+        self,
+        tip: Tip,
+        command: commands.RunCommand,
+        mounts: tuple[RunMount, ...],
+        *,
+        env: list[str],
+        network: str,
+        step: str,
+        mounted: Mounted,
+    ) -> int:
+        work = self._work
+        bundle = work.scratch.bundles / step
+        bundle.mkdir(mode=0o700)
+        with ExitStack() as stack:
+            sandbox = stack.enter_context(work.sandboxes.lent(network))
+            ready = stack.enter_context(
+                runmounts.prepared(
+                    mounts,
+                    volumes=tip.config.get("Volumes") or (),
+                    rootfs=mounted.merged,
+                    working_dir=tip.working_dir,
+                    origins=self._origin,
+                    caches=work.machinery.caches,
+                    scratch=work.scratch,
+                    check=work.stop.check,
+                )
+            )
+            return work.machinery.runner.run(
+                Command(
+                    words=command.words,
+                    env=tuple(env),
+                    user=tip.user,
+                    working_dir=tip.working_dir,
+                    hostname="" if work.epoch is None else "build",
+                    network=network,
+                    tmpfs=ready.tmpfs,
+                    mounts=(*ready.mounts, *command.script_mounts(bundle)),
+                ),
+                step=step,
+                rootfs=mounted.merged,
+                bundle=bundle,
+                host=work.options.host,
+                sandbox=sandbox,
+                output=self._output,
+                check=work.stop.check,
+            )
+
+    def _mount_digest(self, mount: RunMount) -> str | None:
+        """What a bind mount shows, for the cache."""
+        if mount.kind is not MountKind.BIND:
+            return None
+        tree = self._origin(mount.from_)
+        try:
+            [found] = tree.find(mount.source or "/")
+        except (Missing, ValueError):
+            return ""
+        return tree.summary(found, owners=True, excluded=None, check=self._work.stop.check).digest
+
+    def _output(self, stream: Stream, data: bytes) -> None:
+        self._work.tell(Output(step=self._number, stream=stream, data=data))
+
+    # --- telling
+
+    @contextmanager
+    def _step(self, number: int) -> Iterator[None]:
+        self._work.tell(Started(step=number))
+        try:
+            yield
+        except EngineError as error:
+            if not isinstance(error, Cancelled):
+                self._work.tell(Failed(step=number, error=error, code=getattr(error, "code", 0)))
+            raise
+
+    def _finished(self, number: int, tip: Tip, *, last: bool) -> None:
+        """Tell of the step's image as soon as it has a name."""
+
+        def tell(sealed: Future[Sealed]) -> None:
+            if sealed.exception() is None:
+                made = sealed.result()
+                self._work.tell(Done(step=number, image=made.image, size=made.size, ends_stage=last))
+
+        tip.sealed.add_done_callback(tell)

@@ -1,0 +1,214 @@
+"""`docker build` as people type it, on both engines."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.built import File, build, saved, write_context
+from tests.fixtures.daemons import Daemon, HavreDaemon, PeerDaemon
+
+
+@pytest.mark.usefixtures("busybox")
+def test_build_numbers_its_steps_and_names_the_image(daemon: Daemon, tmp_path: Path) -> None:
+    write_context(tmp_path, "ARG TAG=latest\nFROM busybox:$TAG\nRUN echo hello; echo oops >&2\nCMD echo hi\n", {})
+    out = build(daemon, tmp_path, "-t", "steps:1", "-t", "steps:2").stdout.splitlines()
+    assert out[0].startswith("Sending build context to Docker daemon")
+    steps = [line for line in out if line.startswith("Step ")]
+    assert steps == [
+        "Step 1/4 : ARG TAG=latest",
+        "Step 2/4 : FROM busybox:$TAG",
+        "Step 3/4 : RUN echo hello; echo oops >&2",
+        "Step 4/4 : CMD echo hi",
+    ]
+    text = "\n".join(out)
+    assert re.search(r"^ ---> Running in [0-9a-f]{12}$", text, re.MULTILINE)
+    assert re.search(r"Removing intermediate container [0-9a-f]{12}$", text, re.MULTILINE)
+    assert "hello" in text
+    image = daemon.docker("image", "inspect", "-f", "{{.Id}}", "steps:1").stdout.strip().removeprefix("sha256:")
+    assert out[-3:] == [
+        f"Successfully built {image[:12]}",
+        "Successfully tagged steps:1",
+        "Successfully tagged steps:2",
+    ]
+    assert out[-4].strip() == f"---> {image[:12]}"
+    assert daemon.docker("run", "--rm", "steps:2").stdout == "hi\n"
+
+
+@pytest.mark.usefixtures("busybox")
+def test_a_second_build_uses_the_cache_up_to_what_changed(daemon: Daemon, tmp_path: Path) -> None:
+    write_context(tmp_path, "FROM busybox\nRUN echo 1 > /one\nCOPY page /page\nRUN cat /page > /two\n", {"page": "a"})
+    first = build(daemon, tmp_path, "-q").stdout
+    again = build(daemon, tmp_path).stdout
+    assert again.count("---> Using cache") == 3
+    assert build(daemon, tmp_path, "-q").stdout == first
+    write_context(tmp_path, (tmp_path / "Dockerfile").read_text(), {"page": "b"})
+    changed = build(daemon, tmp_path, "-t", "changed").stdout
+    assert changed.count("---> Using cache") == 1
+    assert daemon.docker("run", "--rm", "changed", "cat", "/two").stdout == "b"
+    assert build(daemon, tmp_path, "--no-cache").stdout.count("Using cache") == 0
+
+
+@pytest.mark.usefixtures("busybox")
+def test_a_command_that_fails_fails_the_build_with_its_code(daemon: Daemon, tmp_path: Path) -> None:
+    write_context(tmp_path, "FROM busybox\nRUN echo before; exit 7\nRUN touch /never\n", {})
+    result = build(daemon, tmp_path, "-t", "never", check=False)
+    assert result.returncode == 7
+    assert "before" in result.stdout
+    assert "The command '/bin/sh -c echo before; exit 7' returned a non-zero code: 7" in result.stderr
+    assert daemon.docker("image", "inspect", "never", check=False).returncode == 1
+    assert daemon.docker("ps", "-aq", "--filter", "status=running").stdout == ""
+
+
+@pytest.mark.usefixtures("busybox")
+def test_what_is_not_in_the_context_is_said(daemon: Daemon, tmp_path: Path) -> None:
+    write_context(tmp_path, "FROM busybox\nCOPY nosuch /\n", {})
+    result = build(daemon, tmp_path, check=False)
+    assert result.returncode == 1
+    assert "COPY failed: file not found in build context or excluded by .dockerignore: stat nosuch" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "words"),
+    [
+        ("FROM busybox\nFOO bar\n", "unknown instruction: FOO"),
+        ("FROM busybox\nENV\n", "ENV requires at least one argument"),
+        ("RUN true\n", "no build stage in current context"),
+        ("# nothing\n", "file with no instructions"),
+        ("", "cannot be empty"),
+    ],
+)
+def test_a_dockerfile_that_means_nothing_is_refused(
+    daemon: Daemon, tmp_path: Path, dockerfile: str, words: str
+) -> None:
+    write_context(tmp_path, dockerfile, {})
+    result = build(daemon, tmp_path, check=False)
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert "Step" not in result.stdout
+
+
+@pytest.mark.usefixtures("busybox")
+def test_only_what_the_target_needs_is_built(daemon: Daemon, tmp_path: Path) -> None:
+    dockerfile = "FROM busybox AS one\nRUN echo 1 > /f\nFROM busybox AS two\nRUN exit 9\n"
+    write_context(tmp_path, dockerfile, {})
+    build(daemon, tmp_path, "--target", "one", "-t", "target")
+    assert daemon.docker("run", "--rm", "target", "cat", "/f").stdout == "1\n"
+    result = build(daemon, tmp_path, "--target", "nosuch", check=False)
+    assert "failed to reach build target nosuch in Dockerfile" in result.stderr
+
+
+COPIES = """
+FROM busybox AS s
+RUN mkdir -m 750 /ex && chown 3:4 /ex && ln -s /real /lnk && mkdir /real && echo old > /ex/sub && ln -s /real /ex/la \\
+    && mkdir -p /own && chown 9:9 /own && touch /own/f && chown 10:11 /own/f
+FROM s
+COPY d /new
+COPY d /ex/
+COPY d /lnk/in
+COPY d/a /lnk
+COPY d/a /p1/p2/f
+COPY d/a /p3/
+COPY ld /ld
+COPY lf /lf
+COPY l* /many/
+COPY --chown=33 d /ch
+COPY --from=s /own /own2
+COPY --from=s --chown=1:2 /own /own3
+COPY /d/a d/sub /
+ADD d/a d/sub /added/
+WORKDIR /made/here
+COPY d/sub/b .
+COPY d/sub/b relative/b
+WORKDIR there
+RUN rm -r /new/sub && touch /etc/x && rm /bin/yes
+"""
+COPIED = {
+    "d/": File(mode=0o700),
+    "d/a": File("a\n", mode=0o600),
+    "d/sub/": File(mode=0o711),
+    "d/sub/b": "b\n",
+    "d/la": File(link="a"),
+    "ld": File(link="d"),
+    "lf": File(link="d/a"),
+    "labs": File(link="/d/a"),
+}
+CONFIG = """
+FROM busybox
+MAINTAINER me
+ARG FOO=1
+ARG BAR
+ENV A=b C="d e" D=$FOO
+ENV OLD some value
+ENV A=${A:-x}y E=${NONE:+z}
+LABEL x=y z="a b"
+RUN echo $FOO $BAR
+EXPOSE 80 443/udp $FOO
+VOLUME /vol
+VOLUME ["/v1", "/v2"]
+USER 1000:1000
+CMD echo before
+SHELL ["/bin/sh", "-ec"]
+CMD echo hi "$A"
+ENTRYPOINT ["/bin/echo", "x"]
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=90s --retries=2 CMD true
+ONBUILD RUN echo triggered > /t
+ONBUILD COPY . /on
+"""
+
+
+@pytest.fixture
+def both(havre: HavreDaemon, dockerd: PeerDaemon) -> tuple[HavreDaemon, PeerDaemon]:
+    for daemon in (havre, dockerd):
+        if daemon.docker("image", "inspect", "busybox", check=False).returncode:
+            daemon.docker("pull", "-q", "busybox")
+    return havre, dockerd
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "files", "arguments"),
+    [
+        pytest.param(COPIES, COPIED, (), id="copies"),
+        pytest.param(CONFIG, {"f": "x"}, ("--build-arg", "BAR=zz", "--label", "l=it's $A"), id="config"),
+    ],
+)
+def test_both_engines_make_the_same_image(
+    both: tuple[HavreDaemon, PeerDaemon],
+    tmp_path: Path,
+    dockerfile: str,
+    files: dict[str, str | File],
+    arguments: tuple[str, ...],
+) -> None:
+    write_context(tmp_path, dockerfile.lstrip(), files)
+    ours, theirs = (_made(daemon, tmp_path, *arguments) for daemon in both)
+    for name, value in theirs.items():
+        assert ours[name] == value, name
+
+
+def _made(daemon: Daemon, directory: Path, *arguments: str) -> dict[str, object]:
+    """What both engines must agree on: layers, config, and history without digests."""
+    build(daemon, directory, "-t", "same", *arguments)
+    image = saved(daemon, "same")
+    config = {name: value for name, value in image.config["config"].items() if value and name != "Image"}
+    history = [
+        (
+            re.sub(r"(file|dir|multi):[0-9a-f]{64}", r"\1:…", line["created_by"])
+            .replace("--chown=33dir", "--chown=33 dir")
+            .replace("--chown=1:2dir", "--chown=1:2 dir"),
+            line.get("empty_layer", False),
+            line.get("author", ""),
+        )
+        for line in image.config["history"]
+    ]
+    # Of what stands for a removed file, only the name means something.
+    layers = [[line.split(" ")[0] if "/.wh." in line else line for line in layer] for layer in image.layers]
+    return {
+        "config": json.loads(json.dumps(config)),
+        "history": history,
+        "layers": layers,
+        "author": image.config.get("author", ""),
+    }
