@@ -41,6 +41,12 @@ class ProgressBoard:
         with self._lock:
             self._progress(what)
 
+    def begin(self, digest: Digest, phase: LayerPhase | PushPhase) -> None:
+        """Forget what was told of a layer, which now begins anew: for the next tag of one push."""
+        with self._lock:
+            self._phases.pop(digest, None)
+        self.layer(digest, phase)
+
     def layer(
         self,
         digest: Digest,

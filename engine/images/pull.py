@@ -6,15 +6,15 @@ what another pull or image needs too.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from engine.errors import Cancelled, DigestMismatch, InvalidParameter, NotFound
+from engine.errors import DigestMismatch, InvalidParameter, NotFound
 from engine.images.config import ParsedConfig, parse_config
+from engine.images.errand import Errand
 from engine.images.model import LayerPhase, Progress, PullResult
 from engine.images.progress import ProgressBoard
 from engine.images.stores import ImageStores
@@ -30,9 +30,6 @@ PARALLEL_LAYERS: Final = 3
 """Layers of one pull that are fetched at once, as in Docker."""
 
 _INDEX_DEPTH: Final = 3
-_POLL: Final = 0.1
-_GRACE: Final = 3.0
-"""Seconds that a cancelled pull may take to clean up before its caller is let go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +60,7 @@ class _Plan:
         }
 
 
-class Pull:
+class Pull(Errand[PullResult]):
     """One pull of one reference."""
 
     def __init__(
@@ -75,41 +72,20 @@ class Pull:
         auth: RegistryAuth | None,
         progress: Progress,
     ) -> None:
+        super().__init__(f"pull of {reference.familiar}")
         # With both a tag and a digest it is the digest that is meant, and the tag is not moved.
         self._reference = reference.with_digest(reference.digest) if reference.digest else reference
         self._stores = stores
         self._platform = platform
         self._board = ProgressBoard(progress)
         self._client = RegistryClient(reference, hosts=stores.hosts, auth=auth, patience=stores.patience)
-        self._stopped = threading.Event()
 
-    def run(self, cancel: threading.Event | None) -> PullResult:
-        """Do it; `Cancelled` within moments of *cancel* being set."""
-        outcome: Future[PullResult] = Future()
-        # A thread of its own, because a connection that is being made cannot be interrupted; its caller can.
-        threading.Thread(target=self._settle, args=(outcome,), name="pull", daemon=True).start()
-        while not wait((outcome,), timeout=_POLL).done:
-            if cancel is not None and cancel.is_set() and not self._stopped.is_set():
-                self.stop()
-                if not wait((outcome,), timeout=_GRACE).done:
-                    raise self._cancelled()
-        if self._stopped.is_set() and cancel is not None and cancel.is_set() and outcome.exception():
-            raise self._cancelled() from outcome.exception()
-        return outcome.result()
-
-    def stop(self) -> None:
-        """Give up: `run` raises `Cancelled` soon."""
-        self._stopped.set()
+    def _abort(self) -> None:
         self._client.abort()
 
-    def _settle(self, outcome: Future[PullResult]) -> None:
-        try:
-            with self._client:
-                result = self._pull()
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for the outcome
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(result)
+    def _work(self) -> PullResult:
+        with self._client:
+            return self._pull()
 
     def _pull(self) -> PullResult:
         stores, reference = self._stores, self._reference
@@ -215,10 +191,3 @@ class Pull:
                 # The copy in the store has rotted: fetch it anew.
                 stores.content.remove(layer.digest)
                 transfer.run(layer, diff_id, check=self._check)
-
-    def _check(self) -> None:
-        if self._stopped.is_set():
-            raise self._cancelled()
-
-    def _cancelled(self) -> Cancelled:
-        return Cancelled(f"pull of {self._reference.familiar} cancelled")

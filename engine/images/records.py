@@ -53,6 +53,11 @@ class ImageRecords:
                 "ON CONFLICT (image_id, position) DO UPDATE SET blob = coalesce(excluded.blob, blob)",
                 [(image_id, position, diff_id, blob) for position, (diff_id, blob) in enumerate(layers)],
             )
+            self.keep(image_id, blobs)
+
+    def keep(self, image_id: Digest, blobs: Collection[Digest]) -> None:
+        """Add *blobs* to those that an image keeps."""
+        with self._database.transaction() as connection:
             connection.executemany(
                 "INSERT OR IGNORE INTO image_blobs (image_id, digest) VALUES (?, ?)",
                 [(image_id, digest) for digest in blobs],
@@ -107,6 +112,20 @@ class ImageRecords:
             "SELECT tag, image_id FROM image_tags WHERE domain = ? AND path = ? ORDER BY tag", (name.domain, name.path)
         )
         return [(Reference(name.domain, name.path, row["tag"]), Digest(row["image_id"])) for row in rows]
+
+    def repositories_of(self, blobs: Collection[Digest], target: Reference) -> dict[Digest, list[str]]:
+        """For each of *blobs* the other repositories of *target*'s registry that are known to have it: an image with it
+        was pulled from there or pushed there."""
+        rows = self._database.query(
+            "SELECT DISTINCT digest, path FROM (SELECT b.digest AS digest, d.path AS path FROM image_digests d "
+            "JOIN image_blobs b ON b.image_id = d.image_id WHERE d.domain = ? AND d.path <> ?) ORDER BY path",
+            (target.domain, target.path),
+        )
+        found: dict[Digest, list[str]] = {}
+        for row in rows:
+            if row["digest"] in blobs:
+                found.setdefault(Digest(row["digest"]), []).append(row["path"])
+        return found
 
     def by_prefix(self, digits: str) -> list[Digest]:
         """The images whose id begins with *digits*; at most two, which is enough to tell that there are several."""

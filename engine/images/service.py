@@ -22,8 +22,9 @@ from engine.images.catalogue import Catalogue
 from engine.images.chains import gone_chains
 from engine.images.collector import Collector
 from engine.images.filters import filtered
-from engine.images.model import HistoryLine, Image, Progress, PullResult, RemovedImage
+from engine.images.model import HistoryLine, Image, Progress, PullResult, Pushed, RemovedImage
 from engine.images.pull import Pull
+from engine.images.push import Push
 from engine.images.records import ImageRecord, ImageRecords
 from engine.images.removal import InUse, Remover
 from engine.images.stores import ImageStores
@@ -37,7 +38,7 @@ from engine.types import Digest, Platform
 
 _LOG: Final = logging.getLogger(__name__)
 _CLOSING: Final = 5.0
-"""Seconds that `close` waits for pulls to end."""
+"""Seconds that `close` waits for pulls and pushes to end."""
 
 
 class ImageService:
@@ -71,15 +72,15 @@ class ImageService:
             database=database, records=self._records, content=content, layers=layers, collector=self._collector
         )
         self.catalogue = Catalogue(self._records, content, events)
-        self._pulls: set[Pull] = set()
+        self._errands: set[Pull | Push] = set()
         self._idle = threading.Condition()
 
     def close(self) -> None:
-        """Cancel the pulls that are under way and wait a moment for them to clean up."""
+        """Cancel the pulls and pushes that are under way and wait a moment for them to clean up."""
         with self._idle:
-            for pull in self._pulls:
-                pull.stop()
-            self._idle.wait_for(lambda: not self._pulls, timeout=_CLOSING)
+            for errand in self._errands:
+                errand.stop()
+            self._idle.wait_for(lambda: not self._errands, timeout=_CLOSING)
 
     def get(self, text: str) -> Image:
         """The image that *text* means: a name, with a tag or digest or neither; an id; the beginning of an id.
@@ -121,10 +122,31 @@ class ImageService:
         `DigestMismatch`, `StorageFull`, `InvalidParameter` for an image that this engine cannot use.
         """
         pull = Pull(self.stores, reference, platform=platform, auth=auth, progress=progress)
-        with self._pulling(pull):
+        with self._running(pull):
             result = pull.run(cancel)
         self.catalogue.publish("pull", reference.familiar, reference.familiar_name, result.image)
         return result
+
+    def push(
+        self,
+        reference: Reference,
+        *,
+        all_tags: bool = False,
+        auth: RegistryAuth | None = None,
+        progress: Progress,
+        cancel: threading.Event | None = None,
+    ) -> Sequence[Pushed]:
+        """Send the image that *reference* names, or with *all_tags* every tag of its repository, to its registry.
+
+        What the registry has is not sent. *progress* hears Docker's lines, except the errors. The image can be found by
+        its digest in that repository afterwards. Errors: `NotFound` where there is no such tag, `Unauthorized`,
+        `Unavailable`, `DigestMismatch`, `Cancelled`.
+        """
+        push = Push(self.stores, reference, all_tags=all_tags, auth=auth, progress=progress)
+        with self._running(push):
+            pushed = push.run(cancel)
+        self.catalogue.publish("push", reference.familiar, reference.familiar_name)
+        return pushed
 
     def tag(self, text: str, reference: Reference) -> None:
         """Let *reference*, a name with a tag, mean the image *text* from now on."""
@@ -301,14 +323,14 @@ class ImageService:
         return lineage
 
     @contextmanager
-    def _pulling(self, pull: Pull) -> Iterator[None]:
+    def _running(self, errand: Pull | Push) -> Iterator[None]:
         with self._idle:
-            self._pulls.add(pull)
+            self._errands.add(errand)
         try:
             yield
         finally:
             with self._idle:
-                self._pulls.remove(pull)
+                self._errands.remove(errand)
                 self._idle.notify_all()
 
     def _layer_size(self, diff_id: Digest | None) -> int:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -72,7 +72,7 @@ class TokenRequest:
     """The request that gets a bearer token: a GET with `parameters`, or a POST when `form` is set."""
 
     realm: str
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, str | tuple[str, ...]]
     authorization: str = field(default="", repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
 
@@ -93,8 +93,10 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
     return tuple(challenges)
 
 
-def token_request(challenge: Challenge, *, registry_url: str, scope: str, auth: RegistryAuth | None) -> TokenRequest:
-    """What to ask the token server that *challenge* names, for access to *scope* (`repository:library/debian:pull`).
+def token_request(
+    challenge: Challenge, *, registry_url: str, scopes: Sequence[str], auth: RegistryAuth | None
+) -> TokenRequest:
+    """What to ask the token server that *challenge* names, for access to *scopes* (`repository:library/debian:pull`).
 
     `Unauthorized` when the server may not be trusted with credentials: it must be reached by TLS, unless it is the
     registry's own host or both are on the loopback, and the registry itself was reached without TLS.
@@ -105,18 +107,24 @@ def token_request(challenge: Challenge, *, registry_url: str, scope: str, auth: 
             f"registry {urlsplit(registry_url).netloc} wants a token from {realm[:200]!r}, which is not reached by "
             "TLS: refused"
         )
-    parameters = {"service": challenge.parameters.get("service", ""), "scope": scope}
+    service = challenge.parameters.get("service", "")
     if auth and auth.identity_token:
         form = {
             "grant_type": "refresh_token",
             "client_id": "havre",
             "refresh_token": auth.identity_token,
-            **parameters,
+            "service": service,
+            "scope": " ".join(scopes),
         }
         return TokenRequest(realm=realm, parameters={}, form=form)
-    parameters = {name: value for name, value in parameters.items() if value}
+    parameters: dict[str, str | tuple[str, ...]] = {}
+    if service:
+        parameters["service"] = service
+    if scopes:
+        parameters["scope"] = tuple(scopes)
     if auth and auth.username:
-        return TokenRequest(realm=realm, parameters={"account": auth.username, **parameters}, authorization=auth.basic)
+        parameters["account"] = auth.username
+        return TokenRequest(realm=realm, parameters=parameters, authorization=auth.basic)
     return TokenRequest(realm=realm, parameters=parameters)
 
 

@@ -14,6 +14,7 @@ from engine.registry.auth import RegistryAuth
 from engine.registry.failures import unreachable
 from engine.registry.hosts import RegistryHosts
 from engine.registry.media import ACCEPTED, MANIFEST_LIMIT, Descriptor, Index, Manifest, parse_document
+from engine.registry.purpose import pulling
 from engine.registry.reference import Reference
 from engine.registry.transport import NETWORK_ERRORS, Patience, Transport
 from engine.types import Digest
@@ -44,7 +45,7 @@ class RegistryClient:
         patience: Patience | None = None,
     ) -> None:
         self._reference = reference
-        self._transport = Transport(reference, hosts=hosts, auth=auth, patience=patience)
+        self._transport = Transport(pulling(reference), hosts=hosts, auth=auth, patience=patience)
 
     def __enter__(self) -> RegistryClient:
         return self

@@ -17,8 +17,7 @@ _TEXT_LIMIT: Final = 300
 
 def refusal(response: requests.Response, reference: Reference) -> EngineError:
     """The error that *response*, an answer of 400 or more about *reference*, stands for. Closes the response."""
-    code, text = _first_error(response)
-    words = f"{code.lower().replace('_', ' ')}: {text or code.lower().replace('_', ' ')}" if code else text
+    code, words = _words(response)
     status = response.status_code
     if code == "DENIED" or (status == 403 and not code):
         # Docker answers "not found" here, on purpose: who may not pull may not learn what exists.
@@ -26,22 +25,49 @@ def refusal(response: requests.Response, reference: Reference) -> EngineError:
             f"pull access denied for {reference.familiar_name}, repository does not exist or may require "
             f"'docker login': {words or 'denied: requested access to the resource is denied'}"
         )
-    if code == "UNAUTHORIZED" or status == 401:
-        return Unauthorized(words or "unauthorized: authentication required")
     if code == "MANIFEST_UNKNOWN":
         return ManifestUnknown(f"manifest for {reference.familiar} not found: {words}")
     if code == "NAME_UNKNOWN":
         return ManifestUnknown(f"repository {reference.familiar_name} not found: {words}")
-    if status == 404:
+    if status == 404 and code != "UNAUTHORIZED":
         return ManifestUnknown(f"manifest for {reference.familiar} not found: {words or 'the registry says 404'}")
+    return _refused(code, words, response, reference.domain)
+
+
+def refusal_of_push(response: requests.Response, reference: Reference) -> EngineError:
+    """The same of a push: a denial is told as one, and nothing is told to be missing that the pusher brings."""
+    code, words = _words(response)
+    status = response.status_code
+    if code == "DENIED" or status == 403:
+        return Unauthorized(words or "denied: requested access to the resource is denied")
+    return _refused(code, words, response, reference.domain)
+
+
+def refusal_of_visit(response: requests.Response, domain: str) -> EngineError:
+    """The same of a request about no repository."""
+    code, words = _words(response)
+    return _refused(code, words, response, domain)
+
+
+def _refused(code: str, words: str, response: requests.Response, domain: str) -> EngineError:
+    status = response.status_code
+    if code == "UNAUTHORIZED" or status in (401, 403):
+        return Unauthorized(words or "unauthorized: authentication required")
     if status >= 500 or status == 429:
-        return Unavailable(f"registry {reference.domain} failed: {words or _status_line(response)}")
-    return InvalidParameter(f"registry {reference.domain} refused: {words or _status_line(response)}")
+        return Unavailable(f"registry {domain} failed: {words or _status_line(response)}")
+    return InvalidParameter(f"registry {domain} refused: {words or _status_line(response)}")
 
 
 def unreachable(domain: str, error: BaseException) -> Unavailable:
     """The error for a registry that does not answer, with the innermost reason that *error* knows."""
     return Unavailable(f"cannot reach registry {domain}: {_reason(error)}")
+
+
+def _words(response: requests.Response) -> tuple[str, str]:
+    """The code of the first error, and the sentence that Docker makes of it."""
+    code, text = _first_error(response)
+    said = code.lower().replace("_", " ")
+    return code, f"{said}: {text or said}" if code else text
 
 
 def _status_line(response: requests.Response) -> str:

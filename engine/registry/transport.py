@@ -1,7 +1,8 @@
 """One registry over HTTP: which endpoint answers, tokens, redirects, patience.
 
-A request goes out as `transport.get(path, …)` and comes back as an answer below 400 or as an engine error. Endpoints,
-credentials and retries are decided here and nowhere else; what an answer's body means is the client's business.
+A request goes out as `transport.request("GET", path, …)` and comes back as an answer below 400 or as an engine error.
+Endpoints, credentials and retries are decided here and nowhere else; what an answer's body means is the client's
+business.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final, NamedTuple, TypedDict
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -22,11 +23,14 @@ from urllib3.exceptions import HTTPError
 from engine.errors import Cancelled, EngineError, ManifestUnknown, Unauthorized, Unavailable
 from engine.registry.auth import RegistryAuth, TokenRequest, parse_challenges, token_of, token_request
 from engine.registry.connections import SocketSwitch, new_session
-from engine.registry.failures import refusal, unreachable
+from engine.registry.failures import unreachable
 from engine.registry.hosts import Endpoint, RegistryHosts, is_loopback
-from engine.registry.reference import Reference
+from engine.registry.purpose import Purpose
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_KEEPING: Final = frozenset({307, 308})
+"""Those after which a request is sent again as it was, with its body (RFC 9110, 15.4)."""
+_SAFE: Final = frozenset({"GET", "HEAD"})
 _HOPS: Final = 5
 _TOKEN_LIMIT: Final = 1024 * 1024
 _SYSTEM_CERTIFICATES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
@@ -47,6 +51,10 @@ class Patience:
     """The most that a registry's `Retry-After` is obeyed."""
 
 
+Body = Callable[[], bytes | Iterable[bytes]]
+"""Makes the body of a request, from its beginning. One of many chunks has a length (`len`)."""
+
+
 class RequestOptions(TypedDict):
     """The arguments of a request that decide how it is sent."""
 
@@ -57,18 +65,29 @@ class RequestOptions(TypedDict):
     proxies: dict[str, str]
 
 
+class _Wanted(NamedTuple):
+    """One request, as the client wants it."""
+
+    method: str
+    place: str
+    headers: Mapping[str, str]
+    body: Body | None
+    accepted: frozenset[int]
+    attempts: int
+
+
 class Transport:
-    """Requests to the registry of *reference*, on behalf of one pull. Any thread may use it; close it in the end."""
+    """Requests for one *purpose*. Any thread may use it; close it in the end."""
 
     def __init__(
         self,
-        reference: Reference,
+        purpose: Purpose,
         *,
         hosts: RegistryHosts,
         auth: RegistryAuth | None = None,
         patience: Patience | None = None,
     ) -> None:
-        self._reference = reference
+        self._purpose = purpose
         self._hosts = hosts
         self._auth = auth
         self._cancelled = threading.Event()
@@ -76,10 +95,10 @@ class Transport:
         self._switch = SocketSwitch()
         self._session = new_session(self._switch)
         self._lock = threading.Lock()
-        self._endpoints = hosts.endpoints(reference.domain)
-        self._reached = False
+        self._endpoints = tuple(each for each in hosts.endpoints(purpose.domain) if purpose.mirrors or not each.mirror)
+        self._reached: set[str] = set()
+        """URLs of the endpoints that have answered."""
         self._authorization: dict[str, str] = {}
-        self._scope = f"repository:{reference.path}:pull"
 
     def close(self) -> None:
         self._session.close()
@@ -92,7 +111,7 @@ class Transport:
     def check(self) -> None:
         """`Cancelled` when the caller has asked to stop."""
         if self._cancelled.is_set():
-            raise Cancelled(f"pull of {self._reference.familiar} cancelled")
+            raise Cancelled(f"{self._purpose.name} cancelled")
 
     def pause(self, attempt: int, *, wanted: float = 0.0) -> None:
         """Wait before attempt number *attempt* + 1; `Cancelled` as soon as the caller has asked to stop."""
@@ -105,58 +124,75 @@ class Transport:
         return self._patience.attempts
 
     def get(self, path: str, *, headers: Mapping[str, str]) -> requests.Response:
-        """The open answer to a GET of *path* (below `/v2/`), of a status under 400. Close it.
+        """`request` of a GET."""
+        return self.request("GET", path, headers=headers)
 
-        Raises what `refusal` makes of an answer of 400 or more, `Unavailable` when no endpoint answers.
+    def request(
+        self,
+        method: str,
+        place: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        accepted: Collection[int] = (),
+        once: bool = False,
+    ) -> requests.Response:
+        """The open answer, of a status under 400 or one of *accepted*. Close it.
+
+        *place* is a path below `/v2/`, or a URL that the registry has given. *body* is called for each attempt. With
+        *once* there is only one, because the next would have to send something else. Raises what the purpose makes of
+        a refusal, `Unavailable` when no endpoint answers.
         """
+        wanted = _Wanted(method, place, headers or {}, body, frozenset(accepted), 1 if once else self.attempts)
         while True:
-            endpoint, last = self._endpoints[0], len(self._endpoints) == 1
+            endpoint, *others = self._endpoints
             try:
-                return self._patiently(endpoint, path, headers)
+                return self._patiently(endpoint, wanted)
             except (Unavailable, ManifestUnknown, Unauthorized) as error:
                 # A mirror may lack what the registry itself has; plain HTTP comes after TLS that nobody answered.
-                if last or not (endpoint.mirror or (isinstance(error, Unavailable) and not self._reached)):
+                silent = isinstance(error, Unavailable) and endpoint.url not in self._reached
+                if not others or not (endpoint.mirror or silent):
                     raise
                 self._give_up(endpoint)
 
     def _give_up(self, endpoint: Endpoint) -> None:
         with self._lock:
-            if self._endpoints[0] == endpoint and len(self._endpoints) > 1:
+            # Another thread may have been first to notice.
+            if self._endpoints[0] == endpoint:
                 self._endpoints = self._endpoints[1:]
-                self._reached = False
 
-    def _patiently(self, endpoint: Endpoint, path: str, headers: Mapping[str, str]) -> requests.Response:
+    def _patiently(self, endpoint: Endpoint, wanted: _Wanted) -> requests.Response:
         attempt = 0
         while True:
             attempt += 1
             self.check()
-            wanted = 0.0
+            pause = 0.0
             failure: EngineError
             try:
-                response = self._authorised(endpoint, path, headers)
+                response = self._authorised(endpoint, wanted)
             except NETWORK_ERRORS as error:
                 self.check()
-                failure = unreachable(self._reference.domain, error)
+                failure = unreachable(self._purpose.domain, error)
                 # The first contact decides at once: a mistyped address should not take seconds to be refused.
-                if not self._reached:
+                if endpoint.url not in self._reached:
                     raise failure from error
             else:
-                self._reached = True
-                if response.status_code < 400:
+                self._reached.add(endpoint.url)
+                if response.status_code < 400 or response.status_code in wanted.accepted:
                     return response
-                wanted = _retry_after(response)
+                pause = _retry_after(response)
                 transient = response.status_code == 429 or response.status_code in (500, 502, 503, 504)
-                failure = refusal(response, self._reference)
+                failure = self._purpose.refused(response)
                 if not transient:
                     raise failure
-            if attempt >= self._patience.attempts:
+            if attempt >= wanted.attempts:
                 raise failure
-            self.pause(attempt, wanted=wanted)
+            self.pause(attempt, wanted=pause)
 
-    def _authorised(self, endpoint: Endpoint, path: str, headers: Mapping[str, str]) -> requests.Response:
+    def _authorised(self, endpoint: Endpoint, wanted: _Wanted) -> requests.Response:
         """The answer to the request, asked again with credentials when the first answer is 401."""
         used = self._authorization.get(endpoint.url) or self._given(endpoint)
-        response = self._follow(endpoint, path, headers, used)
+        response = self._follow(endpoint, wanted, used)
         if response.status_code != 401:
             return response
         try:
@@ -167,7 +203,7 @@ class Transport:
         if not fresh:
             return response
         response.close()
-        return self._follow(endpoint, path, headers, fresh)
+        return self._follow(endpoint, wanted, fresh)
 
     def _fresh(self, endpoint: Endpoint, header: str, used: str) -> str:
         """Credentials that have not been refused yet, for all threads to use; empty when there are none."""
@@ -187,11 +223,11 @@ class Transport:
         auth = None if endpoint.mirror else self._auth
         for challenge in parse_challenges(header):
             if challenge.scheme == "bearer":
-                request = token_request(challenge, registry_url=endpoint.url, scope=self._scope, auth=auth)
+                request = token_request(challenge, registry_url=endpoint.url, scopes=self._purpose.scopes, auth=auth)
                 return f"Bearer {self._token(endpoint, request)}"
             if challenge.scheme == "basic" and not refused:
                 if auth is None or not auth.username:
-                    raise Unauthorized(f"no basic auth credentials for {self._reference.domain}: log in first")
+                    raise Unauthorized(f"no basic auth credentials for {self._purpose.domain}: log in first")
                 return auth.basic
         return ""
 
@@ -209,7 +245,7 @@ class Transport:
             **self._options(asked.realm, endpoint),
         )
         if response.status_code >= 400:
-            raise refusal(response, self._reference)
+            raise self._purpose.refused(response)
         with response:
             data = response.raw.read(_TOKEN_LIMIT, decode_content=True)
         try:
@@ -217,32 +253,36 @@ class Transport:
         except (ValueError, RecursionError) as error:
             raise Unauthorized(f"authorization server {urlsplit(asked.realm).netloc} answered no JSON") from error
 
-    def _follow(
-        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], authorization: str
-    ) -> requests.Response:
+    def _follow(self, endpoint: Endpoint, wanted: _Wanted, authorization: str) -> requests.Response:
         """The answer after redirects. The `Authorization` goes to the endpoint's own origin and nowhere else."""
-        url = f"{endpoint.url}/v2/{path}"
+        url = urljoin(f"{endpoint.url}/v2/", wanted.place)
+        if _origin(url) != _origin(endpoint.url):
+            self._check_redirect(endpoint.url, url)
         for _ in range(_HOPS):
-            sent = {**headers, "User-Agent": "havre", "Accept-Encoding": "identity"}
+            sent = {**wanted.headers, "User-Agent": "havre", "Accept-Encoding": "identity"}
             if authorization and _origin(url) == _origin(endpoint.url):
                 sent["Authorization"] = authorization
-            response = self._session.get(url, headers=sent, **self._options(url, endpoint))
+            body = wanted.body() if wanted.body else None
+            response = self._session.request(
+                wanted.method, url, headers=sent, data=body, **self._options(url, endpoint)
+            )
             location = response.headers.get("Location", "")
-            if response.status_code not in _REDIRECTS or not location:
+            redirected = response.status_code in (_REDIRECTS if wanted.method in _SAFE else _KEEPING)
+            if not redirected or not location:
                 return response
             response.close()
             target = urljoin(url, location)
             self._check_redirect(url, target)
             url = target
-        raise Unavailable(f"registry {self._reference.domain} redirects without end")
+        raise Unavailable(f"registry {self._purpose.domain} redirects without end")
 
     def _check_redirect(self, url: str, target: str) -> None:
         parts = urlsplit(target)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Unavailable(f"registry {self._reference.domain} redirects to {target[:200]!r}: refused")
+            raise Unavailable(f"registry {self._purpose.domain} redirects to {target[:200]!r}: refused")
         downgrade = url.startswith("https:") and parts.scheme == "http"
         if downgrade and not self._hosts.is_insecure(parts.netloc):
-            raise Unavailable(f"registry {self._reference.domain} redirects to plain HTTP at {parts.netloc}: refused")
+            raise Unavailable(f"registry {self._purpose.domain} redirects to plain HTTP at {parts.netloc}: refused")
 
     def _options(self, url: str, endpoint: Endpoint) -> RequestOptions:
         own = _origin(url) == _origin(endpoint.url)

@@ -39,21 +39,21 @@ def test_any_header_is_read_without_an_error(text: str) -> None:
 
 
 def test_anonymous_token() -> None:
-    request = token_request(HUB, registry_url="https://registry-1.docker.io", scope=SCOPE, auth=None)
+    request = token_request(HUB, registry_url="https://registry-1.docker.io", scopes=[SCOPE], auth=None)
     assert request.realm == "https://auth.docker.io/token"
-    assert request.parameters == {"service": "registry.docker.io", "scope": SCOPE}
+    assert request.parameters == {"service": "registry.docker.io", "scope": (SCOPE,)}
     assert (request.authorization, request.form) == ("", None)
 
 
 def test_token_of_a_user() -> None:
-    request = token_request(HUB, registry_url="https://registry-1.docker.io", scope=SCOPE, auth=USER)
+    request = token_request(HUB, registry_url="https://registry-1.docker.io", scopes=[SCOPE], auth=USER)
     assert request.parameters["account"] == "ada"
     assert request.authorization == "Basic " + base64.b64encode(b"ada:secret").decode()
 
 
 def test_identity_token_is_sent_in_the_body() -> None:
     auth = RegistryAuth(username="ada", identity_token="refresh")
-    request = token_request(HUB, registry_url="https://registry-1.docker.io", scope=SCOPE, auth=auth)
+    request = token_request(HUB, registry_url="https://registry-1.docker.io", scopes=[SCOPE], auth=auth)
     assert (request.parameters, request.authorization) == ({}, "")
     assert request.form
     assert request.form["refresh_token"] == "refresh"
@@ -81,10 +81,10 @@ def test_identity_token_is_sent_in_the_body() -> None:
 def test_where_credentials_may_go(realm: str, registry: str, trusted: bool) -> None:
     challenge = Challenge(scheme="bearer", parameters={"realm": realm})
     if trusted:
-        assert token_request(challenge, registry_url=registry, scope=SCOPE, auth=USER).realm == realm
+        assert token_request(challenge, registry_url=registry, scopes=[SCOPE], auth=USER).realm == realm
     else:
         with pytest.raises(Unauthorized, match="not reached by TLS"):
-            token_request(challenge, registry_url=registry, scope=SCOPE, auth=USER)
+            token_request(challenge, registry_url=registry, scopes=[SCOPE], auth=USER)
 
 
 @pytest.mark.parametrize("document", [{}, [], None, {"token": 5}, {"token": "a\r\nb"}, {"token": "ü"}])
@@ -117,7 +117,7 @@ def test_bad_headers_are_refused(text: str) -> None:
 def test_secrets_stay_out_of_logs() -> None:
     assert "secret" not in repr(USER)
     assert "secret" not in repr(RegistryAuth(identity_token="secret", registry_token="secret"))
-    assert USER.basic not in repr(token_request(HUB, registry_url="https://x", scope=SCOPE, auth=USER))
+    assert USER.basic not in repr(token_request(HUB, registry_url="https://x", scopes=[SCOPE], auth=USER))
 
 
 def test_endpoints() -> None:

@@ -58,11 +58,6 @@ async def image_search(_call: Call) -> web.Response:
     raise NotImplementedHere("searching a registry is not supported by this engine")
 
 
-@routes.post("/images/{name*}/push")
-async def image_push(_call: Call) -> web.Response:
-    raise NotImplementedHere("push: not supported by this engine yet")
-
-
 @routes.get("/images/{name*}/json")
 async def image_inspect(call: Call) -> web.Response:
     def look() -> dict[str, Any]:

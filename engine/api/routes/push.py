@@ -1,0 +1,39 @@
+"""`POST /images/{name}/push`."""
+
+from __future__ import annotations
+
+import threading
+
+from aiohttp import web
+
+from engine.api.call import Call
+from engine.api.render_image import progress_line
+from engine.api.router import Routes
+from engine.api.told import Tell, told
+from engine.errors import InvalidParameter
+from engine.registry.auth import RegistryAuth
+from engine.registry.reference import Reference
+
+routes = Routes()
+
+
+@routes.post("/images/{name*}/push")
+async def image_push(call: Call) -> web.StreamResponse:
+    name, tag = call.arguments["name"], call.query.text("tag")
+    reference = Reference.parse(f"{name}:{tag}" if tag else name)
+    if reference.digest is not None:
+        raise InvalidParameter("cannot push a digest reference: name the tag to push")
+    # Without a tag anywhere, all of the repository's are meant.
+    all_tags = not tag and ":" not in name.rpartition("/")[2]
+    auth = RegistryAuth.from_header(call.request.headers.get("X-Registry-Auth", ""))
+
+    def push(tell: Tell, cancel: threading.Event) -> None:
+        call.engine.images.push(
+            reference,
+            all_tags=all_tags,
+            auth=auth,
+            progress=lambda progress: tell(progress_line(progress)),
+            cancel=cancel,
+        )
+
+    return await told(call, push)
