@@ -43,6 +43,7 @@ def file(path: str, package: str) -> Need:
 
 
 ENGINE_NEEDS = (
+    program("crun", "crun"),
     program("runc", "runc"),
     program("conmon", "conmon"),
     program("nft", "nftables"),

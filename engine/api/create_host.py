@@ -85,6 +85,8 @@ OPTIONAL: Final = frozenset(
     {"Mounts", "Tmpfs", "Sysctls", "Init", "StorageOpt", "Annotations", "KernelMemory", "KernelMemoryTCP"}
 )
 
+_ORDERS: Final = ("run.oci.", "org.systemd.property.")
+"""What crun(1) and runc take from annotations."""
 _REFUSED: Final[dict[str, str]] = {
     "Links": "not supported by this engine yet",
     "DeviceRequests": "this engine has no device drivers: name the devices themselves (Devices)",
@@ -175,7 +177,7 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
         sysctls=host.text_map("Sysctls"),
         shm_size=create_resources.not_negative(host, "ShmSize") or SHM_SIZE,
         oom_score_adj=host.integer("OomScoreAdj"),
-        annotations=host.text_map("Annotations"),
+        annotations=_annotations(host),
         log=create_logs.parse(host.section("LogConfig"), config, warnings),
     )
 
@@ -187,6 +189,15 @@ def _check_kept(host: Fields) -> None:
     for name, (problem, words) in _ONLY.items():
         if (value := host.text(name)) not in words:
             raise host.refused(name, f"{problem} {value[:60]}")
+
+
+def _annotations(host: Fields) -> dict[str, str]:
+    """Notes for others. Those that the runtime obeys are refused: they replace filters and name files of the host."""
+    found = host.text_map("Annotations")
+    for name in found:
+        if name.startswith(_ORDERS):
+            raise host.refused("Annotations", f"{name[:100]!r} is an order to the OCI runtime, not a note")
+    return dict(found)
 
 
 def _check_unsupported(host: Fields, warnings: list[str]) -> None:

@@ -35,11 +35,17 @@ def run(runtime: Runtime, *, container_id: str, bundle: Path, output: Output, ch
     could not be started.
     """
     log = bundle / "runtime.log"
-    command = [str(runtime.program), "--root", str(runtime.root), "--log", str(log), "--log-format", "json"]
-    command += ["run", "--bundle", str(bundle), container_id]
-    with subprocess.Popen(
-        command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-    ) as process:
+    with (
+        runtime.command(log=log, directory=bundle) as command,
+        subprocess.Popen(
+            [*command, "run", "--bundle", str(bundle), container_id],
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        ) as process,
+    ):
         try:
             _pump(process, output, check)
             while True:

@@ -95,7 +95,8 @@ class Conmon:
         return line.partition(b"\n")[0]
 
     def _fail(self, said: str) -> NoReturn:
-        raise runtime_failure(verb=self.verb, said=said, log=self.directory / "runtime.log")
+        log, program = self.directory / "runtime.log", _program(self.directory)
+        raise runtime_failure(verb=self.verb, said=said, log=log, program=program)
 
 
 @contextmanager
@@ -161,6 +162,16 @@ def process(pid: int) -> Process:
         return Process.of(pid)
     except ProcessLookupError:
         return Process(pid, 0)
+
+
+def _program(directory: Path) -> str:
+    """What the runtime was to execute, as the specification in a monitor's *directory* has it, if it does."""
+    process, config = directory / "process.json", directory / "config.json"
+    try:
+        document = json.loads((process if process.exists() else config).read_text(encoding="utf-8"))
+        return str(document.get("process", document)["args"][0])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def _close(descriptor: int, closed: set[int]) -> None:

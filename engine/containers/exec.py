@@ -24,6 +24,7 @@ from engine.containers.model import Container, Exec, ExecConfig, Status
 from engine.containers.monitor import Monitor, Monitors
 from engine.containers.state import require_running
 from engine.errors import Conflict, ExecNotFound, InvalidParameter, NotRunning, RuntimeFailed
+from engine.kernel import cgroup
 from engine.types import new_id
 
 REMEMBERED: Final = 300.0
@@ -93,6 +94,7 @@ class ExecSessions:
             spec = exec_process(
                 container=container, monitor=monitor, config=config, held=self._held, rows=rows, columns=columns
             )
+            cgroup.expect_join()
             stdin = config.attach_stdin and not detach
             launched, connection = self._monitors.launch_exec(
                 exec_id=exec_id,

@@ -30,7 +30,9 @@ from typing import Any, Final
 
 from engine.containers.conmon import launched, process
 from engine.containers.logfile import mend
+from engine.containers.runtime import Runtime
 from engine.errors import RuntimeFailed
+from engine.kernel import cgroup
 from engine.kernel.process import Process
 
 
@@ -125,16 +127,12 @@ class Monitor:
 
 
 class Monitors:
-    """Starts monitors under *root* (`<run>/monitors`), with *conmon* over the OCI runtime *runtime*.
+    """Starts monitors under *root* (`<run>/monitors`), with *conmon* over the OCI *runtime*."""
 
-    *runtime_root* is where the runtime keeps its state (`--root`).
-    """
-
-    def __init__(self, *, root: Path, conmon: Path, runtime: Path, runtime_root: Path) -> None:
+    def __init__(self, *, root: Path, conmon: Path, runtime: Runtime) -> None:
         self._root = root
         self._conmon = conmon
         self._runtime = runtime
-        self._runtime_root = runtime_root
 
     def directory(self, container_id: str) -> Path:
         return self._root / container_id
@@ -159,13 +157,16 @@ class Monitors:
             if log_path is not None:
                 mend(log_path)
             (directory / "config.json").symlink_to(bundle / "config.json")
-            arguments = self._arguments(container_id, container_id, directory)
-            arguments += [
+            arguments = [
                 f"--bundle={directory}",
                 f"--log-path={f'k8s-file:{log_path}' if log_path is not None else 'off'}",
+                *_streams(tty=tty, stdin=stdin, stdin_once=stdin_once),
             ]
-            arguments += _streams(tty=tty, stdin=stdin, stdin_once=stdin_once)
-            with launched(arguments, directory=directory, verb="create") as conmon:
+            cgroup.expect_join()
+            with (
+                self._command(container_id, container_id, directory) as command,
+                launched([*command, *arguments], directory=directory, verb="create") as conmon,
+            ):
                 pid = conmon.watched_pid()
             monitor = Monitor(
                 id=container_id,
@@ -204,16 +205,19 @@ class Monitors:
                 process_path = directory / "process.json"
                 process_path.write_text(json.dumps(spec), encoding="utf-8")
                 (directory / "exec.json").write_text(json.dumps(note), encoding="utf-8")
-                arguments = self._arguments(exec_id, container_id, directory)
-                arguments += [
+                arguments = [
                     "--exec",
                     f"--exec-process-spec={process_path}",
                     f"--bundle={directory}",
                     "--log-path=off",
+                    *(["--exec-attach"] if connect else []),
+                    *_streams(tty=tty, stdin=stdin, stdin_once=True),
                 ]
-                arguments += ["--exec-attach"] if connect else []
-                arguments += _streams(tty=tty, stdin=stdin, stdin_once=True)
-                with launched(arguments, directory=directory, verb="exec", attached=connect is not None) as conmon:
+                attached = connect is not None
+                with (
+                    self._command(exec_id, container_id, directory) as command,
+                    launched([*command, *arguments], directory=directory, verb="exec", attached=attached) as conmon,
+                ):
                     if connect:
                         conmon.wait_until_attachable()
                         connection = connect(directory)
@@ -263,22 +267,24 @@ class Monitors:
         """The containers that have a directory here, finished or not."""
         return {entry.name for entry in self._root.iterdir()} if self._root.is_dir() else set()
 
-    def _arguments(self, monitor_id: str, container_id: str, directory: Path) -> list[str]:
-        runtime_arguments = ("--root", self._runtime_root, "--log", directory / "runtime.log", "--log-format", "json")
-        return [
-            str(self._conmon),
-            "--api-version",
-            "--full-attach",
-            "--no-sync-log",
-            "--log-level=error",
-            f"--cid={container_id}",
-            f"--cuuid={monitor_id}",
-            f"--runtime={self._runtime}",
-            *(f"--runtime-arg={argument}" for argument in runtime_arguments),
-            f"--exit-dir={directory}",
-            f"--container-pidfile={directory / 'pid'}",
-            f"--conmon-pidfile={directory / 'monitor.pid'}",
-        ]
+    @contextmanager
+    def _command(self, monitor_id: str, container_id: str, directory: Path) -> Iterator[list[str]]:
+        """conmon over the runtime; it may run the runtime for as long as the block lasts."""
+        with self._runtime.command(log=directory / "runtime.log", directory=directory) as (program, *arguments):
+            yield [
+                str(self._conmon),
+                "--api-version",
+                "--full-attach",
+                "--no-sync-log",
+                "--log-level=error",
+                f"--cid={container_id}",
+                f"--cuuid={monitor_id}",
+                f"--runtime={program}",
+                *(f"--runtime-arg={argument}" for argument in arguments),
+                f"--exit-dir={directory}",
+                f"--container-pidfile={directory / 'pid'}",
+                f"--conmon-pidfile={directory / 'monitor.pid'}",
+            ]
 
     @contextmanager
     def _new(self, directory: Path) -> Iterator[None]:

@@ -189,7 +189,8 @@ def ready_mount(mount: Mount, source: Path) -> ReadyMount:
     options = ["rbind" if mount.recursive else "bind", mount.propagation]
     if mount.read_only:
         # `rro` needs mount_setattr(2), Linux 5.12, and runc 1.1: the oldest that this engine runs with has it.
-        recursively = mount.recursive and mount.recursion is not ReadOnly.TOP
+        # crun 1.8 wants a directory for it; below a file nothing is mounted.
+        recursively = mount.recursive and mount.recursion is not ReadOnly.TOP and source.is_dir()
         options.append("rro" if recursively else "ro")
     return ReadyMount(source=source, target=mount.target, options=tuple(options))
 

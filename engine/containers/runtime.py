@@ -1,32 +1,59 @@
-"""The OCI runtime's command line (OCI runtime-spec, runtime.md, "Operations"): runc, or crun where it works.
+"""The OCI runtime's command line (OCI runtime-spec, runtime.md, "Operations"): crun or runc.
 
-`create` and `exec` go through monitors (`engine.containers.monitor`); the rest is here.
+`create` and `exec` go through monitors (`engine.containers.monitor`); the rest is here. Which runtime it is, is decided
+in `engine.containers.runtime_choice`.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from engine.containers.failures import runtime_failure
-from engine.errors import EngineFault, RuntimeFailed
+from engine.errors import RuntimeFailed
+from engine.kernel import cgroup_view
 
 TIMEOUT: Final = 60
 ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 class Runtime:
-    """The runtime *program*, with its state under *root*."""
+    """The runtime *program*, with its state under *root*.
 
-    def __init__(self, *, program: Path, root: Path) -> None:
+    With *enter*, nsenter(1), it is run where control groups look as on a host of version 1: crun refuses hybrid ones.
+    """
+
+    def __init__(self, *, program: Path, root: Path, enter: Path | None = None) -> None:
         self.program = program
         self.root = root
+        self._enter = enter
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @property
+    def takes_compiled_filters(self) -> bool:
+        """Whether it takes seccomp filters ready-made, and keeps those that it compiles (crun(1), annotations)."""
+        return self.program.name == "crun"
+
+    @contextmanager
+    def command(self, *, log: Path, directory: Path) -> Iterator[tuple[str, ...]]:
+        """The words that run it, up to its subcommand, in *directory*. They hold for as long as the block runs."""
+        own = (str(self.program), "--root", str(self.root), "--log", str(log), "--log-format", "json")
+        if self._enter is None:
+            yield own
+            return
+        with cgroup_view.version_1() as namespace:
+            yield (str(self._enter), f"--mount={namespace}", f"--wdns={directory}", "--", *own)
+
+    def compiled_filter(self, container_id: str) -> bytes | None:
+        """The seccomp filter that the runtime compiled for a container: the kernel's instructions (seccomp(2))."""
+        try:
+            return (self.root / container_id / "seccomp.bpf").read_bytes() or None
+        except FileNotFoundError:
+            return None
 
     def start(self, container_id: str) -> None:
         """Let a created container's process run; raises as `runtime_failure` tells."""
@@ -66,78 +93,18 @@ class Runtime:
     def _run(self, verb: str, *arguments: str, stdin: bytes = b"") -> None:
         with tempfile.TemporaryDirectory(prefix="log-", dir=self.root.parent) as directory:
             log = Path(directory) / "log"
-            command: Sequence[str] = (
-                str(self.program),
-                "--root",
-                str(self.root),
-                "--log",
-                str(log),
-                "--log-format",
-                "json",
-                verb,
-                *arguments,
-            )
             try:
-                done = subprocess.run(
-                    command,
-                    env=ENVIRONMENT,
-                    input=stdin,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    timeout=TIMEOUT,
-                    check=False,
-                )
+                with self.command(log=log, directory=self.root) as command:
+                    done = subprocess.run(
+                        (*command, verb, *arguments),
+                        env=ENVIRONMENT,
+                        input=stdin,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.PIPE,
+                        timeout=TIMEOUT,
+                        check=False,
+                    )
             except subprocess.TimeoutExpired as error:
                 raise RuntimeFailed(f"{self.program.name} {verb} did not end within {TIMEOUT} s") from error
             if done.returncode != 0:
                 raise runtime_failure(verb=verb, said=done.stderr.decode(errors="replace"), log=log)
-
-
-def find_runtime(root: Path) -> Runtime:
-    """The first runtime of this host that works: crun, which starts faster, else runc.
-
-    crun refuses hosts with hybrid cgroups, so it is asked by a probe; runc is taken at its word.
-    """
-    crun = shutil.which("crun", path=ENVIRONMENT["PATH"])
-    if crun and _works(Path(crun)):
-        return Runtime(program=Path(crun), root=root)
-    runc = shutil.which("runc", path=ENVIRONMENT["PATH"])
-    if runc is None:
-        raise EngineFault("no OCI runtime on this host: install the package runc")
-    return Runtime(program=Path(runc), root=root)
-
-
-def find_monitor() -> Path:
-    """Where conmon is; `EngineFault` says what to install."""
-    conmon = shutil.which("conmon", path=ENVIRONMENT["PATH"] + ":/usr/libexec/podman:/usr/lib/podman")
-    if conmon is None:
-        raise EngineFault("no container monitor on this host: install the package conmon")
-    return Path(conmon)
-
-
-def _works(crun: Path) -> bool:
-    """Whether *crun* can run `/bin/true`-like: a bundle whose program cannot exist fails late only where it works."""
-    with tempfile.TemporaryDirectory(prefix="havre-probe-") as directory:
-        bundle = Path(directory)
-        (bundle / "rootfs" / "proc").mkdir(parents=True)
-        (bundle / "config.json").write_text(json.dumps(_PROBE), encoding="ascii")
-        try:
-            done = subprocess.run(
-                [str(crun), "--root", str(bundle / "state"), "run", "--bundle", str(bundle), "havre-probe"],
-                env=ENVIRONMENT,
-                capture_output=True,
-                timeout=10,
-                check=False,
-            )
-        except (subprocess.TimeoutExpired, OSError):
-            return False
-        return b"executable file" in done.stderr
-
-
-_PROBE: Final = {
-    "ociVersion": "1.0.2",
-    "process": {"user": {"uid": 0, "gid": 0}, "args": ["/probe"], "cwd": "/", "env": ["PATH=/"]},
-    "root": {"path": "rootfs"},
-    "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
-    "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}], "cgroupsPath": "/havre-probe"},
-}

@@ -35,7 +35,7 @@ from engine.containers.probe import probe
 from engine.containers.records import Record
 from engine.containers.register import ContainerRegister
 from engine.containers.restart import Restarts
-from engine.containers.runtime import find_monitor, find_runtime
+from engine.containers.runtime_choice import find_monitor, find_runtime
 from engine.containers.signals import signal_name, signal_number
 from engine.containers.starting import Starter, cgroup_path
 from engine.containers.streams import ContainerStreams
@@ -85,8 +85,7 @@ class ContainerService(ContainerStreams):
         monitors = Monitors(
             root=config.run / "monitors",
             conmon=find_monitor(),
-            runtime=self.runtime.program,
-            runtime_root=self.runtime.root,
+            runtime=self.runtime,
         )
         self._held = held_capabilities()
         self._cgroup_parent = config.instance

@@ -59,14 +59,18 @@ def mounts(
     if init is not None:
         usual.append(_mount("/sbin/docker-init", "bind", str(init), "bind", "ro"))
     asked: list[tuple[str, dict[str, Any]]] = [
-        # The last word of a pair such as noexec and exec counts.
-        (place, _mount(place, "tmpfs", "tmpfs", "noexec", "nosuid", "nodev", *filter(None, options.split(","))))
-        for place, options in host.tmpfs.items()
+        (place, _mount(place, "tmpfs", "tmpfs", *_safe(options.split(",")))) for place, options in host.tmpfs.items()
     ]
     asked += [(mount.target, _mount(mount.target, "bind", str(mount.source), *mount.options)) for mount in own]
     replaced = {place for place, _ in asked}
     usual = [mount for mount in usual if mount["destination"] not in replaced]
     return usual + [mount for _, mount in sorted(asked, key=lambda each: each[0].rstrip("/").count("/"))]
+
+
+def _safe(asked: Sequence[str]) -> list[str]:
+    """A tmpfs's options: Docker's own, less those that *asked* has the opposite of. Runtimes differ on which counts."""
+    usual = [word for word in ("noexec", "nosuid", "nodev") if word.removeprefix("no") not in asked]
+    return [*usual, *filter(None, asked)]
 
 
 def root_propagation(own: Sequence[ReadyMount]) -> str:

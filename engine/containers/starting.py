@@ -16,6 +16,7 @@ from typing import Final
 
 from engine.containers import capabilities, devices, users
 from engine.containers.attach import Attachments
+from engine.containers.filters import CompiledFilters
 from engine.containers.joining import Joined, Joiner
 from engine.containers.model import Container
 from engine.containers.monitor import Monitor, Monitors
@@ -76,6 +77,7 @@ class Starter:
         self._networks = networks
         self._monitors = monitors
         self._runtime = runtime
+        self._filters = CompiledFilters(runtime)
         self._attachments = attachments
         self._executor = executor
 
@@ -124,7 +126,7 @@ class Starter:
                 self._write_files(container, sandbox)
             spec = runtime_spec(container, prepare(sandbox))
             bundle = self.bundle(container.id)
-            (bundle / "config.json").write_text(json.dumps(spec), encoding="utf-8")
+            (bundle / "config.json").write_text(json.dumps(self._filters.applied(spec)), encoding="utf-8")
             # Named by a container that was killed with its daemon, a runtime's state or monitor would be in the way.
             undo.callback(self._forget, container.id)
             try:
@@ -136,6 +138,7 @@ class Starter:
                     stdin=container.config.open_stdin,
                     stdin_once=container.config.stdin_once,
                 )
+                self._filters.learn(spec, container.id)
                 self._attachments.connect(monitor)
                 self._runtime.start(container.id)
             except CommandUnusable as error:

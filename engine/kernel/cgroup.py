@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -59,6 +60,28 @@ def has_file(controller: str, name: str, root: Path = ROOT) -> bool:
     if (top / name).exists():
         return True
     return any((entry / name).exists() for entry in top.iterdir() if entry.is_dir()) if top.is_dir() else False
+
+
+def expect_join() -> None:
+    """Let the kernel get ready, meanwhile, for a process that joins a group soon.
+
+    Who joins a group takes a lock that readers hold by RCU (kernel/cgroup/cgroup.c, `cgroup_threadgroup_rwsem`). The
+    first to do so waits for a grace period, about 10 ms; for some 20 ms afterwards there is no wait. Joining the group
+    that one is in already takes that wait, on a thread, while something else goes on.
+    """
+    threading.Thread(target=_join_own_group, name="cgroup", daemon=True).start()
+
+
+def _join_own_group() -> None:
+    with contextlib.suppress(OSError):  # only time is lost
+        _own_group().write_text(str(os.getpid()), encoding="ascii")
+
+
+@lru_cache(maxsize=1)
+def _own_group() -> Path:
+    """The `cgroup.procs` of the group of this process in some hierarchy (cgroups(7), /proc/pid/cgroup)."""
+    _, controllers, group = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()[0].split(":", 2)
+    return ROOT / controllers.removeprefix("name=") / group.lstrip("/") / "cgroup.procs"
 
 
 def online_cpus() -> int:

@@ -28,7 +28,7 @@ def create(path: Path, configure: Callable[[], T]) -> T:
         return configure()
 
     try:
-        return _on_a_thread(inside)
+        return on_a_thread(inside)
     except BaseException:
         delete(path)
         raise
@@ -45,7 +45,7 @@ def run_inside(path: Path, action: Callable[[], T]) -> T:
             os.close(descriptor)
         return action()
 
-    return _on_a_thread(inside)
+    return on_a_thread(inside)
 
 
 def delete(path: Path) -> None:
@@ -54,7 +54,8 @@ def delete(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _on_a_thread(action: Callable[[], T]) -> T:
+def on_a_thread(action: Callable[[], T]) -> T:
+    """What *action* returns, run by a thread of its own: whatever namespaces it enters, nobody else does."""
     result: list[T] = []
     failure: list[BaseException] = []
 

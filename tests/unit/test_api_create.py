@@ -198,6 +198,12 @@ def test_unknown_options_are_told() -> None:
         ({"BlkioDeviceReadBps": [{"Path": 3}]}, {}, InvalidParameter, r"BlkioDeviceReadBps\[0\].Path"),
         ({"SecurityOpt": ["apparmor=mine"]}, {}, NotImplementedHere, "SecurityOpt"),
         ({"LogConfig": {"Type": "syslog"}}, {}, InvalidParameter, "no log driver named 'syslog'"),
+        (
+            {"Annotations": {"run.oci.seccomp_bpf_data": ""}},
+            {},
+            InvalidParameter,
+            "HostConfig.Annotations: .* is an order",
+        ),
         ([], {}, InvalidParameter, "HostConfig: expected an object"),
         ({}, {"Env": {"a": "b"}}, InvalidParameter, "Env: expected a list of strings"),
         ({}, {"Env": ["a\0b"]}, InvalidParameter, "NUL"),

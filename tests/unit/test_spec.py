@@ -176,7 +176,8 @@ def test_mounts_come_after_what_they_lie_in_and_replace_ours() -> None:
     made = spec(
         mounts=(
             Mount(source="/s1", target="/a/b/c"),
-            Mount(source="/s2", target="/a", read_only=True),
+            Mount(source="/usr", target="/a", read_only=True),
+            Mount(source="/etc/passwd", target="/f", read_only=True),
             Mount(source="/s3", target="/etc/hosts"),
             Mount(source="/s4", target="/dev/shm/"),
         ),
@@ -188,6 +189,7 @@ def test_mounts_come_after_what_they_lie_in_and_replace_ours() -> None:
     assert mounts(made)["/etc/hosts"]["source"] == "/s3"
     assert len([place for place in places if place.rstrip("/") == "/dev/shm"]) == 1
     assert mounts(made)["/a"]["options"] == ["rbind", "rprivate", "rro"]
+    assert mounts(made)["/f"]["options"] == ["rbind", "rprivate", "ro"]
 
 
 def test_propagation_reaches_the_root() -> None:

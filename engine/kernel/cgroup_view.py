@@ -1,0 +1,56 @@
+"""Control groups as a host of version 1 has them, for programs that refuse a hybrid one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.kernel import cgroup, netns, syscalls
+
+_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+
+
+def is_hybrid(root: Path = cgroup.ROOT) -> bool:
+    """Whether the tree of version 2 is mounted beside the controllers of version 1 (cgroups(7), "hybrid")."""
+    return cgroup.version(root) == 1 and (root / "unified" / "cgroup.procs").is_file()
+
+
+@contextmanager
+def version_1(root: Path = cgroup.ROOT) -> Iterator[Path]:
+    """A mount namespace like this one, but without version 2's tree; its path, for nsenter(1).
+
+    It is a copy of this moment, and gone with the block unless a process is in it: for programs that end soon. One that
+    stays would keep every mount of today.
+    """
+    descriptor = netns.on_a_thread(lambda: _enter_copy(root))
+    try:
+        yield Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def _enter_copy(root: Path) -> int:
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    # This one mount alone: what is mounted on it stays here, all others are passed on as they were.
+    syscalls.mount("", str(root), "", syscalls.MS_PRIVATE)
+    links = {entry.name: entry.readlink() for entry in root.iterdir() if entry.is_symlink()}
+    hierarchies = {
+        entry.name: os.open(entry, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for entry in root.iterdir()
+        if entry.is_dir() and not entry.is_symlink() and entry.name != "unified"
+    }
+    try:
+        syscalls.mount("tmpfs", str(root), "tmpfs", _FLAGS, "mode=755")
+        for name, hierarchy in hierarchies.items():
+            place = root / name
+            place.mkdir()
+            syscalls.mount(f"/proc/self/fd/{hierarchy}", str(place), "", syscalls.MS_BIND)
+        for name, target in links.items():
+            (root / name).symlink_to(target)
+        syscalls.mount("", str(root), "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | _FLAGS)
+    finally:
+        for hierarchy in hierarchies.values():
+            os.close(hierarchy)
+    return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)

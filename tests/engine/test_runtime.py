@@ -1,0 +1,102 @@
+"""Which runtime a host gets, and how crun is shown a host's control groups."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.containers.filters import CompiledFilters
+from engine.containers.runtime import Runtime
+from engine.containers.runtime_choice import find_runtime
+from engine.engine import Engine
+from engine.kernel import cgroup, cgroup_view
+from tests.conftest import needs_root
+from tests.fixtures.engine_host import EngineHost, engine_host, remove_all
+
+needs_crun = pytest.mark.skipif(shutil.which("crun") is None, reason="crun is not installed")
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[EngineHost]:
+    needs_root()
+    with engine_host("hvrt0") as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def engine(host: EngineHost) -> Iterator[Engine]:
+    with host.engine() as engine:
+        yield engine
+        remove_all(engine)
+
+
+@needs_crun
+def test_crun_is_taken_where_it_works(tmp_path: Path) -> None:
+    assert find_runtime(tmp_path / "state").program.name == "crun"
+    assert find_runtime(tmp_path / "state").version()[0].isdigit()
+
+
+def test_containers_stay_with_their_runtime(tmp_path: Path) -> None:
+    """A daemon that finds runc's containers goes on with runc."""
+    state = tmp_path / "state" / "container"
+    state.mkdir(parents=True)
+    (state / "state.json").touch()
+    assert find_runtime(tmp_path / "state").program.name == "runc"
+
+
+def test_control_groups_of_version_1_alone() -> None:
+    if cgroup.version() == 2:
+        pytest.skip("this host has version 2 alone")
+    before = mounts_of_groups()
+    with cgroup_view.version_1() as namespace:
+        shown = subprocess.run(
+            ["nsenter", f"--mount={namespace}", "ls", cgroup.ROOT], capture_output=True, text=True, check=True
+        ).stdout.split()
+        refused = subprocess.run(["nsenter", f"--mount={namespace}", "mkdir", cgroup.ROOT / "x"], capture_output=True)
+    assert set(shown) == {entry.name for entry in cgroup.ROOT.iterdir()} - {"unified"}
+    assert refused.returncode != 0
+    assert mounts_of_groups() == before
+    assert not namespace.exists()
+
+
+def mounts_of_groups() -> list[str]:
+    return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(cgroup.ROOT) in line]
+
+
+@needs_crun
+def test_a_filter_is_compiled_once(host: EngineHost, engine: Engine) -> None:
+    """The second container gets the first one's compiled filter; the kernel applies either, and both refuse alike."""
+    script = "grep Seccomp: /proc/self/status; unshare -U true 2>&1; mount -t tmpfs x /tmp 2>&1"
+    told, compiled = [], []
+    for _ in range(2):
+        container_id = host.run(engine, "sh", "-c", script)
+        engine.containers.wait(container_id).result(timeout=20)
+        told.append(host.log(engine, container_id))
+        config = json.loads((engine.config.root / "containers" / container_id / "config.json").read_text())
+        compiled.append(config.get("annotations", {}).get("run.oci.seccomp_bpf_data", ""))
+        assert config["linux"]["seccomp"]["syscalls"]
+    assert compiled[0] == ""
+    assert len(compiled[1]) > 1000
+    assert told[0] == told[1]
+    assert told[0].startswith("Seccomp:\t2\n")
+    assert told[0].lower().count("not permitted") + told[0].lower().count("permission denied") == 2
+
+
+def test_filters_are_told_apart(tmp_path: Path) -> None:
+    """A filter is used for its own profile alone, and a runtime that compiles none teaches nothing."""
+    first, second = ({"linux": {"seccomp": {"defaultAction": f"SCMP_ACT_{word}"}}} for word in ("ERRNO", "ALLOW"))
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "seccomp.bpf").write_bytes(b"12345678")
+    filters = CompiledFilters(Runtime(program=Path("/usr/bin/crun"), root=tmp_path))
+    filters.learn(first, "c")
+    assert filters.applied(first)["annotations"] == {"run.oci.seccomp_bpf_data": "MTIzNDU2Nzg="}
+    assert filters.applied(second) == second
+    assert filters.applied({"linux": {}}) == {"linux": {}}
+    other = CompiledFilters(Runtime(program=Path("/usr/sbin/runc"), root=tmp_path))
+    other.learn(first, "c")
+    assert other.applied(first) == first
