@@ -24,7 +24,7 @@ needs_crun = pytest.mark.skipif(shutil.which("crun") is None, reason="crun is no
 @pytest.fixture(scope="module")
 def host() -> Iterator[EngineHost]:
     needs_root()
-    with engine_host("hvrt0") as host:
+    with engine_host() as host:
         yield host
 
 
