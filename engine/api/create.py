@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.api import create_config, create_host
+from engine.api import create_config, create_host, create_networks
 from engine.api.fields import Fields, canonical
 from engine.containers.options import ContainerConfig, HostConfig
-from engine.errors import InvalidParameter, NotImplementedHere
+from engine.errors import InvalidParameter
 from engine.kernel import cgroup
+from engine.networks.model import Attachment
 
 _PARTS: Final = frozenset({"hostconfig", "networkingconfig"})
 _KNOWN: Final = {name.lower() for name in (*create_config.DEFAULTS, *create_config.OPTIONAL)} | _PARTS
@@ -22,6 +23,7 @@ class CreateRequest:
 
     config: ContainerConfig
     host: HostConfig
+    attachments: tuple[Attachment, ...]
     raw_config: Mapping[str, Any]
     raw_host_config: Mapping[str, Any]
     warnings: tuple[str, ...]
@@ -37,10 +39,9 @@ def parse(body: Fields) -> CreateRequest:
         raise InvalidParameter("Image: no image given, name the image to create the container from")
     host_fields = body.section("HostConfig")
     host = create_host.parse(host_fields, config, warnings)
-    mac_address = _networking(body.section("NetworkingConfig"), host.network_mode)
-    if mac_address and config.mac_address not in ("", mac_address):
-        raise InvalidParameter("MacAddress: the container-wide address and the network's own must be the same")
-    config = replace(config, mac_address=config.mac_address or mac_address)
+    attachments = create_networks.attachments(
+        body.section("NetworkingConfig"), mode=host.network_mode, mac=config.mac_address
+    )
     warnings += [
         f"{name[:60]} is not known to this engine and has been ignored"
         for name in body.names
@@ -50,6 +51,7 @@ def parse(body: Fields) -> CreateRequest:
     return CreateRequest(
         config=config,
         host=host,
+        attachments=attachments,
         raw_config=canonical(body.document, create_config.DEFAULTS, create_config.OPTIONAL),
         raw_host_config=raw_host | _settled(host, host_fields),
         warnings=tuple(warnings),
@@ -67,25 +69,3 @@ def _settled(host: HostConfig, asked: Fields) -> dict[str, Any]:
         "LogConfig": {"Type": host.log.driver, "Config": asked.section("LogConfig").text_map("Config")},
         "RestartPolicy": {"Name": str(host.restart.name), "MaximumRetryCount": host.restart.maximum_retries},
     }
-
-
-def _networking(networking: Fields, mode: str) -> str:
-    """`NetworkingConfig` may name the container's one network in this engine; the MAC address that it asks for."""
-    mac_address = ""
-    endpoints = networking.section("EndpointsConfig")
-    names = {"bridge" if name == "default" else name for name in endpoints.names}
-    if names - {"bridge" if mode == "default" else mode}:
-        raise NotImplementedHere(
-            f"NetworkingConfig.EndpointsConfig: a container joins one network ({mode}), "
-            f"not {', '.join(sorted(names))[:200]}"
-        )
-    for name in endpoints.names:
-        endpoint = endpoints.section(name)
-        mac_address = create_config.mac_address(endpoint)
-        for field in ("IPAMConfig", "Links", "Aliases", "DriverOpts"):
-            value = endpoint.get(field)
-            if value and not (isinstance(value, dict) and not any(value.values())):
-                raise NotImplementedHere(
-                    f"{endpoint.path}.{field}: not supported by this engine yet (user-defined networks come later)"
-                )
-    return mac_address

@@ -12,7 +12,7 @@ from engine.api.create_host import DEFAULTS as HOST_DEFAULTS
 from engine.api.render_network import endpoint_settings
 from engine.containers.model import Container, Exec, Health, Status
 from engine.containers.options import MountKind
-from engine.networks.model import Endpoint, PublishedPort
+from engine.networks.model import PublishedPort
 from engine.types import rfc3339
 
 SECOND = 1_000_000_000
@@ -193,8 +193,10 @@ def _graph_driver(container: Container, snapshot: Path) -> dict[str, Any]:
 
 def _network_settings(container: Container) -> dict[str, Any]:
     sandbox = container.sandbox
-    main = sandbox.endpoints[0] if sandbox and sandbox.endpoints else None
-    flat = endpoint_settings(main)
+    endpoints = sandbox.endpoints if sandbox else ()
+    # For clients of long ago, who know one network; user-defined ones came later.
+    main = next((endpoint for endpoint in endpoints if endpoint.network_name == "bridge"), None)
+    flat = endpoint_settings(None, main)
     return {
         "Bridge": "",
         "SandboxID": sandbox.container_id if sandbox else "",
@@ -223,11 +225,13 @@ def _network_settings(container: Container) -> dict[str, Any]:
 
 
 def _networks(container: Container) -> dict[str, Any]:
-    endpoints: Sequence[Endpoint] = container.sandbox.endpoints if container.sandbox else ()
-    if endpoints:
-        return {endpoint.network_name: endpoint_settings(endpoint) for endpoint in endpoints}
-    mode = container.host.network_mode
-    return {"bridge" if mode == "default" else mode: endpoint_settings(None)}
+    endpoints = {each.network_name: each for each in (container.sandbox.endpoints if container.sandbox else ())}
+    asked = {each.network: each for each in container.attachments}
+    short = container.short_id if container.state.started_at is not None else ""
+    return {
+        name: endpoint_settings(asked.get(name), endpoints.get(name), short_id=short)
+        for name in (*asked, *(name for name in endpoints if name not in asked))
+    }
 
 
 def _port_map(container: Container) -> dict[str, Any]:

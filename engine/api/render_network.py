@@ -5,39 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.networks.model import Driver, Endpoint, Network
+from engine.networks.creation import is_user_defined
+from engine.networks.model import Attachment, Endpoint, Network, Pool
 from engine.types import rfc3339
 
 
-def network(found: Network, *, containers: Mapping[str, Any], bridge: str) -> dict[str, Any]:
-    """A network; *containers* is its map of members, *bridge* the default network's interface."""
-    config = []
-    if found.subnet is not None:
-        config = [{"Subnet": str(found.subnet)} | ({"Gateway": str(found.gateway)} if found.gateway else {})]
-    options = dict(found.options)
-    if found.driver is Driver.BRIDGE and found.name == "bridge":
-        options = {
-            "com.docker.network.bridge.default_bridge": "true",
-            "com.docker.network.bridge.enable_icc": "true",
-            "com.docker.network.bridge.enable_ip_masquerade": "true",
-            "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
-            "com.docker.network.bridge.name": bridge,
-        } | options
+def network(found: Network, *, containers: Mapping[str, Any]) -> dict[str, Any]:
+    """A network; *containers* is its map of members."""
     return {
         "Name": found.name,
         "Id": found.id,
         "Created": rfc3339(found.created),
         "Scope": "local",
         "Driver": str(found.driver),
-        "EnableIPv6": False,
-        "IPAM": {"Driver": "default", "Options": None, "Config": config},
+        "EnableIPv6": found.ipv6,
+        "IPAM": {
+            "Driver": "default",
+            "Options": None if found.ipam_options is None else dict(found.ipam_options),
+            "Config": [_pool(pool) for pool in found.pools],
+        },
         "Internal": found.internal,
-        "Attachable": False,
+        "Attachable": found.attachable,
         "Ingress": False,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
         "Containers": dict(containers),
-        "Options": options,
+        "Options": dict(found.options),
         "Labels": dict(found.labels),
     }
 
@@ -50,28 +43,58 @@ def members(endpoints: Sequence[Endpoint], names: Mapping[str, str]) -> dict[str
             "EndpointID": endpoint.id,
             "MacAddress": endpoint.mac,
             "IPv4Address": str(endpoint.address) if endpoint.address else "",
-            "IPv6Address": "",
+            "IPv6Address": str(endpoint.address6) if endpoint.address6 else "",
         }
         for endpoint in endpoints
     }
 
 
-def endpoint_settings(endpoint: Endpoint | None) -> dict[str, Any]:
-    """`EndpointSettings`; empty values for a container that is in the network only when it runs."""
+def endpoint_settings(asked: Attachment | None, endpoint: Endpoint | None, *, short_id: str = "") -> dict[str, Any]:
+    """`EndpointSettings`: what a container asks of a network, and what it has there while it runs.
+
+    *short_id* is that of a container that has been started: from then on it is one of its names.
+    """
     address = endpoint.address if endpoint else None
+    address6 = endpoint.address6 if endpoint else None
+    aliases = list(asked.aliases) if asked else []
+    if asked is not None and is_user_defined(asked.network) and short_id:
+        aliases.append(short_id)
     return {
-        "IPAMConfig": None,
-        "Links": None,
-        "Aliases": list(endpoint.aliases) or None if endpoint else None,
+        "IPAMConfig": _ipam_config(asked) if asked else None,
+        "Links": list(asked.links) or None if asked else None,
+        "Aliases": aliases or None,
         "MacAddress": endpoint.mac if endpoint else "",
-        "DriverOpts": None,
-        "NetworkID": endpoint.network_id if endpoint else "",
+        "DriverOpts": dict(asked.options) or None if asked else None,
+        "GwPriority": asked.gateway_priority if asked else 0,
+        "NetworkID": endpoint.network_id if endpoint else asked.network_id if asked else "",
         "EndpointID": endpoint.id if endpoint else "",
         "Gateway": str(endpoint.gateway) if endpoint and endpoint.gateway else "",
         "IPAddress": str(address.ip) if address else "",
         "IPPrefixLen": address.network.prefixlen if address else 0,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
-        "DNSNames": None,
+        "IPv6Gateway": str(endpoint.gateway6) if endpoint and endpoint.gateway6 else "",
+        "GlobalIPv6Address": str(address6.ip) if address6 else "",
+        "GlobalIPv6PrefixLen": address6.network.prefixlen if address6 else 0,
+        "DNSNames": list(endpoint.names) or None if endpoint else None,
     }
+
+
+def _ipam_config(asked: Attachment) -> dict[str, Any] | None:
+    config: dict[str, Any] = {}
+    if asked.address is not None:
+        config["IPv4Address"] = str(asked.address)
+    if asked.address6 is not None:
+        config["IPv6Address"] = str(asked.address6)
+    if asked.link_local:
+        config["LinkLocalIPs"] = list(asked.link_local)
+    return config or None
+
+
+def _pool(pool: Pool) -> dict[str, Any]:
+    config: dict[str, Any] = {"Subnet": str(pool.subnet)}
+    if pool.ip_range is not None:
+        config["IPRange"] = str(pool.ip_range)
+    if pool.gateway is not None:
+        config["Gateway"] = str(pool.gateway)
+    if pool.reserved:
+        config["AuxiliaryAddresses"] = {name: str(address) for name, address in pool.reserved.items()}
+    return config

@@ -23,7 +23,7 @@ from engine.errors import ContainerNotFound
 from engine.images.model import Image, ImageConfig
 from engine.kernel import cgroup, paths
 from engine.networks import files
-from engine.networks.model import ResolverConfig, Sandbox, SandboxRequest
+from engine.networks.model import Attachment, ResolverConfig, Sandbox, SandboxRequest
 from engine.networks.service import NetworkService
 from engine.types import Digest, Platform, new_id
 
@@ -67,7 +67,7 @@ class Sandboxes:
             name = new_id()
             with self._lock:
                 self._all.append(name)
-            sandbox = self._networks.open(SandboxRequest(container_id=name, network=network))
+            sandbox = self._networks.open(SandboxRequest(container_id=name, attachments=(Attachment(network=network),)))
         try:
             yield sandbox
         finally:
@@ -160,13 +160,12 @@ class StepRunner:
 
 
 def _write_files(container: Container, sandbox: Sandbox, bundle: Path) -> None:
-    endpoint = next((each for each in sandbox.endpoints if each.address is not None), None)
     texts = {
         "hostname": container.config.hostname + "\n",
         "hosts": files.hosts(
             hostname=container.config.hostname,
-            address=endpoint.address.ip if endpoint is not None and endpoint.address is not None else None,
-            gateway=endpoint.gateway if endpoint is not None else None,
+            addresses=[address.ip for endpoint in sandbox.endpoints for address in endpoint.addresses],
+            gateway=next((each.gateway for each in sandbox.endpoints if each.gateway is not None), None),
             extra=container.host.extra_hosts,
             share_host=sandbox.netns is None,
         ),

@@ -16,6 +16,7 @@ from engine.containers.options import ContainerConfig, HostConfig, RestartPolicy
 from engine.containers.signals import signal_number
 from engine.errors import InvalidParameter
 from engine.images.model import HealthCheck, Image
+from engine.networks.model import Attachment
 from engine.types import now
 
 _LIMITS: Final = {name[7:].lower(): number for name, number in vars(resource).items() if name.startswith("RLIMIT_")}
@@ -44,6 +45,7 @@ def draft(
     held: frozenset[str],
     log_path: str,
     find: Callable[[str], Container],
+    attachments: tuple[Attachment, ...] = (),
 ) -> Draft:
     """The container that a request asks for. `InvalidParameter` says what cannot be; nothing has been made yet.
 
@@ -86,6 +88,7 @@ def draft(
             args=tuple(command[1:]),
             raw_config=_echo(raw_config, config),
             raw_host_config=dict(raw_host_config),
+            attachments=attachments,
             log_path=log_path,
         ),
         warnings=tuple(warnings),

@@ -63,7 +63,7 @@ def filtered(
     for key in ("before", "since"):
         tests.extend(_age(key, find(value)) for value in filters.get(key, ()))
     if networks := filters.get("network"):
-        tests.append(lambda container: _network(container) in networks)
+        tests.append(lambda container: any(_is_in(container, network) for network in networks))
     tests.extend(_has_port(key, filters[key]) for key in ("publish", "expose") if filters.get(key))
     if "volume" in filters:
         targets = set(filters["volume"])
@@ -135,9 +135,12 @@ def _age(key: str, other: Container) -> Callable[[Container], bool]:
     return lambda container: container.created > other.created
 
 
-def _network(container: Container) -> str:
-    mode = container.host.network_mode
-    return "bridge" if mode == "default" else mode
+def _is_in(container: Container, network: str) -> bool:
+    """Whether a container asks for the network of that name, or of an id that begins so."""
+    return any(
+        network == asked.network or (network and asked.network_id.startswith(network))
+        for asked in container.attachments
+    )
 
 
 def _has_port(key: str, values: Collection[str]) -> Callable[[Container], bool]:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from engine.containers.options import ContainerConfig, HostConfig
-from engine.networks.model import Sandbox
+from engine.networks.model import Attachment, Sandbox
 from engine.types import Digest
 
 
@@ -92,6 +92,8 @@ class Container:
     """The request's body without HostConfig and NetworkingConfig, merged, echoed by inspect."""
     raw_host_config: Mapping[str, Any]
     """The request's HostConfig, echoed by inspect."""
+    attachments: tuple[Attachment, ...] = ()
+    """What it asks of its networks, whether it runs or not; nothing where it shares another container's."""
     sandbox: Sandbox | None = None
     """Set while it has a network."""
     log_path: str = ""

@@ -13,6 +13,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from engine.containers.model import Container
 from engine.database import Database
 from engine.errors import Conflict
+from engine.networks.documents import know_addresses
 from engine.types import Digest
 
 
@@ -99,6 +100,7 @@ def _record(row: sqlite3.Row) -> Record:
 def _converter() -> cattrs.Converter:
     """Fields that a row of an earlier version lacks take their defaults; those that are no more are passed over."""
     converter = cattrs.Converter()
+    know_addresses(converter)
     converter.register_structure_hook(Digest, lambda value, _: Digest(value))
     # A sandbox is the network's to remember.
     converter.register_unstructure_hook(

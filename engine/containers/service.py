@@ -30,6 +30,7 @@ from engine.containers.lifecycle import Lifecycle
 from engine.containers.model import Container, Created, Pruned, Status, WaitCondition
 from engine.containers.monitor import Monitor, Monitors
 from engine.containers.mounting import ContainerMounts
+from engine.containers.networking import ContainerNetworking, usual
 from engine.containers.options import ContainerConfig, HostConfig, LogOptions, RestartPolicy
 from engine.containers.probe import probe
 from engine.containers.records import Record
@@ -47,6 +48,7 @@ from engine.images.model import ContainerUse, Image
 from engine.images.service import ImageService
 from engine.kernel import cgroup
 from engine.kernel.process import held_capabilities
+from engine.networks.model import Attachment
 from engine.networks.service import NetworkService
 from engine.snapshots.store import SnapshotStore
 from engine.types import Digest, new_id, now
@@ -108,6 +110,7 @@ class ContainerService(ContainerStreams):
             joiner=self.joiner,
             executor=self._helpers,
         )
+        self.networking = ContainerNetworking(register=self.register, networks=networks, bundle=self._starter.bundle)
         self.health = HealthChecks(register=self.register, probe=partial(probe, self.execs), tell=self.tell)
         self._autopsy = Autopsy(database=database, cgroup_parent=config.instance)
         self._lifecycle = Lifecycle(
@@ -199,10 +202,21 @@ class ContainerService(ContainerStreams):
         host: HostConfig,
         raw_config: Mapping[str, Any],
         raw_host_config: Mapping[str, Any],
+        attachments: tuple[Attachment, ...] | None = None,
     ) -> Created:
-        """Make a container. `ImageNotFound`, `Conflict` for a name that is taken, `InvalidParameter`."""
+        """Make a container, in the network of its mode where *attachments* do not say more.
+
+        Raises `ImageNotFound`, `Conflict` for a name that is taken, `InvalidParameter`.
+        """
         with self._images.held(config.image) as image:
-            return self._create(image, name=name, config=config, host=host, raw=(raw_config, raw_host_config))
+            return self._create(
+                image,
+                name=name,
+                config=config,
+                host=host,
+                attachments=usual(config, host) if attachments is None else attachments,
+                raw=(raw_config, raw_host_config),
+            )
 
     def _create(
         self,
@@ -211,6 +225,7 @@ class ContainerService(ContainerStreams):
         name: str | None,
         config: ContainerConfig,
         host: HostConfig,
+        attachments: tuple[Attachment, ...],
         raw: tuple[Mapping[str, Any], Mapping[str, Any]],
     ) -> Created:
         container_id = new_id()
@@ -221,6 +236,7 @@ class ContainerService(ContainerStreams):
             image=image,
             config=config,
             host=host,
+            attachments=self.networking.named(attachments),
             raw_config=raw[0],
             raw_host_config=raw[1],
             held=self._held,
@@ -228,9 +244,6 @@ class ContainerService(ContainerStreams):
             find=self.get,
         )
         container = made.container
-        mode = container.host.network_mode
-        if mode not in ("host", "none", "default") and partner(mode) is None:
-            self._networks.get(mode)
         bundle = self._starter.bundle(container_id)
         self.mounts.make(container)
         try:
@@ -330,6 +343,7 @@ class ContainerService(ContainerStreams):
                 raise Conflict("Renaming a container with the same name as its current name")
             old = record.container.name
             self.register.save(replace(record, container=replace(record.container, name=wanted)))
+            self._networks.rename(record.container.id, old, wanted)
         self.tell(replace(record.container, name=wanted), "rename", oldName=f"/{old}")
 
     def update(self, text: str, *, changes: Mapping[str, Any], restart: RestartPolicy | None = None) -> Sequence[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.containers import capabilities, devices, users
+from engine.containers import capabilities, devices, networking, users
 from engine.containers.attach import Attachments
 from engine.containers.filters import CompiledFilters
 from engine.containers.joining import Joined, Joiner
@@ -34,7 +34,7 @@ from engine.errors import (
 )
 from engine.kernel import cgroup, paths
 from engine.networks import files
-from engine.networks.model import ResolverConfig, Sandbox, SandboxRequest
+from engine.networks.model import ResolverConfig, Sandbox
 from engine.networks.service import NetworkService
 from engine.snapshots.store import SnapshotStore
 
@@ -103,7 +103,7 @@ class Starter:
             network: Future[Sandbox] = Future()
             if joined.network_of is None:
                 # The network takes as long as all the rest before the runtime: one thread makes it meanwhile.
-                network = self._executor.submit(self._networks.open, _sandbox_request(container))
+                network = self._executor.submit(self._networks.open, networking.request(container))
                 undo.callback(self._networks.release, container.id)
                 undo.callback(lambda: network.exception())
             else:
@@ -199,7 +199,6 @@ class Starter:
 
     def _write_files(self, container: Container, sandbox: Sandbox) -> None:
         host = container.host
-        endpoint = next((each for each in sandbox.endpoints if each.address is not None), None)
         resolver = ResolverConfig(
             servers=tuple(ipaddress.ip_address(server) for server in host.dns),
             search=host.dns_search,
@@ -210,8 +209,8 @@ class Starter:
             "hosts": files.hosts(
                 hostname=container.config.hostname,
                 domainname=container.config.domainname,
-                address=endpoint.address.ip if endpoint is not None and endpoint.address is not None else None,
-                gateway=endpoint.gateway if endpoint is not None else None,
+                addresses=[address.ip for endpoint in sandbox.endpoints for address in endpoint.addresses],
+                gateway=next((each.gateway for each in sandbox.endpoints if each.gateway is not None), None),
                 extra=host.extra_hosts,
                 share_host=sandbox.netns is None,
             ),
@@ -236,12 +235,6 @@ def find_init() -> Path:
         if found:
             return Path(found)
     raise EngineFault("no init program on this host for --init: install the package tini")
-
-
-def _sandbox_request(container: Container) -> SandboxRequest:
-    mode = container.host.network_mode
-    ports = container.host.ports if mode not in ("host", "none") else ()
-    return SandboxRequest(container_id=container.id, network=mode, ports=ports, mac=container.config.mac_address)
 
 
 def make_working_dir(root: int, path: str) -> None:

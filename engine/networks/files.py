@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, ip_address
+from collections.abc import Collection, Iterable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from engine.errors import InvalidParameter
-from engine.networks.model import ResolverConfig
+from engine.errors import EngineFault, InvalidParameter
+from engine.networks.model import Address, ResolverConfig
 
 _LOCAL: Final = (
     "127.0.0.1\tlocalhost",
@@ -18,6 +18,8 @@ _LOCAL: Final = (
     "ff02::1\tip6-allnodes",
     "ff02::2\tip6-allrouters",
 )
+_LARGEST: Final = 1024 * 1024
+"""Bytes of a hosts file: that of 10,000 linked containers has half of it."""
 _FALL_BACK: Final = ("8.8.8.8", "8.8.4.4")
 """Docker's: for a host whose own servers are all where a container cannot reach them, as on its loopback."""
 
@@ -26,8 +28,8 @@ def hosts(
     *,
     hostname: str,
     domainname: str = "",
-    address: IPv4Address | None,
-    gateway: IPv4Address | None,
+    addresses: Iterable[Address] = (),
+    gateway: Address | None,
     extra: Iterable[str] = (),
     share_host: bool = False,
     host_file: Path = Path("/etc/hosts"),
@@ -44,10 +46,30 @@ def hosts(
         if len(name.split()) != 1 or name != name.strip():
             raise InvalidParameter(f'bad format for add-host: "{entry[:200]}": give NAME:ADDRESS')
         lines.append(f"{_address(entry, target)}\t{name}")
-    if address is not None:
-        full = f"{hostname}.{domainname} {hostname}" if domainname else hostname
-        lines.append(f"{address}\t{full}")
+    lines += [f"{address}\t{own_names(hostname, domainname)}" for address in addresses]
     return "\n".join(lines) + "\n"
+
+
+def own_names(hostname: str, domainname: str = "") -> str:
+    """What a container calls itself, in full and for short."""
+    return f"{hostname}.{domainname} {hostname}" if domainname else hostname
+
+
+def change_hosts(path: Path, *, gone: Collection[Address] = (), come: Iterable[str] = ()) -> None:
+    """Take the lines of addresses that are *gone* out of a running container's hosts file, and add those that *come*.
+
+    In place, since it is mounted. What the container itself has written there stays, and is not trusted.
+    """
+    with path.open("r+b") as file:
+        lines = file.read(_LARGEST).decode(errors="surrogateescape").splitlines()
+        if file.read(1):
+            raise EngineFault(f"{path} has grown beyond {_LARGEST} bytes: it is not changed any more")
+        names = {str(address) for address in gone}
+        kept = [line for line in lines if not (line.split() and line.split()[0] in names)]
+        text = "\n".join([*kept, *come]) + "\n"
+        file.seek(0)
+        file.write(text.encode(errors="surrogateescape"))
+        file.truncate()
 
 
 def resolv_conf(config: ResolverConfig, *, share_host: bool = False, host_file: Path = Path("/etc/resolv.conf")) -> str:

@@ -1,24 +1,28 @@
-"""Bridges and veth pairs, by rtnetlink (rtnetlink(7)) through pyroute2."""
+"""Links of the host, by rtnetlink (rtnetlink(7)) through pyroute2."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Interface, IPv4Network
+from collections.abc import Collection, Iterable, Sequence
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from engine.errors import EngineFault
-from engine.kernel import netns
+from engine.networks.model import Endpoint, Subnet
 
-_SYSCTL = Path("/proc/sys/net")
-DEFAULT_MTU = 1500
+_SYSCTL: Final = Path("/proc/sys/net")
+FAILURES: Final = (NetlinkError,)
+"""What the kernel's refusals are raised as."""
+DEFAULT_MTU: Final = 1500
+MADE_HERE: Final = "made by havre"
+"""The alias of links under names that people chose, by which those of others are told apart and left alone."""
+_LINK_LOCAL: Final = ip_interface("fe80::1/64")
+_NODAD: Final = 0x02
+"""IFA_F_NODAD: an address that the engine gives is nobody else's, and is to work at once."""
 
 
 def interface_name(endpoint_id: str) -> str:
@@ -30,32 +34,59 @@ def interface_name(endpoint_id: str) -> str:
     return f"veth{endpoint_id[:11]}"
 
 
-def ensure_bridge(name: str, address: IPv4Interface, *, mac: str) -> None:
-    """Make the bridge *name* with *address* and *mac*, or put right the one that is there; forward packets.
+def exists(name: str) -> bool:
+    """Whether this host has a link of that name."""
+    return name in {known for _, known in socket.if_nameindex()}
+
+
+def is_bridge(name: str) -> bool:
+    """Whether the link of that name is a bridge."""
+    with IPRoute() as route:
+        (row,) = route.link("get", ifname=name)
+        return bool(row.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "bridge")
+
+
+def is_made_here(name: str) -> bool:
+    """Whether the link of that name was made by an engine."""
+    with IPRoute() as route:
+        return exists(name) and route.link("get", ifname=name)[0].get_attr("IFLA_IFALIAS") == MADE_HERE
+
+
+def add(route: Any, name: str, **options: Any) -> None:
+    """Make a link that `is_made_here`."""
+    route.link("add", ifname=name, **options)
+    route.link("set", index=index_of(name), ifalias=MADE_HERE)
+
+
+def index_of(name: str) -> int:
+    """The index of a link of this thread's namespace: an ioctl, a tenth of what asking pyroute2 takes."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError as error:
+        raise NetlinkError(errno.ENODEV, f"no link {name}") from error
+
+
+def ensure_bridge(
+    name: str, addresses: Collection[IPv4Interface | IPv6Interface], *, mac: str | None, mtu: int | None
+) -> None:
+    """Make the bridge *name* with *addresses* and *mac*, or put right the one that is there; forward packets.
 
     Without an address of its own a bridge takes the lowest of its ports', which changes as containers come and go, and
-    the others' neighbour tables would lead nowhere for a while.
+    the others' neighbour tables would lead nowhere for a while. *mtu* `None` is that of the way out of this host.
     """
+    ipv6 = any(address.version == 6 for address in addresses)
     with IPRoute() as route:
-        found = route.link_lookup(ifname=name)
-        if not found:
-            route.link("add", ifname=name, kind="bridge")
-            found = route.link_lookup(ifname=name)
-        index = found[0]
-        held = {
-            IPv4Interface((row.get_attr("IFA_ADDRESS"), row["prefixlen"]))
-            for row in route.get_addr(index=index, family=2)
-        }
-        for other in held - {address}:
-            route.addr("del", index=index, address=str(other.ip), prefixlen=other.network.prefixlen)
-        if address not in held:
-            route.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
-        route.link("set", index=index, state="up", mtu=default_mtu(route), address=mac)
+        if not exists(name):
+            add(route, name, kind="bridge")
+        index = index_of(name)
+        _write(f"ipv6/conf/{name}/disable_ipv6", "0" if ipv6 else "1")
+        _set_addresses(route, index, {*addresses, _LINK_LOCAL} if ipv6 else addresses)
+        route.link("set", index=index, state="up", mtu=mtu or default_mtu(route), **({"address": mac} if mac else {}))
     _write("ipv4/ip_forward", "1")
     # Lets the host reach published ports at 127.0.0.1; the firewall drops what containers send there.
     _write(f"ipv4/conf/{name}/route_localnet", "1")
-    with contextlib.suppress(FileNotFoundError):
-        _write(f"ipv6/conf/{name}/disable_ipv6", "1")
+    if ipv6:
+        _forward_ipv6()
 
 
 def delete_link(name: str) -> None:
@@ -72,7 +103,7 @@ def delete_link(name: str) -> None:
 def ensure_plugged(bridge: str, host_ends: Iterable[str]) -> None:
     """Plug links into *bridge* again, where it was made anew under running containers. Missing ones are passed over."""
     with IPRoute() as route:
-        (master,) = route.link_lookup(ifname=bridge)
+        master = index_of(bridge)
         for name in host_ends:
             for index in route.link_lookup(ifname=name):
                 route.link("set", index=index, master=master, state="up")
@@ -88,7 +119,7 @@ def unplug(host_ends: Sequence[str]) -> None:
     with IPRoute() as route:
         for name in host_ends:
             try:
-                route.link("set", index=_index(name), master=0)
+                route.link("set", index=index_of(name), master=0)
             except NetlinkError as error:
                 if error.code != errno.ENODEV:
                     raise
@@ -96,127 +127,104 @@ def unplug(host_ends: Sequence[str]) -> None:
 
 def bridge_ports(bridge: str) -> dict[str, int]:
     """The links that are ports of *bridge*: name to index."""
+    if not exists(bridge):
+        return {}
     with IPRoute() as route:
-        masters = route.link_lookup(ifname=bridge)
-        if not masters:
-            return {}
+        master = index_of(bridge)
         return {
             row.get_attr("IFLA_IFNAME"): row["index"]
             for row in route.get_links()
-            if row.get_attr("IFLA_MASTER") == masters[0]
+            if row.get_attr("IFLA_MASTER") == master
         }
 
 
-def plug(
-    *, path: Path, bridge: str, host_end: str, address: IPv4Interface, gateway: str, mac: str, hairpin: bool
+def add_veth(
+    route: Any, endpoint: Endpoint, *, bridge: str, descriptor: int, hairpin: bool = False, isolated: bool = False
 ) -> None:
-    """A new namespace at *path* whose eth0, with *address* and *mac*, is plugged into *bridge*.
+    """A veth pair from *bridge* into the namespace that *descriptor* is open on.
 
     A container with published ports reaches them itself only by a *hairpin*: where bridges pass packets through the
     firewall (br_netfilter, which Docker loads) they are translated in the bridge, and go out as they came in.
-
-    Nothing stays when it fails. `EngineFault` with the kernel's words.
+    *isolated* ports reach the bridge, and no other isolated port.
     """
-    try:
-        netns.create(path, lambda: None)
-        with _undone(path, host_end):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                with IPRoute() as route:
-                    (found,) = route.link("get", index=_index(bridge))
-                    mtu = found.get_attr("IFLA_MTU")
-                    route.link(
-                        "add",
-                        ifname=host_end,
-                        kind="veth",
-                        master=found["index"],
-                        state="up",
-                        mtu=mtu,
-                        peer={"ifname": "eth0", "net_ns_fd": descriptor, "address": mac, "mtu": mtu},
-                    )
-                    if hairpin:
-                        route.brport("set", index=_index(host_end), mode=1)
-            finally:
-                os.close(descriptor)
-            netns.run_inside(path, lambda: _configure(address, gateway))
-    except NetlinkError as error:
-        raise EngineFault(
-            f"cannot plug {host_end} into {bridge}: {os.strerror(abs(error.code))} (a restart of the engine puts a "
-            "lost or changed bridge right)"
-        ) from error
-    except OSError as error:
-        raise EngineFault(f"cannot make the network namespace {path}: {error.strerror}") from error
+    (found,) = route.link("get", index=index_of(bridge))
+    mtu = found.get_attr("IFLA_MTU")
+    host_end = interface_name(endpoint.id)
+    peer = {"ifname": endpoint.interface, "net_ns_fd": descriptor, "mtu": mtu}
+    if endpoint.mac:
+        peer["address"] = endpoint.mac
+    route.link("add", ifname=host_end, kind="veth", master=found["index"], state="up", mtu=mtu, peer=peer)
+    if hairpin or isolated:
+        route.brport("set", index=index_of(host_end), mode=int(hairpin), isolated=int(isolated))
 
 
-def isolated(path: Path) -> None:
-    """A new namespace at *path* with nothing but its loopback."""
-
-    def configure() -> None:
-        with IPRoute() as route:
-            route.link("set", index=1, state="up")
-
-    netns.create(path, configure)
-
-
-def routed_networks() -> list[IPv4Network]:
-    """The IPv4 networks that this host has addresses in or routes to, without the default route."""
-    networks: list[IPv4Network] = []
+def set_hairpin(host_end: str) -> None:
+    """See `add_veth`; for a container whose ports are published after it was plugged in."""
     with IPRoute() as route:
-        networks.extend(
-            IPv4Network(f"{row.get_attr('RTA_DST')}/{row['dst_len']}", strict=False)
-            for row in route.get_routes(family=2, table=254)
-            if row["dst_len"]
-        )
-        networks.extend(
-            IPv4Network(f"{row.get_attr('IFA_ADDRESS')}/{row['prefixlen']}", strict=False)
-            for row in route.get_addr(family=2)
-        )
+        route.brport("set", index=index_of(host_end), mode=1)
+
+
+def routed_networks() -> list[Subnet]:
+    """The networks that this host has addresses in or routes to, without the default route."""
+    networks: list[Subnet] = []
+    with IPRoute() as route:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            networks.extend(
+                ip_network(f"{row.get_attr('RTA_DST')}/{row['dst_len']}", strict=False)
+                for row in route.get_routes(family=family, table=254)
+                if row["dst_len"]
+            )
+            networks.extend(
+                ip_network(f"{row.get_attr('IFA_ADDRESS')}/{row['prefixlen']}", strict=False)
+                for row in route.get_addr(family=family)
+            )
     return networks
 
 
 def default_mtu(route: Any) -> int:
     """The MTU of the default route's device: a larger one would make packets that the way out does not take."""
-    for row in route.get_default_routes(family=2):
+    for row in route.get_default_routes(family=socket.AF_INET):
         device = row.get_attr("RTA_OIF")
         if device:
             return int(route.get_links(device)[0].get_attr("IFLA_MTU"))
     return DEFAULT_MTU
 
 
-def _configure(address: IPv4Interface, gateway: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        _write("ipv6/conf/eth0/disable_ipv6", "1")
-    with IPRoute() as route:
-        route.link("set", index=1, state="up")
-        index = _index("eth0")
-        route.addr(
-            "add",
-            index=index,
-            address=str(address.ip),
-            prefixlen=address.network.prefixlen,
-            broadcast=str(address.network.broadcast_address),
-        )
-        route.link("set", index=index, state="up")
-        route.route("add", dst="default", gateway=gateway)
+def add_address(route: Any, index: int, address: IPv4Interface | IPv6Interface) -> None:
+    options: dict[str, Any] = {"index": index, "address": str(address.ip), "prefixlen": address.network.prefixlen}
+    if address.version == 4 and address.network.prefixlen < 31:
+        options["broadcast"] = str(address.network.broadcast_address)
+    elif address.version == 6:
+        options["flags"] = _NODAD
+    route.addr("replace", **options)
 
 
-def _index(name: str) -> int:
-    """The index of a link of this thread's namespace: an ioctl, a tenth of what asking pyroute2 takes."""
-    try:
-        return socket.if_nametoindex(name)
-    except OSError as error:
-        raise NetlinkError(errno.ENODEV, f"no link {name}") from error
+def _set_addresses(route: Any, index: int, wanted: Collection[IPv4Interface | IPv6Interface]) -> None:
+    held = {
+        ip_interface((row.get_attr("IFA_ADDRESS"), row["prefixlen"]))
+        for family in (socket.AF_INET, socket.AF_INET6)
+        for row in route.get_addr(index=index, family=family)
+    }
+    for address in held - set(wanted):
+        if not address.is_link_local:
+            route.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+    for address in set(wanted) - held:
+        add_address(route, index, address)
 
 
-@contextlib.contextmanager
-def _undone(path: Path, host_end: str) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        netns.delete(path)
-        delete_link(host_end)
-        raise
+def _forward_ipv6() -> None:
+    """Forward IPv6 without losing the host's own routes: a router listens to advertisements only when told so twice
+    (accept_ra 2, kernel's ip-sysctl)."""
+    if (_SYSCTL / "ipv6/conf/all/forwarding").read_text(encoding="ascii").strip() == "1":
+        return
+    for accepting in (_SYSCTL / "ipv6/conf").glob("*/accept_ra"):
+        if accepting.read_text(encoding="ascii").strip() == "1":
+            accepting.write_text("2", encoding="ascii")
+    _write("ipv6/conf/all/forwarding", "1")
 
 
 def _write(key: str, value: str) -> None:
-    (_SYSCTL / key).write_text(value, encoding="ascii")
+    path = _SYSCTL / key
+    if key.startswith("ipv6/") and not path.exists():
+        return  # a kernel without IPv6
+    path.write_text(value, encoding="ascii")

@@ -5,29 +5,65 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
+from typing import TypeAlias
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Subnet: TypeAlias = IPv4Network | IPv6Network
 
 
 class Driver(StrEnum):
     BRIDGE = "bridge"
     HOST = "host"
     NONE = "null"
+    MACVLAN = "macvlan"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A subnet of a network, and who may have what of it (Docker Engine API, `IPAMConfig`)."""
+
+    subnet: Subnet
+    gateway: Address | None = None
+    ip_range: Subnet | None = None
+    """The part of the subnet that addresses are handed out from; fixed ones may lie outside it."""
+    reserved: Mapping[str, Address] = field(default_factory=dict)
+    """Addresses of others on the same network, by names that people gave them."""
+    chosen: bool = False
+    """Whether a person chose the subnet: only then may a container ask for an address of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network as `GET /networks/{id}` tells it; `host` and `none` have no subnet."""
+    """A network as `GET /networks/{id}` tells it; `host` and `none` have no pools."""
 
     id: str
     name: str
     driver: Driver
     created: int
-    subnet: IPv4Network | None = None
-    gateway: IPv4Address | None = None
+    pools: tuple[Pool, ...] = ()
+    ipv6: bool = False
     internal: bool = False
+    attachable: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    ipam_options: Mapping[str, str] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def subnet(self) -> IPv4Network | None:
+        """The first of IPv4."""
+        return next((pool.subnet for pool in self.pools if isinstance(pool.subnet, IPv4Network)), None)
+
+    @property
+    def gateway(self) -> IPv4Address | None:
+        """That of `subnet`."""
+        return next((pool.gateway for pool in self.pools if isinstance(pool.gateway, IPv4Address)), None)
+
+    @property
+    def usable_pools(self) -> tuple[Pool, ...]:
+        """Those that containers get addresses of: a subnet of IPv6 may be written down and not be in use."""
+        return tuple(pool for pool in self.pools if self.ipv6 or pool.subnet.version == 4)
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
@@ -45,6 +81,27 @@ class PublishedPort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """What a container asks of one network, whether it runs or not (Docker Engine API, `EndpointSettings`)."""
+
+    network: str
+    """The network's name, or what the request called it until there was an endpoint."""
+    network_id: str = ""
+    """Known from the first endpoint on."""
+    address: IPv4Address | None = None
+    address6: IPv6Address | None = None
+    link_local: tuple[str, ...] = ()
+    """Written down and not used, as in dockerd on Linux."""
+    mac: str = ""
+    aliases: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    """`container:alias`: names that only this container knows for others of the network."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    gateway_priority: int = 0
+    """The highest of a container's networks has its default route."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A container's place in a network."""
 
@@ -54,8 +111,20 @@ class Endpoint:
     container_id: str
     address: IPv4Interface | None = None
     gateway: IPv4Address | None = None
+    address6: IPv6Interface | None = None
+    gateway6: IPv6Address | None = None
     mac: str = ""
-    aliases: tuple[str, ...] = ()
+    interface: str = "eth0"
+    """The name of its link inside the container."""
+    names: tuple[str, ...] = ()
+    """What others of the network may call it, the container's name first."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """What this container alone calls others: alias to name."""
+    gateway_priority: int = 0
+
+    @property
+    def addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
+        return tuple(address for address in (self.address, self.address6) if address is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,21 +141,24 @@ class Sandbox:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxRequest:
-    """What a container asks of the network when it starts."""
-
-    container_id: str
-    network: str
-    """A network's name or id: `default` and `bridge` are the default bridge, `host`, `none`."""
-    ports: tuple[PublishedPort, ...] = ()
-    mac: str = ""
-    address: IPv4Address | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ResolverConfig:
     """What goes into a container's /etc/resolv.conf; empty parts are taken from the host."""
 
-    servers: tuple[IPv4Address | IPv6Address, ...] = ()
+    servers: tuple[Address, ...] = ()
     search: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxRequest:
+    """What a container asks of its networks when it starts."""
+
+    container_id: str
+    attachments: tuple[Attachment, ...]
+    """In the order of their interfaces: eth0, eth1, …"""
+    name: str = ""
+    """The container's, without a slash."""
+    hostname: str = ""
+    ports: tuple[PublishedPort, ...] = ()
+    servers: tuple[Address, ...] = ()
+    """Where names that no container has are asked for; none are the host's."""

@@ -1,31 +1,32 @@
 """Published ports on the host: each is held by a socket of the engine before the firewall leads it anywhere.
 
-A held port cannot be taken by somebody else, and one that is taken is found out at once. IPv4 connections are
-translated by the kernel and never reach the socket. For IPv6 the socket listens, and the engine relays to the
-container's IPv4 address; such relays pause while the engine is down.
+A held port cannot be taken by somebody else, and one that is taken is found out at once. What the kernel translates
+never reaches the socket: all of IPv4, and IPv6 for containers that have it. The rest is relayed (`relay.py`); relays
+pause while the engine is down.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import logging
 import os
 import socket
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 from typing import Final, TypeAlias
 
 from engine.errors import InvalidParameter, NotImplementedHere, PortInUse
-from engine.networks.model import PublishedPort
+from engine.networks.model import Address, PublishedPort
+from engine.networks.relay import Relay
 
-_LOG: Final = logging.getLogger(__name__)
-_KINDS: Final = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_KINDS: Final = {
+    "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
 _TRIES: Final = 50
-_CHUNK: Final = 256 * 1024
 _BACKLOG: Final = 1024
 _ANY4: Final = "0.0.0.0"
 _ANY6: Final = "::"
@@ -57,20 +58,20 @@ class Ports:
             self._held.setdefault(container_id, []).extend(held)
         return [row for row, _ in held]
 
-    def relay(self, container_id: str, rows: Sequence[PublishedPort], address: IPv4Address) -> None:
-        """Begin to answer the IPv6 ones of *rows*, which are held, for the container at *address*."""
+    def relay(self, container_id: str, rows: Sequence[PublishedPort], address: Address) -> None:
+        """Begin to relay the IPv6 ones of *rows*, which are held, to the container at *address*."""
         with self._lock:
             held = tuple(self._held.get(container_id, ()))
         for row, holder in held:
-            if row in rows and holder.family == socket.AF_INET6:
+            if row in rows and _relayed(row):
                 self._relay.serve(holder, str(address), row.container_port)
 
     def release(self, container_id: str) -> None:
         """Let go of a container's ports; no error when it has none."""
         with self._lock:
             held = self._held.pop(container_id, [])
-        for _, holder in held:
-            if holder.family == socket.AF_INET6:
+        for row, holder in held:
+            if _relayed(row):
                 self._relay.end(holder)
             else:
                 holder.close()
@@ -117,111 +118,20 @@ class Ports:
         return PortInUse(f"listen {protocol}{version} {shown}:{port}: bind: {reason}")
 
 
-class Relay:
-    """Carries IPv6 connections to IPv4 addresses, on one thread with an event loop, started when first needed."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._servers: dict[int, asyncio.Server] = {}
-        self._connections: dict[int, set[asyncio.Task[None]]] = {}
-
-    def serve(self, listener: socket.socket, address: str, port: int) -> None:
-        """Accept on *listener* and connect each client to *address* and *port*."""
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="port-relay", daemon=True)
-                self._thread.start()
-            loop = self._loop
-        asyncio.run_coroutine_threadsafe(self._serve(listener, address, port), loop).result(timeout=10)
-
-    def end(self, listener: socket.socket) -> None:
-        """Stop accepting on *listener*, close it, and cut its connections: their container has gone."""
-        if self._loop is None or listener.fileno() not in self._servers:
-            listener.close()
-            return
-        asyncio.run_coroutine_threadsafe(self._end(listener), self._loop).result(timeout=10)
-
-    def close(self) -> None:
-        with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(timeout=10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=10)
-        loop.close()
-
-    async def _serve(self, listener: socket.socket, address: str, port: int) -> None:
-        connections: set[asyncio.Task[None]] = set()
-
-        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.get_running_loop().create_task(_carry(reader, writer, address, port))
-            connections.add(task)
-            task.add_done_callback(connections.discard)
-
-        listener.setblocking(False)
-        self._servers[listener.fileno()] = await asyncio.start_server(connected, sock=listener, limit=_CHUNK)
-        self._connections[listener.fileno()] = connections
-
-    async def _end(self, listener: socket.socket) -> None:
-        connections = tuple(self._connections.pop(listener.fileno()))
-        self._servers.pop(listener.fileno()).close()
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
-
-
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str, port: int) -> None:
-    ends = [writer]
-    try:
-        there, back = await asyncio.open_connection(address, port, limit=_CHUNK)
-        ends.append(back)
-        async with asyncio.TaskGroup() as both:
-            both.create_task(_copy(reader, back))
-            both.create_task(_copy(there, writer))
-    except* OSError as errors:
-        _LOG.debug("a connection to %s port %d has ended: %s", address, port, errors.exceptions)
-    except* asyncio.CancelledError:
-        # Nobody is left to take what is still to be sent, and waiting for that would keep the descriptor.
-        for end in ends:
-            end.transport.abort()
-    finally:
-        for end in ends:
-            end.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(_CHUNK):
-        writer.write(data)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
-
-
-async def _cancel_all() -> None:
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _relayed(row: PublishedPort) -> bool:
+    return ":" in row.host_ip and row.protocol != "sctp"
 
 
 def _addresses(request: PublishedPort) -> Sequence[str]:
-    """The addresses to hold for a request. IPv6 has no relay for datagrams: asked for by name, that is refused."""
+    """The addresses to hold for a request. SCTP has no relay: without an address it is published for IPv4."""
     if request.protocol not in _KINDS:
-        raise InvalidParameter(f"invalid proto: {request.protocol[:20]}: publish tcp or udp")
+        raise InvalidParameter(f"invalid proto: {request.protocol[:20]}: publish tcp, udp or sctp")
     if not request.host_ip:
-        return [_ANY4, _ANY6] if request.protocol == "tcp" else [_ANY4]
+        return [_ANY4] if request.protocol == "sctp" else [_ANY4, _ANY6]
     try:
-        address = ip_address(request.host_ip)
+        return [str(ip_address(request.host_ip))]
     except ValueError as error:
         raise InvalidParameter(f"invalid host address {request.host_ip[:60]!r} of a published port") from error
-    if address.version == 6 and request.protocol != "tcp":
-        raise NotImplementedHere(f"{request.protocol} ports cannot be published at an IPv6 address: name an IPv4 one")
-    return [str(address)]
 
 
 def _hold(protocol: str, address: str, port: int) -> socket.socket | None:
@@ -229,14 +139,16 @@ def _hold(protocol: str, address: str, port: int) -> socket.socket | None:
     if ip_address(address).version == 4:
         return _hold4(protocol, address, port)
     try:
-        holder = socket.socket(socket.AF_INET6, _KINDS[protocol] | socket.SOCK_CLOEXEC)
+        holder = _opened(socket.AF_INET6, protocol)
     except OSError:
         return None
     try:
         holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if protocol != "udp":  # two sockets of datagrams with that option would share the port
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((address, port))
-        holder.listen(_BACKLOG)
+        if protocol != "udp":
+            holder.listen(_BACKLOG)
     except OSError as error:
         holder.close()
         if error.errno == errno.EADDRNOTAVAIL:
@@ -246,7 +158,7 @@ def _hold(protocol: str, address: str, port: int) -> socket.socket | None:
 
 
 def _hold4(protocol: str, address: str, port: int) -> socket.socket:
-    holder = socket.socket(socket.AF_INET, _KINDS[protocol] | socket.SOCK_CLOEXEC)
+    holder = _opened(socket.AF_INET, protocol)
     try:
         # A port that the kernel chooses has no past. A given one may have connections of a former server in TIME-WAIT,
         # which SO_REUSEADDR passes over; but others could pass over a socket with it as well, unless it listens. So it
@@ -263,3 +175,13 @@ def _hold4(protocol: str, address: str, port: int) -> socket.socket:
         holder.close()
         raise
     return holder
+
+
+def _opened(family: socket.AddressFamily, protocol: str) -> socket.socket:
+    kind, number = _KINDS[protocol]
+    try:
+        return socket.socket(family, kind | socket.SOCK_CLOEXEC, number)
+    except OSError as error:
+        if error.errno == errno.EPROTONOSUPPORT:
+            raise NotImplementedHere(f"{protocol} ports cannot be published: this host's kernel lacks it") from error
+        raise

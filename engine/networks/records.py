@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Collection, Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from collections.abc import Collection, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
+from typing import Any, Final
+
+import cattrs
 
 from engine.database import Database
-from engine.errors import EngineFault
-from engine.networks.model import Driver, Endpoint, Network, PublishedPort
+from engine.errors import Conflict, EngineFault, Forbidden, NetworkNotFound
+from engine.networks import ipam
+from engine.networks.addresses import interface_of, mac_of
+from engine.networks.documents import know_addresses
+from engine.networks.model import Address, Attachment, Endpoint, Network, PublishedPort
 from engine.types import new_id
 
-
-def mac_of(address: IPv4Address) -> str:
-    """Docker's MAC for an address: 02:42 and its four bytes, so that both are unique together."""
-    return "02:42:" + ":".join(f"{byte:02x}" for byte in address.packed)
+_COLUMNS: Final = ("id", "name", "driver", "created")
+_JOINABLE: Final = "SELECT 1 FROM networks WHERE id = ? AND retired = 0"
+_MEMBER: Final = "SELECT 1 FROM endpoints WHERE network_id = ? AND container_id = ?"
 
 
 class NetworkRecords:
@@ -22,45 +28,90 @@ class NetworkRecords:
         self._database = database
 
     def networks(self) -> list[Network]:
-        return [_network(row) for row in self._database.query("SELECT * FROM networks ORDER BY name")]
+        return [_network(row) for row in self._database.query("SELECT * FROM networks WHERE retired = 0 ORDER BY name")]
 
     def put(self, network: Network) -> None:
+        """Add a network or change it; `Conflict` when another has its name."""
+        try:
+            with self._database.transaction() as transaction:
+                transaction.execute(
+                    "INSERT INTO networks (id, name, driver, created, document) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+                    (network.id, network.name, network.driver, network.created, _document(network)),
+                )
+        except sqlite3.IntegrityError as error:
+            raise Conflict(f"network with name {network.name} already exists") from error
+
+    def retire(self, network_id: str) -> bool:
+        """Let nobody join a network any more, for it is to be deleted; false where somebody is in it."""
         with self._database.transaction() as transaction:
-            transaction.execute(
-                "INSERT INTO networks (id, name, driver, created, subnet, gateway) VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET subnet = excluded.subnet, gateway = excluded.gateway",
-                (
-                    network.id,
-                    network.name,
-                    network.driver,
-                    network.created,
-                    str(network.subnet) if network.subnet else None,
-                    str(network.gateway) if network.gateway else None,
-                ),
+            changed = transaction.execute(
+                "UPDATE networks SET retired = 1 WHERE id = ? "
+                "AND NOT EXISTS (SELECT 1 FROM endpoints WHERE network_id = networks.id)",
+                (network_id,),
             )
+            return changed.rowcount > 0
+
+    def retired(self) -> list[Network]:
+        """Networks whose removal has begun."""
+        return [_network(row) for row in self._database.query("SELECT * FROM networks WHERE retired = 1")]
+
+    def delete(self, network_id: str) -> None:
+        with self._database.transaction() as transaction:
+            transaction.execute("DELETE FROM networks WHERE id = ?", (network_id,))
 
     def join(
-        self, container_id: str, network: Network, *, wanted: IPv4Address | None = None, mac: str = ""
+        self,
+        container_id: str,
+        network: Network,
+        wanted: Attachment | None = None,
+        *,
+        names: Sequence[str] = (),
+        links: Mapping[str, str] | None = None,
     ) -> Endpoint:
-        """Give a container its place in *network*, with an address of its own: the lowest that is free, or *wanted*."""
+        """Give a container its place in *network*: the lowest free addresses or those that *wanted* names.
+
+        `NetworkNotFound` when it is being removed, `Forbidden` when the container is in it and for an address that is
+        taken, `InvalidParameter` for one that cannot be, `EngineFault` when none is left.
+        """
+        asked = wanted or Attachment(network=network.name)
         with self._database.transaction() as transaction:
-            address = None
-            if network.subnet is not None and network.gateway is not None:
-                address = _free(transaction, network, network.subnet, network.gateway, wanted)
+            if not transaction.execute(_JOINABLE, (network.id,)).fetchone():
+                raise NetworkNotFound(network.name)
+            if transaction.execute(_MEMBER, (network.id, container_id)).fetchone():
+                raise Forbidden(
+                    f"endpoint with name {names[0] if names else container_id} already exists in network {network.name}"
+                )
+            address, gateway = self._address(transaction, network, 4, asked.address)
+            address6, gateway6 = self._address(transaction, network, 6, asked.address6)
+            rows = transaction.execute("SELECT interface FROM endpoints WHERE container_id = ?", (container_id,))
+            interfaces = {row["interface"] for row in rows}
             endpoint = Endpoint(
                 id=new_id(),
                 network_id=network.id,
                 network_name=network.name,
                 container_id=container_id,
-                address=IPv4Interface((address, network.subnet.prefixlen)) if address and network.subnet else None,
-                gateway=network.gateway,
-                mac=mac or (mac_of(address) if address else ""),
+                address=address if isinstance(address, IPv4Interface) else None,
+                gateway=gateway if isinstance(gateway, IPv4Address) else None,
+                address6=address6 if isinstance(address6, IPv6Interface) else None,
+                gateway6=gateway6 if isinstance(gateway6, IPv6Address) else None,
+                mac=asked.mac or (mac_of(address.ip) if isinstance(address, IPv4Interface) else ""),
+                interface=next(f"eth{n}" for n in range(len(interfaces) + 1) if f"eth{n}" not in interfaces),
+                names=tuple(names),
+                links=links or {},
+                gateway_priority=asked.gateway_priority,
             )
-            transaction.execute(
-                "INSERT INTO endpoints (id, network_id, container_id, address, mac) VALUES (?, ?, ?, ?, ?)",
-                (endpoint.id, network.id, container_id, str(address) if address else None, endpoint.mac),
-            )
+            self._insert(transaction, endpoint)
         return endpoint
+
+    def rename(self, container_id: str, old: str, new: str) -> None:
+        """Have a container's endpoints answer to its new name."""
+        with self._database.transaction() as transaction:
+            rows = transaction.execute("SELECT id, document FROM endpoints WHERE container_id = ?", (container_id,))
+            for row in rows.fetchall():
+                document = json.loads(row["document"])
+                document["names"] = [new if name == old else name for name in document.get("names", ())]
+                transaction.execute("UPDATE endpoints SET document = ? WHERE id = ?", (json.dumps(document), row["id"]))
 
     def publish(self, container_id: str, ports: Sequence[PublishedPort]) -> None:
         with self._database.transaction() as transaction:
@@ -70,9 +121,17 @@ class NetworkRecords:
                 [(container_id, port.container_port, port.protocol, port.host_ip, port.host_port) for port in ports],
             )
 
-    def leave(self, container_id: str) -> None:
-        """Forget a container's endpoints and ports: their addresses are free."""
+    def withdraw(self, container_id: str) -> None:
+        """Forget a container's ports."""
         with self._database.transaction() as transaction:
+            transaction.execute("DELETE FROM published_ports WHERE container_id = ?", (container_id,))
+
+    def leave(self, container_id: str, endpoint_id: str = "") -> None:
+        """Forget one endpoint of a container, or all and its ports: their addresses are free."""
+        with self._database.transaction() as transaction:
+            if endpoint_id:
+                transaction.execute("DELETE FROM endpoints WHERE id = ?", (endpoint_id,))
+                return
             transaction.execute("DELETE FROM endpoints WHERE container_id = ?", (container_id,))
             transaction.execute("DELETE FROM published_ports WHERE container_id = ?", (container_id,))
 
@@ -81,13 +140,19 @@ class NetworkRecords:
         rows = self._database.query("SELECT container_id FROM endpoints UNION SELECT container_id FROM published_ports")
         return {row["container_id"] for row in rows}
 
+    def used(self) -> set[str]:
+        """The networks that somebody is in."""
+        return {row["network_id"] for row in self._database.query("SELECT DISTINCT network_id FROM endpoints")}
+
     def endpoints(
         self, networks: Collection[Network], *, container_id: str = "", network_id: str = ""
     ) -> list[Endpoint]:
-        """The endpoints of a container, or of a network."""
+        """The endpoints of a container, in the order of their interfaces, or of a network, by address."""
         by_id = {network.id: network for network in networks}
-        column, value = ("container_id", container_id) if container_id else ("network_id", network_id)
-        rows = self._database.query(f"SELECT * FROM endpoints WHERE {column} = ? ORDER BY address", (value,))  # noqa: S608 - one of two words above
+        column, value, order = ("network_id", network_id, "address")
+        if container_id:
+            column, value, order = ("container_id", container_id, "length(interface), interface")
+        rows = self._database.query(f"SELECT * FROM endpoints WHERE {column} = ? ORDER BY {order}", (value,))  # noqa: S608 - words from above
         return [_endpoint(row, by_id[row["network_id"]]) for row in rows]
 
     def ports(self, container_id: str) -> tuple[PublishedPort, ...]:
@@ -104,54 +169,94 @@ class NetworkRecords:
             )
         )
 
+    def _insert(self, transaction: sqlite3.Connection, endpoint: Endpoint) -> None:
+        document = {
+            "names": list(endpoint.names),
+            "links": dict(endpoint.links),
+            "gateway_priority": endpoint.gateway_priority,
+        }
+        transaction.execute(
+            "INSERT INTO endpoints (id, network_id, container_id, address, address6, mac, interface, document) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                endpoint.id,
+                endpoint.network_id,
+                endpoint.container_id,
+                str(endpoint.address.ip) if endpoint.address else None,
+                str(endpoint.address6.ip) if endpoint.address6 else None,
+                endpoint.mac,
+                endpoint.interface,
+                json.dumps(document),
+            ),
+        )
 
-def _free(
-    transaction: sqlite3.Connection,
-    network: Network,
-    subnet: IPv4Network,
-    gateway: IPv4Address,
-    wanted: IPv4Address | None,
-) -> IPv4Address:
-    rows = transaction.execute("SELECT address FROM endpoints WHERE network_id = ?", (network.id,))
-    taken = {row["address"] for row in rows} | {
-        str(gateway),
-        str(subnet.network_address),
-        str(subnet.broadcast_address),
-    }
-    if wanted is not None:
-        if wanted not in subnet or str(wanted) in taken:
-            raise EngineFault(f"address {wanted} of network {network.name} is taken or outside {subnet}")
-        return wanted
-    for number in range(int(subnet.network_address) + 1, int(subnet.broadcast_address)):
-        address = IPv4Address(number)
-        if str(address) not in taken:
-            return address
-    raise EngineFault(
-        f"no address is left in network {network.name} ({subnet}): remove containers, or widen HAVRE_SUBNET"
-    )
+    def _address(
+        self, transaction: sqlite3.Connection, network: Network, version: int, wanted: Address | None
+    ) -> tuple[IPv4Interface | IPv6Interface | None, Address | None]:
+        """An address of one family with its gateway; `None` where the network does not have that family."""
+        pools = [pool for pool in network.usable_pools if pool.subnet.version == version]
+        if not pools:
+            return None, None
+        column = "address" if version == 4 else "address6"
+        rows = transaction.execute(f"SELECT {column} FROM endpoints WHERE network_id = ?", (network.id,))  # noqa: S608 - one of two words above
+        taken = {ip_address(row[column]) for row in rows if row[column]}
+        if wanted is not None:
+            pool = ipam.claim(pools, wanted, taken)
+            return interface_of(wanted, pool.subnet), pool.gateway
+        for pool in pools:
+            if (address := ipam.allocate(pool, taken)) is not None:
+                return interface_of(address, pool.subnet), pool.gateway
+        raise EngineFault(
+            f"no address is left in network {network.name} ({', '.join(str(pool.subnet) for pool in pools)}): "
+            "remove containers, or use a larger subnet (of the default network: HAVRE_SUBNET)"
+        )
 
 
 def _network(row: sqlite3.Row) -> Network:
-    return Network(
-        id=row["id"],
-        name=row["name"],
-        driver=Driver(row["driver"]),
-        created=row["created"],
-        subnet=IPv4Network(row["subnet"]) if row["subnet"] else None,
-        gateway=IPv4Address(row["gateway"]) if row["gateway"] else None,
-    )
+    document: dict[str, Any] = json.loads(row["document"])
+    return _CONVERTER.structure(document | {name: row[name] for name in _COLUMNS}, Network)
+
+
+def _document(network: Network) -> str:
+    document = _CONVERTER.unstructure(network)
+    return json.dumps({name: value for name, value in document.items() if name not in _COLUMNS})
 
 
 def _endpoint(row: sqlite3.Row, network: Network) -> Endpoint:
-    address = None
-    if row["address"] and network.subnet:
-        address = IPv4Interface(f"{row['address']}/{network.subnet.prefixlen}")
+    document: dict[str, Any] = json.loads(row["document"])
+    address, gateway = _restored(row["address"], network)
+    address6, gateway6 = _restored(row["address6"], network)
     return Endpoint(
         id=row["id"],
         network_id=network.id,
         network_name=network.name,
         container_id=row["container_id"],
-        address=address,
-        gateway=network.gateway if address else None,
+        address=address if isinstance(address, IPv4Interface) else None,
+        gateway=gateway if isinstance(gateway, IPv4Address) else None,
+        address6=address6 if isinstance(address6, IPv6Interface) else None,
+        gateway6=gateway6 if isinstance(gateway6, IPv6Address) else None,
         mac=row["mac"],
+        interface=row["interface"],
+        names=tuple(document.get("names", ())),
+        links=document.get("links", {}),
+        gateway_priority=document.get("gateway_priority", 0),
     )
+
+
+def _restored(text: str | None, network: Network) -> tuple[IPv4Interface | IPv6Interface | None, Address | None]:
+    if text:
+        address = ip_address(text)
+        for pool in network.pools:
+            if pool.subnet.version == address.version and address in pool.subnet:
+                return interface_of(address, pool.subnet), pool.gateway
+    return None, None
+
+
+def _converter() -> cattrs.Converter:
+    """Fields that a row of an earlier version lacks take their defaults."""
+    converter = cattrs.Converter()
+    know_addresses(converter)
+    return converter
+
+
+_CONVERTER: Final = _converter()

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Network
 from typing import Final
 
 from engine.config import EngineConfig
 from engine.database import Database
-from engine.errors import AmbiguousId, EngineError, EngineFault, InvalidParameter, NetworkNotFound
+from engine.errors import EngineError, EngineFault, Forbidden, NetworkNotFound
 from engine.events import EventBus, Kind
-from engine.kernel import netns
-from engine.networks import links
-from engine.networks.firewall import Firewall, Target, accept_beside_docker, forget_beside_docker
-from engine.networks.model import Driver, Endpoint, Network, PublishedPort, Sandbox, SandboxRequest
-from engine.networks.ports import Ports
-from engine.networks.records import NetworkRecords, mac_of
+from engine.networks import creation, forwarding, ipam, links, listing
+from engine.networks.creation import PREDEFINED, NetworkRequest
+from engine.networks.drivers import Drivers
+from engine.networks.drivers.bridge import DEFAULT_OPTIONS, NAME
+from engine.networks.firewall import Firewall, Side, Target
+from engine.networks.known import KnownNetworks
+from engine.networks.model import Endpoint, Network, Pool, Sandbox, SandboxRequest
+from engine.networks.publishing import Publishing
+from engine.networks.records import NetworkRecords
+from engine.networks.sandboxes import Sandboxes
 from engine.types import new_id, now
 
 _LOG: Final = logging.getLogger(__name__)
-
-_POOL: Final = (
-    *(IPv4Network(f"172.{second}.0.0/16") for second in range(17, 32)),
-    *(IPv4Network(f"192.168.{third}.0/20") for third in range(0, 256, 16)),
-)
-"""Docker's default address pools, tried in this order."""
-
-_MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
-
-_PREDEFINED: Final = {"bridge": Driver.BRIDGE, "host": Driver.HOST, "none": Driver.NONE}
 
 
 class NetworkService:
@@ -43,214 +36,205 @@ class NetworkService:
         self._events = events
         self._config = config
         self._records = NetworkRecords(database)
-        self._directory = config.run / "netns"
-        self._firewall = Firewall(instance=config.instance, bridge=config.bridge)
-        self._ports = Ports()
-        self._lock = threading.Lock()
-        self._networks: dict[str, Network] = {}
+        self._known = KnownNetworks(self._records)
+        self._drivers = Drivers()
+        self._firewall = Firewall(instance=config.instance)
+        self._publishing = Publishing(records=self._records, firewall=self._firewall)
+        self._sandboxes = Sandboxes(
+            directory=config.run / "netns",
+            records=self._records,
+            known=self._known,
+            drivers=self._drivers,
+            publishing=self._publishing,
+        )
+        self._changing = threading.Lock()
+        """Networks come and go one at a time: their subnets and names must not clash."""
+
+    # --- the service itself
 
     def start(self, *, live: Collection[str]) -> None:
         """Make the predefined networks, and the host agree with the rows: only *live* containers keep a sandbox."""
-        self._networks = {network.name: network for network in self._records.networks()}
-        for name, driver in _PREDEFINED.items():
-            if name not in self._networks:
-                self._put(Network(id=new_id(), name=name, driver=driver, created=now()))
-        self._put(self._with_subnet(self._networks["bridge"]))
-        bridge = self._networks["bridge"]
-        subnet, gateway = _addresses(bridge)
-        links.ensure_bridge(self._config.bridge, IPv4Interface((gateway, subnet.prefixlen)), mac=mac_of(gateway))
-        for container_id in self._records.containers() - set(live):
-            self._records.leave(container_id)
-        self._sweep(live)
-        targets = [target for container_id in live for target in self._targets(container_id)]
-        self._firewall.install(subnet, targets)
-        accept_beside_docker(self._config.bridge)
+        self._known.load()
+        for network in self._records.retired():
+            self._take_down(network)
+        known = {network.name for network in self._known.list()}
+        for name, driver in PREDEFINED.items():
+            if name not in known:
+                self._known.put(Network(id=new_id(), name=name, driver=driver, created=now()))
+        self._known.put(self._default(self._known.get("bridge")))
+        for network in self._known.list():
+            self._ensure(network)
+        self._sandboxes.sweep(live)
+        self._firewall.install(self._sides(), [target for each in live for target in self._targets(each)])
+        forwarding.accept([side.bridge for side in self._sides() if not side.internal])
+        for network in self._known.list():
+            self._drivers.of(network).sweep(network, self.endpoints(network.id))
         for container_id in live:
-            self._hold_again(container_id)
+            if (endpoint := self._sandboxes.leading(container_id)) is not None:
+                self._publishing.hold_again(endpoint)
 
     def close(self) -> None:
-        """Stop answering for IPv6 ports; what runs keeps its network."""
-        self._ports.close()
+        """Let go of the host's ports; what runs keeps its network."""
+        self._publishing.close()
         self._firewall.close()
 
     def purge(self) -> None:
-        """Remove the bridge and the table: for tests, and for the end of an installation. No container may run."""
+        """Remove what is on the host: for tests, and for the end of an installation. No container may run."""
         self._firewall.remove()
-        forget_beside_docker(self._config.bridge)
-        links.delete_link(self._config.bridge)
+        forwarding.forget([side.bridge for side in self._sides()])
+        for network in self._known.list():
+            self._drivers.of(network).delete(network)
 
-    def list(self) -> Sequence[Network]:
-        """Every network, by name."""
-        with self._lock:
-            return tuple(sorted(self._networks.values(), key=lambda network: network.name))
+    # --- networks
+
+    def list(self, filters: Mapping[str, Collection[str]] | None = None) -> Sequence[Network]:
+        """Every network that *filters* admit, by name."""
+        return listing.filtered(self._known.list(), filters or {}, used=self._records.used)
 
     def get(self, text: str) -> Network:
         """The network of that name or id, or of an unambiguous beginning of an id; `default` is the bridge."""
-        name = "bridge" if text == "default" else text
-        with self._lock:
-            if name in self._networks:
-                return self._networks[name]
-            found = [network for network in self._networks.values() if text and network.id.startswith(text)]
-        if len(found) > 1:
-            raise AmbiguousId(text, "network")
-        if not found:
-            raise NetworkNotFound(text)
-        return found[0]
+        return self._known.get(text)
 
     def endpoints(self, network_id: str) -> Sequence[Endpoint]:
         """Who is in a network."""
-        return self._records.endpoints(self.list(), network_id=network_id)
+        return self._records.endpoints(self._known.list(), network_id=network_id)
+
+    def create(self, request: NetworkRequest) -> Network:
+        """Make a network, whole or not at all.
+
+        Raises `Conflict`, `Forbidden`, `InvalidParameter`, `NotFound`, `EngineFault`.
+        """
+        with self._changing, ExitStack() as undo:
+            network = creation.draft(request, existing=self._known.list(), drivers=self._drivers)
+            self._known.put(network)
+            undo.callback(self._take_down, network)
+            driver = self._drivers.of(network)
+            driver.ensure(network)
+            if (side := driver.side(network)) is not None:
+                self._firewall.admit(side)
+                forwarding.accept([] if side.internal else [side.bridge])
+            undo.pop_all()
+        self._events.publish(Kind.NETWORK, "create", network.id, {"name": network.name, "type": network.driver})
+        return network
+
+    def remove(self, text: str) -> None:
+        """Remove a network; `Forbidden` while a container is in it, and for those that are always there."""
+        network = self._known.get(text)
+        if network.name in PREDEFINED:
+            raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+        with self._changing:
+            if not self._records.retire(network.id):
+                if network not in self._known.list():
+                    raise NetworkNotFound(text)
+                raise Forbidden(
+                    f"error while removing network: network {network.name} id {network.id} has active endpoints"
+                )
+            self._take_down(network)
+        self._events.publish(Kind.NETWORK, "destroy", network.id, {"name": network.name, "type": network.driver})
+
+    def prune(self, filters: Mapping[str, Collection[str]]) -> Sequence[str]:
+        """Remove the networks that nobody is in; their names. Filters are Docker's `label`, `label!` and `until`."""
+        removed = []
+        for network in listing.prunable(self._known.list(), filters):
+            try:
+                self.remove(network.id)
+            except (Forbidden, NetworkNotFound):
+                continue  # somebody is in it, or has removed it
+            removed.append(network.name)
+        self._events.publish(Kind.NETWORK, "prune", "", {"reclaimed": "0"})
+        return removed
+
+    # --- containers in them
 
     def open(self, request: SandboxRequest) -> Sandbox:
         """A container's network, whole or not at all.
 
-        Raises `PortInUse`, `NetworkNotFound`, `InvalidParameter`, `EngineFault`.
+        Raises `PortInUse`, `NetworkNotFound`, `InvalidParameter`, `Forbidden`, `EngineFault`.
         """
-        network = self.get(request.network)
-        if request.mac and not _MAC.fullmatch(request.mac):
-            raise InvalidParameter(f"invalid MAC address: {request.mac[:60]}")
-        container_id = request.container_id
-        with ExitStack() as undo:
-            undo.callback(self._undo, container_id)
-            endpoint = self._records.join(container_id, network, wanted=request.address, mac=request.mac)
-            path = None if network.driver is Driver.HOST else self._directory / container_id
-            ports: Sequence[PublishedPort] = ()
-            if network.driver is Driver.NONE and path is not None:
-                links.isolated(path)
-            elif network.driver is Driver.BRIDGE and path is not None and endpoint.address is not None:
-                ports = self._ports.hold(container_id, request.ports)
-                links.plug(
-                    path=path,
-                    bridge=self._config.bridge,
-                    host_end=links.interface_name(endpoint.id),
-                    address=endpoint.address,
-                    gateway=str(endpoint.gateway),
-                    mac=endpoint.mac,
-                    hairpin=bool(ports),
-                )
-                if ports:
-                    self._records.publish(container_id, ports)
-                    self._firewall.publish(_targets(ports, endpoint))
-                    self._ports.relay(container_id, ports, endpoint.address.ip)
-            undo.pop_all()
-        self._tell("connect", endpoint, network)
-        return Sandbox(container_id=container_id, netns=path, endpoints=(endpoint,), ports=tuple(sorted(ports)))
+        sandbox = self._sandboxes.open(request)
+        for endpoint in sandbox.endpoints:
+            self._tell("connect", endpoint)
+        return sandbox
+
+    def connect(self, request: SandboxRequest) -> Endpoint:
+        """Join a running container to one further network, whole or not at all. Raises as `open` does."""
+        endpoint = self._sandboxes.connect(request)
+        self._tell("connect", endpoint)
+        return endpoint
+
+    def disconnect(self, request: SandboxRequest) -> Endpoint | None:
+        """Take a running container out of one network; `None` where it is not in it."""
+        (asked,) = request.attachments
+        network = self._known.wanted(asked)
+        for endpoint in self._sandboxes.endpoints(request.container_id):
+            if endpoint.network_id == network.id:
+                self._sandboxes.disconnect(endpoint, wanted=request.ports)
+                self._tell("disconnect", endpoint)
+                return endpoint
+        return None
 
     def release(self, container_id: str) -> None:
         """Take a container's network down; no error when it has none."""
-        endpoints = self._records.endpoints(self.list(), container_id=container_id)
-        self._undo(container_id)
+        endpoints = self._sandboxes.endpoints(container_id)
+        self._sandboxes.close(container_id)
         for endpoint in endpoints:
-            self._tell("disconnect", endpoint, self.get(endpoint.network_id))
+            self._tell("disconnect", endpoint)
 
     def sandbox(self, container_id: str) -> Sandbox | None:
         """The network that a container has now."""
-        endpoints = self._records.endpoints(self.list(), container_id=container_id)
-        if not endpoints:
-            return None
-        path = self._directory / container_id
-        return Sandbox(
-            container_id=container_id,
-            netns=path if path.exists() else None,
-            endpoints=tuple(endpoints),
-            ports=self._records.ports(container_id),
-        )
+        return self._sandboxes.get(container_id)
 
-    def _undo(self, container_id: str) -> None:
-        """Everything that a sandbox is made of, in the order that leaves no port leading nowhere."""
-        targets = self._targets(container_id)
-        if targets:
-            try:
-                self._firewall.withdraw(targets)
-            except EngineFault:
-                # Some element is not there: the start was cut off before it, or somebody flushed the table.
-                for target in targets:
-                    self._withdraw_quietly(target)
-        self._ports.release(container_id)
-        links.unplug(self._host_ends(container_id))
-        netns.delete(self._directory / container_id)
-        self._records.leave(container_id)
+    def rename(self, container_id: str, old: str, new: str) -> None:
+        """Have others find a container by its new name."""
+        self._records.rename(container_id, old, new)
 
-    def _withdraw_quietly(self, target: Target) -> None:
+    # --- inside
+
+    def _ensure(self, network: Network) -> None:
+        """One network's damage must not keep the engine from starting, except the default one's."""
         try:
-            self._firewall.withdraw([target])
-        except EngineFault as error:
-            _LOG.debug("port %s was not published: %s", target.port, error)
+            self._drivers.of(network).ensure(network)
+        except (EngineError, OSError, *links.FAILURES) as error:
+            if network.name in PREDEFINED:
+                raise EngineFault(f"network {network.name} cannot be made: {error}") from error
+            _LOG.warning("network %s cannot be put right: %s", network.name, error)
+
+    def _take_down(self, network: Network) -> None:
+        """Everything that a network is made of; whoever joins it meanwhile is refused."""
+        self._records.retire(network.id)
+        self._known.forget(network)
+        driver = self._drivers.of(network)
+        if (side := driver.side(network)) is not None:
+            self._firewall.dismiss(side)
+            forwarding.forget([side.bridge])
+        driver.delete(network)
+        self._records.delete(network.id)
+
+    def _sides(self) -> Sequence[Side]:
+        sides = [self._drivers.of(network).side(network) for network in self._known.list()]
+        return [side for side in sides if side is not None]
+
+    def _default(self, bridge: Network) -> Network:
+        """The default bridge with addresses: those configured, those it had, else the first pool that is free."""
+        bridge = replace(bridge, options={**DEFAULT_OPTIONS, NAME: self._config.bridge})
+        if (wanted := self._config.subnet) is not None:
+            gateway = wanted.ip if wanted.ip != wanted.network.network_address else None
+            return replace(bridge, pools=(ipam.with_gateway(Pool(subnet=wanted.network, gateway=gateway)),))
+        if bridge.pools:
+            return bridge
+        taken = [pool.subnet for network in self._known.list() for pool in network.pools]
+        subnet: IPv4Network = ipam.next_free([*taken, *links.routed_networks()])
+        return replace(bridge, pools=(ipam.with_gateway(Pool(subnet=subnet)),))
 
     def _targets(self, container_id: str) -> Sequence[Target]:
-        endpoints = self._records.endpoints(self.list(), container_id=container_id)
-        ports = self._records.ports(container_id)
-        return [target for endpoint in endpoints for target in _targets(ports, endpoint)]
+        endpoint = self._sandboxes.leading(container_id)
+        return self._publishing.targets(endpoint) if endpoint is not None else ()
 
-    def _host_ends(self, container_id: str) -> Sequence[str]:
-        endpoints = self._records.endpoints(self.list(), container_id=container_id)
-        return [links.interface_name(endpoint.id) for endpoint in endpoints if endpoint.address is not None]
-
-    def _hold_again(self, container_id: str) -> None:
-        """The ports of a container that outlived its daemon. One that somebody took meanwhile still leads to it."""
-        ports = self._records.ports(container_id)
-        for endpoint in self._records.endpoints(self.list(), container_id=container_id):
-            for port in ports:
-                try:
-                    self._ports.hold(container_id, [port])
-                except EngineError as error:
-                    _LOG.warning("a port of container %s cannot be held: %s", container_id[:12], error)
-            if endpoint.address is not None:
-                self._ports.relay(container_id, ports, endpoint.address.ip)
-
-    def _sweep(self, live: Collection[str]) -> None:
-        """Namespaces and links of containers that do not live."""
-        if self._directory.is_dir():
-            for path in tuple(self._directory.iterdir()):
-                if path.name not in live:
-                    netns.delete(path)
-        kept = {name for container_id in live for name in self._host_ends(container_id)}
-        for name in links.bridge_ports(self._config.bridge):
-            if name not in kept:
-                links.delete_link(name)
-        links.ensure_plugged(self._config.bridge, kept)
-
-    def _with_subnet(self, bridge: Network) -> Network:
-        """The default bridge with addresses: those configured, those it had, else the first pool that is free."""
-        wanted = self._config.subnet
-        if wanted is not None:
-            first = wanted.network.network_address + 1
-            gateway = wanted.ip if wanted.ip != wanted.network.network_address else first
-            return _addressed(bridge, wanted.network, gateway)
-        if bridge.subnet is not None:
-            return bridge
-        used = links.routed_networks()
-        for subnet in _POOL:
-            if not any(subnet.overlaps(other) for other in used):
-                return _addressed(bridge, subnet, subnet.network_address + 1)
-        raise EngineFault("every default subnet is in use on this host: choose one by HAVRE_SUBNET")
-
-    def _put(self, network: Network) -> None:
-        self._records.put(network)
-        with self._lock:
-            self._networks[network.name] = network
-
-    def _tell(self, action: str, endpoint: Endpoint, network: Network) -> None:
+    def _tell(self, action: str, endpoint: Endpoint) -> None:
+        network = self._known.get(endpoint.network_id)
         self._events.publish(
             Kind.NETWORK,
             action,
             network.id,
             {"container": endpoint.container_id, "name": network.name, "type": network.driver},
         )
-
-
-def _targets(ports: Iterable[PublishedPort], endpoint: Endpoint) -> Sequence[Target]:
-    """What the kernel translates: IPv6 ports are relayed instead."""
-    if endpoint.address is None:
-        return []
-    return [Target(port, endpoint.address.ip) for port in ports if ":" not in port.host_ip]
-
-
-def _addresses(network: Network) -> tuple[IPv4Network, IPv4Address]:
-    if network.subnet is None or network.gateway is None:
-        raise EngineFault(f"network {network.name} has no subnet")
-    return network.subnet, network.gateway
-
-
-def _addressed(network: Network, subnet: IPv4Network, gateway: IPv4Address) -> Network:
-    return replace(network, subnet=subnet, gateway=gateway)

@@ -106,7 +106,7 @@ def test_ping_has_its_headers(havre: HavreDaemon) -> None:
         ("POST", "/containers/nosuch/wait?condition=tea", None, 400, "invalid condition"),
         ("POST", "/images/create", None, 400, "fromImage"),
         ("POST", "/images/create?fromImage=BAD", None, 400, "invalid reference format"),
-        ("POST", "/networks/create", b'{"Name":"x"}', 501, "not supported by this engine yet"),
+        ("POST", "/networks/create", b'{"Name":"host"}', 403, "operation is not permitted on predefined host network"),
         ("DELETE", "/networks/bridge", None, 403, "pre-defined network"),
         ("GET", "/networks/nosuch", None, 404, "network nosuch not found"),
         ("POST", "/volumes/create", b'{"Name":"a/b"}', 400, "includes invalid characters"),

@@ -293,7 +293,6 @@ def test_a_create_that_fails_leaves_nothing(host: EngineHost, engine: Engine) ->
         {"ulimits": (Ulimit(name="nonsense", soft=1, hard=1),)},
         {"sysctls": {"kernel.hostname": "x"}},
         {"working_dir": "relative"},
-        {"network_mode": "no-such-network"},
         {"auto_remove": True, "restart": RestartPolicy(name=RestartPolicyName.ALWAYS)},
         {"env": ("=x",)},
         {"mounts": (Mount(source="/tmp", target="/"),)},

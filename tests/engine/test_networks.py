@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EngineFault, InvalidParameter, NetworkNotFound
-from engine.networks.model import Driver, PublishedPort, Sandbox, SandboxRequest
+from engine.networks.model import Driver, PublishedPort, Sandbox
 from engine.types import new_id
 from tests.conftest import needs_root
 from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside, lab
@@ -277,7 +277,7 @@ def test_nothing_is_left_of_an_impossible_mac(networks: LabService, mac: str) ->
 
 def test_an_unknown_network_is_not_found(networks: LabService) -> None:
     with pytest.raises(NetworkNotFound):
-        networks.open(SandboxRequest(container_id=new_id(), network="nowhere"))
+        networks.plug(network="nowhere")
     assert_nothing_left(networks)
 
 

@@ -212,7 +212,6 @@ def test_unknown_options_are_told() -> None:
         ({}, {"Volumes": {"data": {}}}, InvalidParameter, "mount path must be absolute"),
         ({}, {"Healthcheck": {"Interval": "1s"}}, InvalidParameter, "Healthcheck.Interval: expected an integer"),
         ({}, {"Image": ""}, InvalidParameter, "no image given"),
-        ({}, {"NetworkingConfig": {"EndpointsConfig": {"other": {}}}}, NotImplementedHere, "one network"),
     ],
 )
 def test_what_is_refused_names_the_field(

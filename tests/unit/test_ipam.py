@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from engine.database import Database
-from engine.errors import EngineFault
-from engine.networks.model import Driver, Endpoint, Network
-from engine.networks.records import NetworkRecords, mac_of
+from engine.errors import EngineFault, Forbidden, InvalidParameter
+from engine.networks.addresses import mac_of
+from engine.networks.ipam import with_gateway
+from engine.networks.model import Attachment, Driver, Endpoint, Network, Pool
+from engine.networks.records import NetworkRecords
 from engine.types import new_id, now
 
 
@@ -25,9 +27,8 @@ def records(tmp_path: Path) -> Iterator[NetworkRecords]:
 
 def bridge(records: NetworkRecords, subnet: str = "172.17.0.0/16", *, name: str = "bridge") -> Network:
     network = IPv4Network(subnet)
-    made = Network(
-        id=new_id(), name=name, driver=Driver.BRIDGE, created=now(), subnet=network, gateway=network.network_address + 1
-    )
+    pool = with_gateway(Pool(subnet=network, chosen=True))
+    made = Network(id=new_id(), name=name, driver=Driver.BRIDGE, created=now(), pools=(pool,))
     records.put(made)
     return made
 
@@ -47,7 +48,10 @@ def test_the_gateway_is_first_and_containers_follow(records: NetworkRecords) -> 
 def test_the_mac_is_docker_s_for_the_address_or_the_one_asked_for(records: NetworkRecords) -> None:
     network = bridge(records)
     assert records.join(new_id(), network).mac == "02:42:ac:11:00:02"
-    assert records.join(new_id(), network, mac="02:00:00:00:00:07").mac == "02:00:00:00:00:07"
+    assert (
+        records.join(new_id(), network, Attachment(network="bridge", mac="02:00:00:00:00:07")).mac
+        == "02:00:00:00:00:07"
+    )
     assert mac_of(IPv4Address("192.168.16.255")) == "02:42:c0:a8:10:ff"
 
 
@@ -62,16 +66,16 @@ def test_an_address_that_was_left_is_given_again(records: NetworkRecords) -> Non
 
 def test_an_address_may_be_wanted_once(records: NetworkRecords) -> None:
     network = bridge(records)
-    wanted = IPv4Address("172.17.9.9")
-    assert ip(records.join(new_id(), network, wanted=wanted)) == "172.17.9.9"
-    with pytest.raises(EngineFault, match=r"172\.17\.9\.9"):
-        records.join(new_id(), network, wanted=wanted)
+    wanted = Attachment(network="bridge", address=IPv4Address("172.17.9.9"))
+    assert ip(records.join(new_id(), network, wanted)) == "172.17.9.9"
+    with pytest.raises(Forbidden, match=r"Address already in use: 172\.17\.9\.9"):
+        records.join(new_id(), network, wanted)
 
 
 @pytest.mark.parametrize("address", ["172.17.0.1", "172.17.0.0", "172.17.255.255", "10.0.0.2"])
 def test_gateway_network_broadcast_and_strange_addresses_are_nobody_s(records: NetworkRecords, address: str) -> None:
-    with pytest.raises(EngineFault):
-        records.join(new_id(), bridge(records), wanted=IPv4Address(address))
+    with pytest.raises((Forbidden, InvalidParameter)):
+        records.join(new_id(), bridge(records), Attachment(network="bridge", address=IPv4Address(address)))
 
 
 def test_a_full_subnet_says_so_and_recovers(records: NetworkRecords) -> None:

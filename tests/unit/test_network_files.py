@@ -16,24 +16,24 @@ GATEWAY = IPv4Address("172.17.0.1")
 
 
 def test_hosts_names_the_loopback_and_the_container() -> None:
-    lines = hosts(hostname="4f66ad9a0b2e", address=ADDRESS, gateway=GATEWAY).splitlines()
+    lines = hosts(hostname="4f66ad9a0b2e", addresses=[ADDRESS], gateway=GATEWAY).splitlines()
     assert lines[0] == "127.0.0.1\tlocalhost"
     assert lines[1].startswith("::1\t")
     assert lines[-1] == "172.17.0.2\t4f66ad9a0b2e"
 
 
 def test_hosts_with_a_domain_names_the_container_in_full_and_for_short() -> None:
-    text = hosts(hostname="web", domainname="example.test", address=ADDRESS, gateway=GATEWAY)
+    text = hosts(hostname="web", domainname="example.test", addresses=[ADDRESS], gateway=GATEWAY)
     assert text.endswith("172.17.0.2\tweb.example.test web\n")
 
 
 def test_hosts_without_an_address_has_no_line_for_the_container() -> None:
-    assert "web" not in hosts(hostname="web", address=None, gateway=None)
+    assert "web" not in hosts(hostname="web", gateway=None)
 
 
 def test_extra_hosts_are_added_and_the_host_gateway_is_the_bridge() -> None:
     extra = ["db:10.0.0.7", "six:2001:db8::7", "six-too:[2001:db8::8]", "host.docker.internal:host-gateway"]
-    lines = hosts(hostname="web", address=ADDRESS, gateway=GATEWAY, extra=extra).splitlines()
+    lines = hosts(hostname="web", addresses=[ADDRESS], gateway=GATEWAY, extra=extra).splitlines()
     assert "10.0.0.7\tdb" in lines
     assert "2001:db8::7\tsix" in lines
     assert "2001:db8::8\tsix-too" in lines
@@ -43,19 +43,19 @@ def test_extra_hosts_are_added_and_the_host_gateway_is_the_bridge() -> None:
 @pytest.mark.parametrize("entry", ["db", "db:", "db:nowhere", "db:1.2.3", "db:1.2.3.4\n6.6.6.6 debian.org"])
 def test_an_extra_host_without_an_address_is_refused(entry: str) -> None:
     with pytest.raises(InvalidParameter, match="add-host"):
-        hosts(hostname="web", address=ADDRESS, gateway=GATEWAY, extra=[entry])
+        hosts(hostname="web", addresses=[ADDRESS], gateway=GATEWAY, extra=[entry])
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\n6.6.6.6 debian.org", "a\tb"])
 def test_the_name_of_an_extra_host_is_one_word(name: str) -> None:
     with pytest.raises(InvalidParameter, match="add-host"):
-        hosts(hostname="web", address=ADDRESS, gateway=GATEWAY, extra=[f"{name}:10.0.0.7"])
+        hosts(hostname="web", addresses=[ADDRESS], gateway=GATEWAY, extra=[f"{name}:10.0.0.7"])
 
 
 def test_on_the_host_s_network_the_host_s_own_file_is_kept(tmp_path: Path) -> None:
     own = tmp_path / "hosts"
     own.write_text("127.0.0.1 localhost\n192.0.2.9 printer")
-    text = hosts(hostname="web", address=None, gateway=None, extra=["db:10.0.0.7"], share_host=True, host_file=own)
+    text = hosts(hostname="web", gateway=None, extra=["db:10.0.0.7"], share_host=True, host_file=own)
     assert text == "127.0.0.1 localhost\n192.0.2.9 printer\n10.0.0.7\tdb\n"
 
 

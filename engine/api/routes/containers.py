@@ -54,6 +54,7 @@ async def container_create(call: Call) -> web.Response:
                 host=request.host,
                 raw_config=request.raw_config,
                 raw_host_config=request.raw_host_config,
+                attachments=request.attachments,
             )
         except (NetworkNotFound, ContainerNotFound, VolumeNotFound) as error:
             # The CLI takes a 404 here for a missing image, pulls it and tries again.

@@ -1,92 +1,80 @@
-"""Networks: listed and looked at."""
+"""Networks: listed, made, looked at, removed; containers connected to them and taken out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
-from engine.api import render_network
-from engine.api.call import Call, json_answer
+from engine.api import create_network, create_networks, render_network
+from engine.api.call import Call, empty_answer, json_answer
 from engine.api.router import Routes
-from engine.errors import Forbidden, InvalidParameter, NotImplementedHere
-from engine.networks.model import Network
+from engine.errors import InvalidParameter, NetworkNotFound
 
 routes = Routes()
-
-_FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 
 
 @routes.get("/networks")
 async def network_list(call: Call) -> web.Response:
     filters = call.query.filters()
-    if unknown := filters.keys() - _FILTERS:
-        raise InvalidParameter(f"invalid filter '{min(unknown)[:60]}'")
 
     def collect() -> list[dict[str, Any]]:
-        bridge = call.engine.config.bridge
-        return [
-            render_network.network(network, containers={}, bridge=bridge)
-            for network in call.engine.networks.list()
-            if _wanted(network, filters)
-        ]
+        return [render_network.network(network, containers={}) for network in call.engine.networks.list(filters)]
 
     return json_answer(await call.workers.quick(collect))
 
 
+@routes.post("/networks/create")
+async def network_create(call: Call) -> web.Response:
+    request = create_network.parse(await call.body())
+    network = await call.workers.patient(call.engine.networks.create, request)
+    return json_answer({"Id": network.id, "Warning": ""}, status=201)
+
+
+@routes.post("/networks/prune")
+async def network_prune(call: Call) -> web.Response:
+    removed = await call.workers.patient(call.engine.networks.prune, call.query.filters())
+    return json_answer({"NetworksDeleted": list(removed) or None})
+
+
 @routes.get("/networks/{id}")
 async def network_inspect(call: Call) -> web.Response:
+    if call.query.text("scope") not in ("", "local"):
+        raise NetworkNotFound(call.arguments["id"])
+
     def look() -> dict[str, Any]:
         engine = call.engine
         network = engine.networks.get(call.arguments["id"])
-        names = {container.id: container.name for container in engine.containers.list()}
+        names = {container.id: container.name for container in engine.containers.register.containers()}
         members = render_network.members(engine.networks.endpoints(network.id), names)
-        return render_network.network(network, containers=members, bridge=engine.config.bridge)
+        return render_network.network(network, containers=members)
 
     return json_answer(await call.workers.quick(look))
 
 
-@routes.post("/networks/create")
-@routes.post("/networks/{id}/connect")
-@routes.post("/networks/{id}/disconnect")
-async def not_here(_call: Call) -> web.Response:
-    raise NotImplementedHere("user-defined networks are not supported by this engine yet: use bridge, host or none")
-
-
-@routes.post("/networks/prune")
-async def network_prune(_call: Call) -> web.Response:
-    return json_answer({"NetworksDeleted": None})
-
-
 @routes.delete("/networks/{id}")
 async def network_remove(call: Call) -> web.Response:
-    network = await call.workers.quick(call.engine.networks.get, call.arguments["id"])
-    raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+    await call.workers.patient(call.engine.networks.remove, call.arguments["id"])
+    return empty_answer()
 
 
-def _wanted(network: Network, filters: Mapping[str, tuple[str, ...]]) -> bool:
-    return all(any(_admits(network, key, value) for value in values) for key, values in filters.items() if values)
+@routes.post("/networks/{id}/connect")
+async def network_connect(call: Call) -> web.Response:
+    body = await call.body()
+    asked = create_networks.attachment(body.section("EndpointConfig"), network=call.arguments["id"])
+    await call.workers.patient(call.engine.containers.networking.connect, _container(body.text("Container")), asked)
+    return empty_answer(200)
 
 
-def _admits(network: Network, key: str, value: str) -> bool:
-    match key:
-        case "driver":
-            return network.driver == value
-        case "id":
-            return network.id.startswith(value)
-        case "name":
-            return value in network.name
-        case "scope":
-            return value == "local"
-        case "type":
-            return value == "builtin"
-        case "dangling":
-            return value.lower() not in ("1", "true")
-        case _:
-            return _labelled(network.labels, value)
+@routes.post("/networks/{id}/disconnect")
+async def network_disconnect(call: Call) -> web.Response:
+    body = await call.body()
+    container = _container(body.text("Container"))
+    await call.workers.patient(call.engine.containers.networking.disconnect, container, call.arguments["id"])
+    return empty_answer(200)
 
 
-def _labelled(labels: Mapping[str, str], wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in labels and (not equals or labels[key] == value)
+def _container(text: str) -> str:
+    if not text:
+        raise InvalidParameter('invalid name or ID supplied: ""')
+    return text

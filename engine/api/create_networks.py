@@ -1,0 +1,65 @@
+"""Endpoints in bodies: `NetworkingConfig` of a new container, `EndpointConfig` of a connection (`EndpointSettings`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from engine.api import create_config
+from engine.api.fields import Fields
+from engine.errors import InvalidParameter
+from engine.networks.model import Attachment
+
+
+def attachments(networking: Fields, *, mode: str, mac: str) -> tuple[Attachment, ...]:
+    """What a container asks of its networks, that of its *mode* first; *mac* is the address of the whole container.
+
+    One that shares another container's network has none of its own.
+    """
+    endpoints = networking.section("EndpointsConfig")
+    if mode.startswith("container:"):
+        if endpoints.names:
+            raise InvalidParameter("conflicting options: a network and the container type network mode")
+        return ()
+    asked = {_named(name): attachment(endpoints.section(name), network=_named(name)) for name in endpoints.names}
+    main = _named(mode)
+    first = asked.pop(main, Attachment(network=main))
+    if mac and first.mac not in ("", mac):
+        raise InvalidParameter("MacAddress: the container-wide address and the network's own must be the same")
+    if asked and main in ("host", "none"):
+        raise InvalidParameter(f"a container of network {main} cannot be in others: {', '.join(asked)[:200]}")
+    return (replace(first, mac=mac or first.mac), *(asked[name] for name in sorted(asked)))
+
+
+def attachment(settings: Fields, *, network: str) -> Attachment:
+    """One endpoint's settings."""
+    ipam = settings.section("IPAMConfig")
+    address, address6 = _address(ipam, "IPv4Address", 4), _address(ipam, "IPv6Address", 6)
+    return Attachment(
+        network=network,
+        address=address if isinstance(address, IPv4Address) else None,
+        address6=address6 if isinstance(address6, IPv6Address) else None,
+        link_local=ipam.texts("LinkLocalIPs"),
+        mac=create_config.mac_address(settings),
+        aliases=settings.texts("Aliases"),
+        links=settings.texts("Links"),
+        options=settings.text_map("DriverOpts"),
+        gateway_priority=settings.integer("GwPriority"),
+    )
+
+
+def _named(name: str) -> str:
+    return "bridge" if name == "default" else name
+
+
+def _address(ipam: Fields, name: str, version: int) -> IPv4Address | IPv6Address | None:
+    text = ipam.text(name)
+    if not text:
+        return None
+    try:
+        address = ip_address(text)
+    except ValueError as error:
+        raise InvalidParameter(f"invalid IPv{version} address: {text[:60]}") from error
+    if address.version != version:
+        raise InvalidParameter(f"invalid IPv{version} address: {text[:60]}")
+    return address

@@ -1,0 +1,69 @@
+"""What a driver does, and the words of its options."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final, Protocol
+
+from engine.errors import InvalidParameter
+from engine.networks.firewall import Side
+from engine.networks.model import Endpoint, Network
+
+MTU: Final = "com.docker.network.driver.mtu"
+
+
+class NetworkDriver(Protocol):
+    """One kind of network. A driver holds no state: what there is, is told by the networks and the kernel.
+
+    *route* is an open socket of rtnetlink in the host's namespace; a *descriptor* is open on a container's.
+    """
+
+    def check(self, network: Network, others: Collection[Network]) -> Network:
+        """The network as it can be made beside *others*; `InvalidParameter`, `Forbidden` where it cannot."""
+        ...
+
+    def ensure(self, network: Network) -> None:
+        """Have on the host what the network needs, and put right what is there. May be repeated."""
+        ...
+
+    def delete(self, network: Network) -> None:
+        """Remove from the host what `ensure` has made; no error where it is gone."""
+        ...
+
+    def side(self, network: Network) -> Side | None:
+        """How the firewall sees it; `None` where its packets do not pass there."""
+        ...
+
+    def attach(self, route: Any, network: Network, endpoint: Endpoint, descriptor: int, *, publishing: bool) -> None:
+        """Make the endpoint's link, under its name, in a container's namespace; *publishing* where it has ports."""
+        ...
+
+    def detach(self, endpoints: Sequence[Endpoint]) -> None:
+        """Cut endpoints off at once, whose namespace is about to end: nobody may answer for their addresses."""
+        ...
+
+    def sweep(self, network: Network, kept: Sequence[Endpoint]) -> None:
+        """Remove links of containers that are no more, and plug those of *kept* in again."""
+        ...
+
+
+def mtu_of(network: Network) -> int | None:
+    """The MTU that a person chose; `None` leaves it to the driver."""
+    text = network.options.get(MTU, "")
+    if text in ("", "0"):
+        return None
+    if not text.isdecimal() or not 68 <= int(text) <= 65535:
+        raise InvalidParameter(f"failed to parse {MTU} value: {text[:40]!r}: give a number from 68 to 65535")
+    return int(text)
+
+
+def flag(network: Network, option: str, *, default: bool) -> bool:
+    """An option that says yes or no in the words of Go's ParseBool."""
+    text = network.options.get(option, "")
+    if text == "":
+        return default
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise InvalidParameter(f"failed to parse {option} value: {text[:40]!r}: say true or false")

@@ -1,0 +1,122 @@
+"""Macvlan networks: containers are neighbours on a link of the host, with addresses of that link's own network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from engine.errors import EngineFault, Forbidden, InvalidParameter
+from engine.networks import links
+from engine.networks.drivers.interface import mtu_of
+from engine.networks.firewall import Side
+from engine.networks.model import Driver, Endpoint, Network
+
+PARENT: Final = "parent"
+MODE: Final = "macvlan_mode"
+_MODES: Final = ("bridge", "private", "vepa", "passthru")
+_VLAN: Final = re.compile(r"(?P<link>[^\s/]{1,13})\.(?P<id>[0-9]{1,4})")
+_LONGEST: Final = 15
+
+
+def parent_of(network: Network) -> str:
+    """The host's link that containers are put on. Without one it is a link of the engine's own that leads nowhere."""
+    return network.options.get(PARENT) or own_parent(network.id)
+
+
+def own_parent(network_id: str) -> str:
+    return f"dm-{network_id[:12]}"
+
+
+class MacvlanDriver:
+    def check(self, network: Network, others: Collection[Network]) -> Network:
+        mode = network.options.get(MODE) or "bridge"
+        if mode not in _MODES:
+            raise InvalidParameter(
+                f"requested macvlan mode '{mode[:40]}' is not valid, 'bridge' mode is the macvlan driver default: "
+                f"choose one of {', '.join(_MODES)}"
+            )
+        mtu_of(network)
+        parent = network.options.get(PARENT, "")
+        if not parent:
+            # There is no way out of a link that leads nowhere.
+            return replace(network, internal=True)
+        for other in others:
+            if other.driver is Driver.MACVLAN and parent_of(other) == parent:
+                raise Forbidden(f"network {own_parent(other.id)} is already using parent interface {parent}")
+        if not links.exists(parent):
+            _vlan(parent)
+        return network
+
+    def ensure(self, network: Network) -> None:
+        parent = parent_of(network)
+        with IPRoute() as route:
+            if not links.exists(parent):
+                if network.options.get(PARENT):
+                    link, number = _vlan(parent)
+                    _add(route, parent, kind="vlan", link=links.index_of(link), vlan_id=number)
+                else:
+                    # A bridge without ports: every kernel that runs containers has it, and not every one has dummy.
+                    _add(route, parent, kind="bridge")
+            route.link("set", index=links.index_of(parent), state="up")
+
+    def delete(self, network: Network) -> None:
+        parent = parent_of(network)
+        if not network.options.get(PARENT) or (_VLAN.fullmatch(parent) and links.is_made_here(parent)):
+            links.delete_link(parent)
+
+    def side(self, network: Network) -> Side | None:  # noqa: ARG002
+        return None
+
+    def attach(
+        self,
+        route: Any,
+        network: Network,
+        endpoint: Endpoint,
+        descriptor: int,
+        *,
+        publishing: bool,  # noqa: ARG002 - containers have addresses that others reach directly
+    ) -> None:
+        options: dict[str, Any] = {"macvlan_mode": network.options.get(MODE) or "bridge"}
+        if endpoint.mac:
+            options["address"] = endpoint.mac
+        if (mtu := mtu_of(network)) is not None:
+            options["mtu"] = mtu
+        route.link(
+            "add",
+            ifname=endpoint.interface,
+            kind="macvlan",
+            link=links.index_of(parent_of(network)),
+            net_ns_fd=descriptor,
+            **options,
+        )
+
+    def detach(self, endpoints: Sequence[Endpoint]) -> None:
+        """Nothing of it is on the host: the links end with their namespace."""
+
+    def sweep(self, network: Network, kept: Sequence[Endpoint]) -> None:
+        """As for `detach`."""
+
+
+def _vlan(name: str) -> tuple[str, int]:
+    """The link and the number of a VLAN's sub-interface such as `eth0.10`."""
+    match = _VLAN.fullmatch(name)
+    if match is None or not 1 <= int(match["id"]) <= 4094 or len(name) > _LONGEST:
+        raise InvalidParameter(
+            f"invalid subinterface vlan name {name[:40]}, example formatting is eth0.10: the host has no link of that "
+            "name, and a VLAN has a number from 1 to 4094"
+        )
+    if not links.exists(match["link"]):
+        raise InvalidParameter(f"parent interface {match['link']} was not found on the host: {name}")
+    return match["link"], int(match["id"])
+
+
+def _add(route: Any, name: str, **options: Any) -> None:
+    try:
+        links.add(route, name, **options)
+    except NetlinkError as error:
+        raise EngineFault(f"failed to create the link {name} ({options['kind']}): {error.args[1]}") from error

@@ -1,0 +1,86 @@
+"""The filters of the list of networks, and of prune (Docker Engine API, `NetworkList`, `NetworkPrune`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from engine.errors import InvalidParameter
+from engine.networks.creation import PREDEFINED
+from engine.networks.model import Network
+from engine.types import now, parse_duration, parse_instant
+
+_LISTED: Final = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
+_PRUNED: Final = frozenset({"label", "label!", "until"})
+_TYPES: Final = ("builtin", "custom")
+
+
+def filtered(
+    networks: Sequence[Network],
+    filters: Mapping[str, Collection[str]],
+    *,
+    used: Callable[[], Collection[str]],
+) -> list[Network]:
+    """Those of *networks* that every filter admits; *used* tells the ids of those that somebody is in."""
+    if unknown := filters.keys() - _LISTED:
+        raise InvalidParameter(f"invalid filter '{min(unknown)[:60]}'")
+    for value in filters.get("type", ()):
+        if value not in _TYPES:
+            raise InvalidParameter(f"invalid filter: 'type'='{value[:60]}'")
+    found = list(networks)
+    if wanted := {_flag(value) for value in filters.get("dangling", ())}:
+        in_use = used()
+        found = [each for each in found if (each.id not in in_use and each.name not in PREDEFINED) in wanted]
+    return [each for each in found if all(_admits(each, key, filters[key]) for key in filters if filters[key])]
+
+
+def prunable(networks: Sequence[Network], filters: Mapping[str, Collection[str]]) -> list[Network]:
+    """Those of *networks* that prune may remove when nobody is in them."""
+    if unknown := filters.keys() - _PRUNED:
+        raise InvalidParameter(f"invalid filter '{min(unknown)[:60]}'")
+    before = min((_until(value) for value in filters.get("until", ())), default=None)
+    return [
+        network
+        for network in networks
+        if network.name not in PREDEFINED
+        and (before is None or network.created < before)
+        and all(_labelled(network, label) for label in filters.get("label", ()))
+        and not any(_labelled(network, label) for label in filters.get("label!", ()))
+    ]
+
+
+def _admits(network: Network, key: str, values: Collection[str]) -> bool:
+    match key:
+        case "driver":
+            return network.driver in values
+        case "id":
+            return any(network.id.startswith(value) for value in values)
+        case "name":
+            return any(value in network.name for value in values)
+        case "scope":
+            return "local" in values
+        case "type":
+            return ("builtin" if network.name in PREDEFINED else "custom") in values
+        case "label":
+            return all(_labelled(network, value) for value in values)
+        case _:
+            return True
+
+
+def _labelled(network: Network, wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in network.labels and (not equals or network.labels[key] == value)
+
+
+def _flag(value: str) -> bool:
+    if value.lower() in ("1", "true"):
+        return True
+    if value.lower() in ("0", "false"):
+        return False
+    raise InvalidParameter('invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")')
+
+
+def _until(text: str) -> int:
+    """An instant, or a duration before now such as `24h`."""
+    duration = parse_duration(text)
+    return now() - duration if duration is not None else parse_instant(text)
