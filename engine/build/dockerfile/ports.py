@@ -12,6 +12,8 @@ from engine.build.dockerfile.errors import Mistake
 _PROTOCOLS: Final = ("tcp", "udp", "sctp")
 _NUMBER: Final = re.compile(r"\d{1,5}", re.ASCII)
 _MOST: Final = 65535
+_MOST_AT_ONCE: Final = 3 * 65536
+"""Every port once, with each protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,14 @@ class Exposed:
 
 def exposed(words: Sequence[str]) -> tuple[Exposed, ...]:
     """The ports that *words* name, their variables expanded; `Mistake` tells what is wrong and how to write it."""
-    return tuple(_parse(word, words) for word in words)
+    found: list[Exposed] = []
+    count = 0
+    for word in words:
+        found.append(_parse(word, words))
+        count += found[-1].last - found[-1].first + 1
+        if count > _MOST_AT_ONCE:
+            raise Mistake(f"EXPOSE names more than {_MOST_AT_ONCE} ports")
+    return tuple(found)
 
 
 def names(ports: Iterable[Exposed]) -> tuple[str, ...]:

@@ -71,12 +71,13 @@ class Reader:
         while self._next < len(self._lines):
             line = self._take().rstrip("\r").lstrip(SPACE)
             if line.startswith("#"):
-                # A comment that says nothing parts those above it from the instruction.
+                # A comment that says nothing parts those above it from the instruction, as an empty line does.
                 comments = [*comments, comment] if (comment := line[1:].strip(SPACE)) else []
                 continue
             text, goes_on = self._split(line)
             if goes_on or text:
                 return self._joined(text, goes_on=goes_on, comments=comments)
+            comments = []
         return None
 
     def heredoc(self, heredoc: Heredoc) -> Heredoc:

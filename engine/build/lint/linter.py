@@ -1,0 +1,123 @@
+"""All checks of a Dockerfile, made without building it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from engine.build.dockerfile.errors import DockerfileError, Mistake, locate
+from engine.build.dockerfile.ignore import IgnoreMatcher
+from engine.build.dockerfile.model import Dockerfile, Span, Stage
+from engine.build.dockerfile.parser import parse
+from engine.build.dockerfile.scope import GlobalScope, StageScope, predefined
+from engine.build.lint import bases, layout
+from engine.build.lint.model import BaseImage, Report
+from engine.build.lint.notes import Notes
+from engine.build.lint.settings import Settings
+from engine.build.lint.stages import StageCheck
+from engine.errors import InvalidParameter
+from engine.registry.platforms import host_platform, parse_platform
+from engine.types import Platform
+
+_SCRATCH = "scratch"
+
+
+def _nothing(_name: str) -> BaseImage | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a Dockerfile is checked for."""
+
+    ignore: IgnoreMatcher | None = None
+    """What .dockerignore leaves out of the context."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Build arguments."""
+    platform: Platform = field(default_factory=host_platform)
+    """What is built for."""
+    image: Callable[[str], BaseImage | None] = _nothing
+    """What is known of a base image; `None` for one that is not here. Nothing is pulled for a check."""
+
+
+def lint(data: bytes, surroundings: Surroundings | None = None) -> Report:
+    """What the checks find in the Dockerfile *data*, and why it can not be built, if it can not."""
+    try:
+        dockerfile = parse(data)
+    except DockerfileError as error:
+        return Report(error=error)
+    return lint_parsed(dockerfile, surroundings)
+
+
+def lint_parsed(dockerfile: Dockerfile, surroundings: Surroundings | None = None) -> Report:
+    """The same for one that is parsed already."""
+    try:
+        settings = Settings.parse(dockerfile.directives.check)
+    except Mistake as mistake:
+        line = dockerfile.directives.check_line
+        return Report(error=_error(dockerfile, mistake, Span(line, line)))
+    notes = Notes(dockerfile.lines, settings)
+    error = _Check(dockerfile, surroundings or Surroundings(), notes).run()
+    return Report(findings=notes.sorted(), error=error, findings_fail=settings.error)
+
+
+class _Check:
+    def __init__(self, dockerfile: Dockerfile, surroundings: Surroundings, notes: Notes) -> None:
+        self._dockerfile = dockerfile
+        self._surroundings = surroundings
+        self._notes = notes
+        self._checks: dict[str, StageCheck] = {}
+        """Of the stages that have a name."""
+        self._span = Span(1, 1)
+        """What is being looked at, for an error's place."""
+
+    def run(self) -> DockerfileError | None:
+        """Make all checks; the error at which they had to stop, if any."""
+        layout.check(self._dockerfile, self._notes)
+        given = self._surroundings.given
+        platform = predefined(build=host_platform(), target=self._surroundings.platform, given=given)
+        bases.check_defaults(self._dockerfile, platform, self._notes)
+        if arguments := self._dockerfile.arguments:
+            self._span = Span(arguments[0].span.start, arguments[-1].span.end)
+        try:
+            scope = GlobalScope.of(self._dockerfile, platform=platform, given=given)
+            for stage in self._dockerfile.stages:
+                self._stage(stage, scope)
+        except Mistake as mistake:
+            return _error(self._dockerfile, mistake, self._span)
+        return None
+
+    def _stage(self, stage: Stage, scope: GlobalScope) -> None:
+        self._span = stage.base.span
+        bases.check(stage.base, scope, self._notes)
+        name = scope.image(stage.base)
+        parent = self._checks.get(name.lower())
+        check = parent.child() if parent else self._base(stage, name, scope)
+        for instruction in stage.instructions:
+            self._span = instruction.span
+            check.check(instruction)
+        if stage.name:
+            self._checks[stage.name] = check
+
+    def _base(self, stage: Stage, name: str, scope: GlobalScope) -> StageCheck:
+        """The checks of a stage that begins with an image."""
+        try:
+            platform = parse_platform(scope.platform(stage.base)) or self._surroundings.platform
+        except InvalidParameter as error:
+            raise Mistake(str(error), token=stage.base.platform) from error
+        image = BaseImage() if name == _SCRATCH else self._surroundings.image(name)
+        if image is not None:
+            bases.check_platform(stage.base, name, image, platform, self._notes)
+        return StageCheck(
+            StageScope(scope, image.environment if image else ()),
+            self._notes,
+            ignore=self._surroundings.ignore,
+            escape=self._dockerfile.directives.escape,
+            known=image is not None,
+            shell=bool(image and image.shell),
+        )
+
+
+def _error(dockerfile: Dockerfile, mistake: Mistake, span: Span) -> DockerfileError:
+    place = locate(dockerfile.lines, span, mistake.token)
+    return DockerfileError(str(mistake), place=place, lines=dockerfile.lines)
