@@ -20,6 +20,7 @@ urlpatterns = [
     path("e/<slug:env>/images/", include("webui.images.urls")),
     path("e/<slug:env>/networks/", include("webui.networks.urls")),
     path("e/<slug:env>/volumes/", include("webui.volumes.urls")),
+    path("e/<slug:env>/registries/", include("webui.registries.urls")),
     path("e/<slug:env>/jobs/<uuid:job_id>/", jobs.job_detail, name="job"),
     path("e/<slug:env>/jobs/<uuid:job_id>/cancel/", jobs.job_cancel, name="job-cancel"),
     path("e/<slug:env>/jobs/<uuid:job_id>/retry/", jobs.job_retry, name="job-retry"),

@@ -59,7 +59,7 @@ from engine.client.errors import (
     TimedOut,
     Unreachable,
 )
-from engine.client.images import Distribution, Download, Login, PrunedImages, SearchResult
+from engine.client.images import Distribution, Download, Login, PrunedImages, SearchResult, registry_host
 from engine.client.model import (
     Attachment,
     Auth,
@@ -144,4 +144,5 @@ __all__ = [
     "VolumeSummary",
     "create_body",
     "recreate",
+    "registry_host",
 ]

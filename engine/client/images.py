@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 from urllib.parse import quote
 
+import docker.auth
+import docker.errors
 import docker.utils
 import requests
 
@@ -23,6 +25,7 @@ Upload = Iterable[bytes] | IO[bytes]
 """An archive to be sent: an open file, or chunks."""
 
 _CHUNK: Final = 1024 * 1024
+_DOCKER_HUB: Final = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _TAR: Final[Mapping[str, str]] = {"Content-Type": "application/x-tar"}
 
 
@@ -223,6 +226,15 @@ class ImageCalls(Connection):
     def _work(self, path: str, **options: Any) -> Pull:
         response = self._request("POST", path, patient=True, stream=True, **options)
         return Pull(response, endpoint=self.base_url)
+
+
+def registry_host(reference: str) -> str:
+    """The registry that an image's name leads to, such as `docker.io` or `host:5000`; `InvalidRequest` for no name."""
+    try:
+        host, _path = docker.auth.resolve_repository_name(reference)
+    except docker.errors.InvalidRepository as error:
+        raise errors.InvalidRequest(f"{reference[:200]!r} is no image's name: {error}") from error
+    return "docker.io" if host in _DOCKER_HUB else str(host)
 
 
 def _name(reference: str) -> str:

@@ -30,6 +30,11 @@ def _once(ports: tuple[Port, ...]) -> tuple[Port, ...]:
     return tuple(chosen.values())
 
 
+def _pairs(env: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    pairs = (variable.partition("=") for variable in env)
+    return tuple((name, value) for name, _, value in pairs)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
     """Something mounted in a container: `kind` is bind, volume or tmpfs."""
@@ -235,8 +240,7 @@ class ContainerDetail:
     @property
     def variables(self) -> tuple[tuple[str, str], ...]:
         """The environment as names and values."""
-        pairs = (variable.partition("=") for variable in self.env)
-        return tuple((name, value) for name, _, value in pairs)
+        return _pairs(self.env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +286,11 @@ class ImageDetail:
     labels: Mapping[str, str]
     layers: tuple[str, ...]
     raw: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+    @property
+    def variables(self) -> tuple[tuple[str, str], ...]:
+        """The environment as names and values."""
+        return _pairs(self.env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from tests.fixtures.daemons import HavreDaemon
 from webui.accounts.models import User
 from webui.asgi import application
 from webui.environments.models import Environment
-from webui.images.pulling import run_pull
+from webui.images.runners import run_pull
 from webui.jobs import services as jobs
 from webui.jobs.models import Job, JobKind, JobState
 from webui.jobs.runners import JobFailed, JobRun

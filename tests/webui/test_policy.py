@@ -17,8 +17,10 @@ from webui.accounts.models import Grant, Role, Team, User
 from webui.accounts.policy import Action
 from webui.asgi import application
 from webui.environments.models import Environment
+from webui.images.models import Upload
 from webui.jobs.models import Job, JobKind
 from webui.live.routing import websocket_urlpatterns
+from webui.registries.models import Registry
 
 # Applications that guard their own doors: allauth's are for people who are not signed in, the admin asks is_staff.
 GUARDED_ELSEWHERE = ("accounts/", "admin/")
@@ -41,12 +43,17 @@ PAGES = [
 OF_ENVIRONMENTS = [(path, pattern) for path, pattern in PAGES if isinstance(pattern.callback.policy, Action)]
 
 
-def _address(path: str, *, job: Job) -> str:
+def _address(path: str, *, job: Job, user: User | None = None) -> str:
+    registry = Registry.objects.get_or_create(host="registry.example", environment=job.environment)[0]
+    upload = Upload.objects.get_or_create(environment=job.environment, name="x.tar", size=1, created_by=user)[0]
     parts = {
         "<slug:env>": "local",
         "<str:container_id>": "0" * 64,
         "<str:network_id>": "0" * 64,
         "<path:name>": "data",
+        "<int:registry_id>": str(registry.pk),
+        "<str:image_id>": "0" * 12,
+        "<uuid:upload_id>": str(upload.pk),
         "<uuid:job_id>": str(job.pk),
         "<str:token>": "x",
     }
@@ -95,7 +102,7 @@ def test_a_page_admits_who_may_and_nobody_else(
     assert _ask(signed_in(None), address) == 401, "nobody is sent to sign in"
     assert _ask(signed_in(stranger), address) == 404, "a stranger does not learn that the environment exists"
     for user in (viewer, operator, administrator):
-        status = _ask(signed_in(user), address)
+        status = _ask(signed_in(user), _address(path, job=job, user=user))
         if policy.allows(user, action, environment=environment):
             assert status not in (401, 403, 404), (user, status)
         else:

@@ -58,6 +58,12 @@ class Action(StrEnum):
     IMAGE_VIEW = "image.view"
     IMAGE_PULL = "image.pull"
     IMAGE_REMOVE = "image.remove"
+    IMAGE_INSPECT = "image.inspect"
+    IMAGE_TAG = "image.tag"
+    IMAGE_PUSH = "image.push"
+    IMAGE_SAVE = "image.save"
+    IMAGE_LOAD = "image.load"
+    IMAGE_PRUNE = "image.prune"
     NETWORK_VIEW = "network.view"
     NETWORK_CREATE = "network.create"
     NETWORK_CONNECT = "network.connect"
@@ -67,6 +73,9 @@ class Action(StrEnum):
     VOLUME_CREATE = "volume.create"
     VOLUME_REMOVE = "volume.remove"
     VOLUME_PRUNE = "volume.prune"
+    REGISTRY_VIEW = "registry.view"
+    REGISTRY_TEST = "registry.test"
+    REGISTRY_EDIT = "registry.edit"
     JOB_VIEW = "job.view"
     JOB_CANCEL = "job.cancel"
     JOB_RETRY = "job.retry"
@@ -83,11 +92,22 @@ _VIEWER = {
     Action.JOB_VIEW,
 }
 
-# Inspect shows environment variables, which hold secrets, and processes show their arguments: no viewer's.
-_LEAST: dict[Action, Role] = {action: Role.VIEWER if action in _VIEWER else Role.OPERATOR for action in Action}
-_LEAST[Action.CONTAINER_HOST] = Role.ADMINISTRATOR
+_ADMINISTRATOR = {Action.CONTAINER_HOST, Action.REGISTRY_EDIT}
 
-_OF_JOBS = {"pull": Action.IMAGE_PULL, "volume-prune": Action.VOLUME_PRUNE}
+# Inspect shows environment variables, which hold secrets, and processes show their arguments: no viewer's.
+_LEAST: dict[Action, Role] = {
+    action: Role.VIEWER if action in _VIEWER else Role.ADMINISTRATOR if action in _ADMINISTRATOR else Role.OPERATOR
+    for action in Action
+}
+
+_OF_JOBS = {
+    "pull": Action.IMAGE_PULL,
+    "push": Action.IMAGE_PUSH,
+    "load": Action.IMAGE_LOAD,
+    "import": Action.IMAGE_LOAD,
+    "image-prune": Action.IMAGE_PRUNE,
+    "volume-prune": Action.VOLUME_PRUNE,
+}
 
 PUBLIC = "public"
 SIGNED_IN = "signed in"
@@ -109,6 +129,16 @@ def allows(user: Any, action: Action, *, environment: Environment) -> bool:
     """Whether *user* may do *action* in *environment*."""
     role = role_in(user, environment)
     return role is not None and role >= _LEAST[action]
+
+
+def allows_everywhere(user: Any, action: Action) -> bool:
+    """Whether *user* may do *action* in every environment there is or will be: what belongs to none asks this."""
+    if user is None or not user.is_authenticated or not user.is_active:
+        return False
+    if user.is_superuser:
+        return True
+    mine = Grant.objects.filter(Q(user=user) | Q(team__members=user), environment__isnull=True)
+    return mine.filter(role__gte=_LEAST[action]).exists()
 
 
 def require(user: Any, action: Action, *, environment: Environment) -> None:

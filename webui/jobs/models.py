@@ -30,6 +30,10 @@ TRANSITIONS: dict[str, frozenset[str]] = {
 
 class JobKind(models.TextChoices):
     PULL = "pull", _("Pull")
+    PUSH = "push", _("Push")
+    LOAD = "load", _("Load")
+    IMPORT = "import", _("Import")
+    IMAGE_PRUNE = "image-prune", _("Remove unused images")
     VOLUME_PRUNE = "volume-prune", _("Remove unused volumes")
 
 

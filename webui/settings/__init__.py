@@ -24,6 +24,7 @@ HAVRE_RUN = Path(os.environ.get("HAVRE_RUN") or "/run/havre")
 HAVRE_SOCKET = os.environ.get("HAVRE_SOCKET") or str(HAVRE_RUN / "engine.sock")
 HAVRE_BIND = os.environ.get("HAVRE_BIND") or "127.0.0.1:8000"
 STATE_DIR = HAVRE_ROOT / "web"
+UPLOADS_DIR = STATE_DIR / "uploads"
 REDIS_URL = os.environ.get("REDIS_URL") or f"unix://{HAVRE_RUN}/redis.sock"
 
 
@@ -80,6 +81,7 @@ INSTALLED_APPS = [
     "webui.images",
     "webui.networks",
     "webui.volumes",
+    "webui.registries",
 ]
 
 MIDDLEWARE = [
@@ -148,7 +150,10 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
-CELERY_BEAT_SCHEDULE = {"reap-jobs": {"task": "jobs.reap", "schedule": 30.0}}
+CELERY_BEAT_SCHEDULE = {
+    "reap-jobs": {"task": "jobs.reap", "schedule": 30.0},
+    "sweep-uploads": {"task": "images.sweep-uploads", "schedule": 3600.0},
+}
 
 # --- people ----------------------------------------------------------------------------------------------------------
 

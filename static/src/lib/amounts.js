@@ -24,3 +24,9 @@ export function rate(now, before, name) {
   const seconds = (now.at - before.at) / 1000;
   return seconds > 0 ? Math.max(0, now[name] - before[name]) / seconds : null;
 }
+
+/** A span of time as people say it: "40 s", "3 min", "2 h". */
+export function seconds(amount) {
+  if (amount < 90) return `${Math.max(1, Math.round(amount))} s`;
+  return amount < 5400 ? `${Math.round(amount / 60)} min` : `${Math.round(amount / 3600)} h`;
+}

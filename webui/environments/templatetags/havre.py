@@ -79,6 +79,14 @@ def size(number: int | None) -> str:
 
 
 @register.filter
+def span(seconds: int) -> str:
+    """A span of time as people say it: 40 s, 3 min, 2 h."""
+    if seconds < 90:
+        return f"{seconds} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
+
+
+@register.filter
 def ago(instant: dt.datetime | None) -> SafeString | str:
     """A time relative to now, with the exact one in its title."""
     if instant is None:
