@@ -9,10 +9,12 @@ from django.core.cache import cache
 from django.test import Client
 
 from tests.fixtures.daemons import HavreDaemon, PeerDaemon
+from webui.accounts import policy
 from webui.accounts.models import User
 from webui.environments.models import Environment
 from webui.jobs.models import Job, JobState
 from webui.jobs.tasks import run_job
+from webui.volumes import services
 from webui.volumes.forms import VolumeForm
 from webui.volumes.selectors import without_secrets
 
@@ -130,6 +132,42 @@ def test_unused_ones_go_as_they_were_chosen(browser: Client, havre: HavreDaemon)
     left = havre.docker("volume", "ls", "-q").stdout.split()
     assert "held" in left
     assert len(left) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "type=none\ndevice=/etc\no=bind",
+        "type=tmpfs\ndevice=/etc\no=rbind",
+        "type=ext4\ndevice=dev/sda1",
+        "type=overlay\ndevice=overlay\no=lowerdir=/,upperdir=/tmp/u,workdir=/tmp/w",
+        "type=proc\ndevice=proc",
+        "type=nfs\ndevice=/etc",
+        "type=cifs\ndevice=/etc",
+        "anything=else",
+    ],
+)
+def test_no_volume_of_an_operator_leads_to_the_host(
+    environment: Environment, operator: User, administrator: User, options: str
+) -> None:
+    pairs = dict(line.split("=", 1) for line in options.splitlines())
+    with pytest.raises(policy.TooPowerful):
+        services.volume_create(environment=environment, user=operator, name="sly", options=pairs)
+    policy.require_harmless_volume(administrator, pairs, environment=environment)
+
+
+def test_the_page_says_so(browser: Client, havre: HavreDaemon) -> None:
+    assert 'value="directory"' not in _text(browser, "/e/local/volumes/new/")
+    sly = {"name": "sly", "kind": "data", "options": "type=none\ndevice=/etc\no=bind"}
+    answer = browser.post("/e/local/volumes/new/", sly)
+    assert answer.status_code == 422
+    assert "Only an administrator may" in answer.content.decode()
+    assert havre.docker("volume", "ls", "-q").stdout == ""
+
+
+@pytest.mark.parametrize("options", [{}, {"type": "tmpfs", "device": "tmpfs"}, {"type": "nfs", "device": "nas:/x"}])
+def test_memory_and_shares_are_for_operators(environment: Environment, operator: User, options: dict[str, str]) -> None:
+    policy.require_harmless_volume(operator, options, environment=environment)
 
 
 def test_a_stock_engine_and_its_names(

@@ -175,6 +175,12 @@ def require_harmless(
         raise TooPowerful(found)
 
 
+def require_harmless_volume(user: Any, options: Mapping[str, Any], *, environment: Environment) -> None:
+    """`TooPowerful` when a volume made with *options* could show files of the host and *user* must not see them."""
+    if powers.leads_to_host(options) and not allows(user, Action.CONTAINER_HOST, environment=environment):
+        raise TooPowerful([powers.Power("DriverOpts", _("a volume that leads to files of the host"))])
+
+
 def action_of_job(kind: str) -> Action:
     """What a job of *kind* does, and whoever starts it must be allowed to."""
     return _OF_JOBS[kind]

@@ -59,6 +59,8 @@ _HIDDEN: Final = {
 _LOOKED_AT: Final = _names(
     "privileged capadd securityopt devices sysctls oomscoreadj oomkilldisable volumedriver volumesfrom"
 ).union(_MODES, _HIDDEN)
+_ELSEWHERE: Final = frozenset(("bind", "rbind", "move", "remount"))
+"""Mount options by which something else is mounted than the kind says."""
 _NO_NEW_PRIVILEGES: Final = ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true")
 
 
@@ -83,6 +85,23 @@ def powers(body: Json, *, volumes: Mapping[str, Json], roots: frozenset[str] = f
     if sum(name.lower() == "hostconfig" for name in body) > 1:
         found.append(Power("HostConfig", _("two host configurations")))
     return found
+
+
+def leads_to_host(options: Json) -> bool:
+    """Whether a volume that was made with *options* could show files of the host: all but memory and shares of others.
+
+    A list of what is harmless, since most kinds of file system can be made to: overlay by its lower directories, proc
+    by its processes' roots, any with a block device.
+    """
+    words = {word.partition("=")[0] for word in str(options.get("o", "")).split(",")}
+    if set(options) - {"type", "o", "device"} or words & _ELSEWHERE:
+        return True
+    kind, device = str(options.get("type", "")), str(options.get("device", ""))
+    if kind in ("nfs", "nfs4"):
+        return ":" not in device
+    if kind in ("cifs", "smb3"):
+        return not device.startswith("//")
+    return bool(options) and kind != "tmpfs"
 
 
 def _rights(host: Json) -> Iterator[Power]:
@@ -156,8 +175,7 @@ def _source(
     setting: str, source: str, rest: str, volumes: Mapping[str, Json], roots: frozenset[str]
 ) -> Iterator[Power]:
     if not source.startswith("/"):
-        options = volumes.get(source) or {}
-        if str(options.get("device", "")).startswith("/") or "bind" in str(options.get("o", "")):
+        if leads_to_host(volumes.get(source) or {}):
             yield Power(setting, _("the volume %(name)s, which leads to files of the host") % {"name": source})
     elif source != posixpath.normpath(source) or source not in roots:
         yield Power(setting, _("the host's path %(name)s") % {"name": source[:200]})

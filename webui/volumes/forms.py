@@ -24,7 +24,10 @@ _HOST: Final = re.compile(r"[A-Za-z0-9_.\-:\[\]]{1,253}")
 
 
 class VolumeForm(forms.Form):
-    """A volume to be. Which fields count depends on the kind: those of the others are left alone."""
+    """A volume to be. Which fields count depends on the kind: those of the others are left alone.
+
+    Those who are not *trusted* with the host are not offered its directories; the policy looks at the options anyway.
+    """
 
     name = forms.CharField(
         label=_("Name"),
@@ -71,10 +74,13 @@ class VolumeForm(forms.Form):
         label=_("Further options"), help_text=_("The driver's own, one name=value a line, as with -o.")
     )
 
-    def __init__(self, *args: Any, available: tuple[str, ...] = ("local",), **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, available: tuple[str, ...] = ("local",), trusted: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         plugin = _("By a plugin of the engine; its options go below.")
-        self.kinds = [*KINDS, *((name, plugin) for name in available if name != "local")]
+        own = [(name, line) for name, line in KINDS if trusted or name != "directory"]
+        self.kinds = [*own, *((name, plugin) for name in available if name != "local")]
         self.fields["kind"].choices = [(name, name) for name, _line in self.kinds]
         self.initial.setdefault("kind", "data")
 

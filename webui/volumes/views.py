@@ -63,7 +63,8 @@ def volume_detail(request: HttpRequest, environment: Environment, name: str) -> 
 @policy.view(Action.VOLUME_CREATE)
 @require_http_methods(["GET", "POST"])
 def volume_create(request: HttpRequest, environment: Environment) -> HttpResponse:
-    form = VolumeForm(request.POST or None, available=selectors.drivers(environment=environment))
+    trusted = policy.allows(request.user, Action.CONTAINER_HOST, environment=environment)
+    form = VolumeForm(request.POST or None, available=selectors.drivers(environment=environment), trusted=trusted)
     context: dict[str, Any] = {"form": form}
     if request.method == "POST" and form.is_valid():
         try:
@@ -75,7 +76,7 @@ def volume_create(request: HttpRequest, environment: Environment) -> HttpRespons
                 options=form.driver_options(),
                 labels=form.cleaned_data["labels"],
             )
-        except gateway.ClientError as error:
+        except (gateway.ClientError, policy.TooPowerful) as error:
             context["error"] = str(error)
         else:
             messages.success(request, _("Volume %(name)s is there.") % {"name": volume.name})
