@@ -60,7 +60,11 @@ def parse(body: Fields) -> CreateRequest:
 
 def _settled(host: HostConfig, asked: Fields) -> dict[str, Any]:
     """What Docker fills in for words that mean "the default"."""
+    options = list(asked.texts("SecurityOpt"))
+    if (host.privileged or "host" in (host.ipc_mode, host.pid_mode)) and not any("label" in each for each in options):
+        options.append("label=disable")
     return {
+        "SecurityOpt": options or None,
         "ShmSize": host.shm_size,
         "NetworkMode": host.network_mode,
         "Runtime": asked.text("Runtime") or "runc",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from engine.api.fields import Fields
 from engine.containers.options import DeviceRate, Resources
+from engine.containers.spec_resources import memory_and_swap
 from engine.errors import InvalidParameter
 
 _AMOUNTS: Final = {
@@ -56,7 +57,7 @@ def document(wanted: Resources) -> dict[str, Any]:
     told = {field: getattr(wanted, name) for name, field in names.items()}
     for name, (field, word) in _RATES.items():
         told[field] = [{"Path": each.path, word: each.rate} for each in getattr(wanted, name)]
-    return told
+    return told | {"MemorySwap": memory_and_swap(wanted)}
 
 
 def not_negative(host: Fields, name: str) -> int:

@@ -56,8 +56,11 @@ def command(container: Container) -> str:
     return " ".join([container.path, *(f"'{part}'" if " " in part else part for part in container.args)])
 
 
-def inspect(container: Container, *, root: Path, exec_ids: Sequence[str] = ()) -> dict[str, Any]:
-    """The answer of `GET /containers/{id}/json`, without sizes; *root* is the engine's directory of state."""
+def inspect(container: Container, *, root: Path, lower: Sequence[Path], exec_ids: Sequence[str] = ()) -> dict[str, Any]:
+    """The answer of `GET /containers/{id}/json`, without sizes.
+
+    *root* is the engine's directory of state, *lower* are the layers below the container's own, topmost first.
+    """
     directory = root / "containers" / container.id
     return {
         "Id": container.id,
@@ -79,7 +82,7 @@ def inspect(container: Container, *, root: Path, exec_ids: Sequence[str] = ()) -
         "AppArmorProfile": "",
         "ExecIDs": list(exec_ids) or None,
         "HostConfig": _host_config(container),
-        "GraphDriver": _graph_driver(container, root / "snapshots" / container.id),
+        "GraphDriver": _graph_driver(root / "snapshots" / container.id, lower),
         "Mounts": mounts(container, root / "volumes"),
         "Config": CONFIG_DEFAULTS | dict(container.raw_config),
         "NetworkSettings": _network_settings(container),
@@ -178,12 +181,11 @@ def _host_config(container: Container) -> dict[str, Any]:
     return host
 
 
-def _graph_driver(container: Container, snapshot: Path) -> dict[str, Any]:
+def _graph_driver(snapshot: Path, lower: Sequence[Path]) -> dict[str, Any]:
     return {
         "Name": "overlay2",
         "Data": {
-            "ID": container.id,
-            "LowerDir": str(snapshot / "init"),
+            "LowerDir": ":".join(map(str, lower)),
             "MergedDir": str(snapshot / "merged"),
             "UpperDir": str(snapshot / "upper"),
             "WorkDir": str(snapshot / "work"),

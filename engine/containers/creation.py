@@ -104,13 +104,15 @@ def _merged(
     if config.entrypoint is None and not cmd:
         cmd = defaults.cmd
     entrypoint = defaults.entrypoint if config.entrypoint is None else config.entrypoint
-    variables = {variable.partition("=")[0]: variable for variable in defaults.env}
+    variables: dict[str, str] = {}
     for variable in config.env:
         key = variable.partition("=")[0]
         if not key:
             raise InvalidParameter(f"invalid environment variable: {variable[:100]}")
         # Without a value it stays, to take the image's away when the process starts.
         variables[key] = variable
+    for variable in defaults.env:
+        variables.setdefault(variable.partition("=")[0], variable)
     return replace(
         config,
         cmd=cmd,
@@ -236,7 +238,7 @@ def _echo(raw: Mapping[str, Any], config: ContainerConfig) -> dict[str, Any]:
         "Labels": dict(config.labels),
         **({"ExposedPorts": {port: {} for port in config.exposed_ports}} if config.exposed_ports else {}),
         **({"StopSignal": config.stop_signal} if config.stop_signal else {}),
-        **({"Volumes": {place: {} for place in config.volumes}} if config.volumes else {}),
+        "Volumes": {place: {} for place in config.volumes} or None,
         **({"Healthcheck": _health_document(config.health)} if config.health.test else {}),
     }
 

@@ -70,7 +70,7 @@ class ExecSessions:
         with self._lock:
             self._prune()
             self._sessions[exec_id] = _Session(Exec(id=exec_id, container_id=container.id, config=config))
-        self._announce(container.id, f"exec_create: {' '.join(config.cmd)}", {"execID": exec_id})
+        self._announce(container.id, _event("exec_create", config), {"execID": exec_id})
         return exec_id
 
     def start(
@@ -96,6 +96,7 @@ class ExecSessions:
             )
             cgroup.expect_join()
             stdin = config.attach_stdin and not detach
+            self._announce(container.id, _event("exec_start", config), {"execID": exec_id})
             launched, connection = self._monitors.launch_exec(
                 exec_id=exec_id,
                 container_id=container.id,
@@ -123,7 +124,6 @@ class ExecSessions:
         with self._lock:
             session.monitor = launched
             session.state = replace(session.state, running=True, pid=launched.process.pid)
-        self._announce(container.id, f"exec_start: {' '.join(config.cmd)}", {"execID": exec_id})
         self._watch(session, launched)
         return attachment
 
@@ -230,6 +230,11 @@ class ExecSessions:
         for exec_id, session in tuple(self._sessions.items()):
             if session.ended_at is not None and session.ended_at < oldest:
                 del self._sessions[exec_id]
+
+
+def _event(action: str, config: ExecConfig) -> str:
+    """The action of an event with the command in it, as dockerd writes it: program, space, arguments."""
+    return f"{action}: {config.cmd[0]} {' '.join(config.cmd[1:])}"
 
 
 def _not_running(container: Container) -> NotRunning:

@@ -98,12 +98,12 @@ class Lifecycle:
         self.register.save(record)
         if oom_killed:
             self.tell(ended, "oom")
+        self.tell(ended, "die", exitCode=str(code), execDuration=str(lived // 1_000_000_000))
         try:
             self.starter.take_down(container)
         except EngineError:
             _LOG.exception("could not take down container %s", container.id)
         self.end_streams(container.id)
-        self.tell(ended, "die", exitCode=str(code), execDuration=str(lived // 1_000_000_000))
         self.waiters.ended(container.id, code, error)
         if again:
             self.restarts.schedule(container.id, attempt=failures)
@@ -171,7 +171,6 @@ class Lifecycle:
             failed = replace(failed, container=state.moved(failed.container, Status.EXITED, finished_at=now()))
         self.register.save(failed)
         self.end_streams(container.id)
-        self.tell(container, "die", exitCode=str(code))
         self.waiters.ended(container.id, code, str(error))
         if container.host.auto_remove:
             self.remove(failed, volumes=True)

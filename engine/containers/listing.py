@@ -17,6 +17,9 @@ KEYS: Final = frozenset(
 )
 _HEALTHS: Final = frozenset({"none", *(status.value for status in HealthStatus)})
 _PRUNED: Final = (Status.CREATED, Status.EXITED, Status.DEAD)
+_REPEATED_GROUP: Final = re.compile(r"\)[*+{]")
+_REPETITION: Final = re.compile(r"[*+{]")
+_MOST_REPETITIONS: Final = 3
 _STATUSES: Final = frozenset(status.value for status in Status)
 
 
@@ -38,7 +41,7 @@ def filtered(
     wanted = set(filters.get("status", ()))
     if not wanted <= _STATUSES:
         raise InvalidParameter(f"invalid filter 'status={min(wanted - _STATUSES)[:60]}'")
-    if not all_states and not filters.keys() & {"status", "exited"}:
+    if not all_states and not filters.get("status"):
         wanted = {Status.RUNNING, Status.PAUSED, Status.RESTARTING}
     tests: list[Callable[[Container], bool]] = []
     if wanted:
@@ -64,7 +67,15 @@ def filtered(
         tests.extend(_age(key, find(value)) for value in filters.get(key, ()))
     if networks := filters.get("network"):
         tests.append(lambda container: any(_is_in(container, network) for network in networks))
-    tests.extend(_has_port(key, filters[key]) for key in ("publish", "expose") if filters.get(key))
+    if exposed := filters.get("expose"):
+        ports = _ports("expose", exposed)
+        tests.append(lambda container: not ports.isdisjoint(container.config.exposed_ports))
+    if published := filters.get("publish"):
+        tests.append(_publishes(_ports("publish", published), find))
+    if filters.get("is-task"):
+        # No container is a task of a swarm here.
+        swarm = {_truth("is-task", value) for value in filters["is-task"]} == {True}
+        tests.append(lambda _: not swarm)
     if "volume" in filters:
         targets = set(filters["volume"])
         tests.append(lambda container: any({mount.target, mount.source} & targets for mount in container.host.mounts))
@@ -104,10 +115,16 @@ def _health(container: Container) -> str:
 
 def _named(values: Collection[str]) -> Callable[[Container], bool]:
     """Docker reads a name's filter as a regular expression, and matches it with and without the slash."""
+    for value in values:
+        # Unlike Go's, Python's expressions may take for ever where one repetition stands in another.
+        if _REPEATED_GROUP.search(value) or len(_REPETITION.findall(value)) > _MOST_REPETITIONS:
+            raise InvalidParameter(
+                f"invalid filter 'name={value[:60]}': at most {_MOST_REPETITIONS} repetitions, and none of a group"
+            )
     try:
         patterns = [re.compile(value) for value in values]
-    except re.error as error:
-        raise InvalidParameter(f"invalid filter 'name': {error}") from error
+    except (re.error, RecursionError, OverflowError) as error:
+        raise InvalidParameter(f"invalid filter 'name={min(values)[:60]}': {error}") from error
     return lambda container: any(
         pattern.search(container.name) or pattern.search(f"/{container.name}") for pattern in patterns
     )
@@ -143,19 +160,39 @@ def _is_in(container: Container, network: str) -> bool:
     )
 
 
-def _has_port(key: str, values: Collection[str]) -> Callable[[Container], bool]:
-    wanted = set()
+def _ports(key: str, values: Collection[str]) -> set[str]:
+    """Ports such as `80`, `80/udp`, `8000-8010/tcp`, each as `80/tcp`."""
+    wanted: set[str] = set()
     for value in values:
         port, _, protocol = value.partition("/")
         first, _, last = port.partition("-")
-        for number in range(_number(key, first), _number(key, last or first) + 1):
-            wanted.add(f"{number}/{protocol or 'tcp'}")
-    if key == "expose":
-        return lambda container: bool(wanted & set(container.config.exposed_ports))
-    return lambda container: any(f"{port.container_port}/{port.protocol}" in wanted for port in container.host.ports)
+        numbers = range(_number(key, first), _number(key, last or first) + 1)
+        wanted.update(f"{number}/{protocol or 'tcp'}" for number in numbers)
+    return wanted
+
+
+def _publishes(wanted: set[str], find: Callable[[str], Container]) -> Callable[[Container], bool]:
+    """Whether one of the host's ports *wanted* leads to a container now."""
+
+    def test(container: Container) -> bool:
+        try:
+            sandbox = find(container.id).sandbox
+        except NotFound:
+            return False  # removed meanwhile
+        return sandbox is not None and any(f"{port.host_port}/{port.protocol}" in wanted for port in sandbox.ports)
+
+    return test
+
+
+def _truth(key: str, text: str) -> bool:
+    if text.lower() in ("1", "t", "true"):
+        return True
+    if text.lower() in ("0", "f", "false"):
+        return False
+    raise InvalidParameter(f"invalid filter '{key}={text[:60]}'")
 
 
 def _number(key: str, text: str) -> int:
-    if not text.isdecimal() or len(text) > 5:
+    if not text.isdecimal() or len(text) > 5 or int(text) > 65535:
         raise InvalidParameter(f"invalid filter '{key}={text[:60]}'")
     return int(text)

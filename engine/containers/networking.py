@@ -45,7 +45,19 @@ def request(container: Container, attachments: Sequence[Attachment] | None = Non
 
 
 def wanted_ports(container: Container) -> tuple[PublishedPort, ...]:
-    return container.host.ports if container.host.network_mode not in ("host", "none") else ()
+    if container.host.network_mode in ("host", "none"):
+        return ()
+    ports = container.host.ports
+    if container.host.publish_all:
+        bound = {f"{port.container_port}/{port.protocol}" for port in ports}
+        ports += tuple(_published_somewhere(spec) for spec in container.config.exposed_ports if spec not in bound)
+    return ports
+
+
+def _published_somewhere(spec: str) -> PublishedPort:
+    """An exposed port such as `80/tcp` at a port of the host that the engine chooses."""
+    number, _, protocol = spec.partition("/")
+    return PublishedPort(container_port=int(number), protocol=protocol or "tcp")
 
 
 class ContainerNetworking:

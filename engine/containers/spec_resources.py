@@ -65,11 +65,15 @@ def device_rule(text: str) -> dict[str, Any]:
     return rule
 
 
+def memory_and_swap(wanted: Resources) -> int:
+    """Bytes of both together. Docker's rule: without a word about it, swap may be as much again as memory."""
+    return wanted.memory_swap or min(wanted.memory * 2, _MOST_MEMORY)
+
+
 def _memory(wanted: Resources) -> dict[str, Any]:
     values: dict[str, Any] = {
         "limit": wanted.memory,
-        # Docker's rule: without a word about it, swap may be as much again as memory.
-        "swap": wanted.memory_swap or min(wanted.memory * 2, _MOST_MEMORY),
+        "swap": memory_and_swap(wanted),
         "reservation": wanted.memory_reservation,
     }
     found = {name: value for name, value in values.items() if value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -23,7 +24,7 @@ from tests.fixtures.daemons import HavreDaemon
 from tests.fixtures.openapi import document
 
 ENGINE: Final = "http://engine"
-EXAMPLES: Final = int(os.environ.get("HAVRE_TEST_EXAMPLES", "150")) // 40
+EXAMPLES: Final = int(os.environ.get("HAVRE_TEST_EXAMPLES", "150")) // 60
 """Of each route, and of each of the two ways to make them up: as described, and not as described."""
 
 _ELSEWHERE: Final = frozenset({"POST /images/create"})
@@ -163,6 +164,14 @@ def test_bytes_that_are_hardly_a_request(
     assert answer.startswith(b"HTTP/1."), answer[:200]
     assert int(answer.split()[1]) in statuses, answer[:400]
     assert session.get(f"{ENGINE}/_ping").text == "OK"
+
+
+@pytest.mark.parametrize("name", ["(a+)+$", "(a|a)*b", ".*.*.*.*x", "(", "[", "a{99999999999}", "(?P<a>"])
+def test_an_expression_that_would_keep_the_engine_busy(session: requests.Session, name: str) -> None:
+    filters = json.dumps({"name": [name]})
+    answer = session.get(f"{ENGINE}/containers/json", params={"all": "1", "filters": filters}, timeout=10)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("invalid filter 'name=")
 
 
 def test_the_daemon_stops_while_a_stop_waits(havre: HavreDaemon, session: requests.Session) -> None:

@@ -112,7 +112,8 @@ def test_environment_is_merged() -> None:
     image = {"env": ("A=1", "B=2", "C=3")}
     container = drafted({"env": ("B=two", "C", "D=x=y", "E=")}, image).container
     # A name without a value stays, as Docker shows it, and takes the image's away when the process starts.
-    assert container.config.env == ("A=1", "B=two", "C", "D=x=y", "E=")
+    # What the request says comes first, as in dockerd.
+    assert container.config.env == ("B=two", "C", "D=x=y", "E=", "A=1")
     assert not [each for each in spec({"env": ("HOME", "C")})["process"]["env"] if each.startswith("C")]
     made = spec({"env": ("HOME=/h", "TERM=dumb"), "tty": True, "hostname": "box"})
     assert made["process"]["terminal"] is True

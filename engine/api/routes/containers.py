@@ -93,6 +93,7 @@ async def container_inspect(call: Call) -> web.Response:
         document = render_container.inspect(
             container,
             root=call.engine.config.root,
+            lower=call.engine.snapshots.lower(container.id),
             exec_ids=call.engine.containers.exec_ids(container.id),
         )
         return document | _sizes(call, container) if sized else document
