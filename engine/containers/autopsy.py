@@ -98,6 +98,10 @@ class Autopsy:
         self._database = database
         self._cgroup_parent = cgroup_parent
 
+    def out_of_memory(self, container: Container) -> bool:
+        """Whether the kernel has killed a process of *container*, whose group is still there, for want of memory."""
+        return cgroup_stats.usage(cgroup_path(container, self._cgroup_parent)).oom_kills > 0
+
     def examine(self, container: Container, *, asked: str) -> None:
         """Write down the end of *container*, whose state tells of it already. What cannot be learnt is left out."""
         state = container.state

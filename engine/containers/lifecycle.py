@@ -120,7 +120,9 @@ class Lifecycle:
         with suppress(ContainerNotFound), self.register.locked(end.monitor.container_id) as record:
             current = record.container.state
             if current.pid == end.monitor.process.pid and current.running:
-                self.end(record, code=code, error=error, oom_killed=end.oom_killed)
+                # A monitor may see the end before it has heard of the kill.
+                oom_killed = end.oom_killed or self.autopsy.out_of_memory(record.container)
+                self.end(record, code=code, error=error, oom_killed=oom_killed)
 
     def begin_again(self, container_id: str) -> None:
         """A restart that has become due. Takes the lock itself."""

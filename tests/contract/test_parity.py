@@ -45,7 +45,7 @@ OWN: Final = {
     r"\.Mounts\[\d+\]\.(Name|Source)": "anonymous volumes have ids, and each engine its directory",
     r"\.NetworkSettings\.Sandbox(ID|Key)": "of this sandbox alone",
     r"\.NetworkSettings\.(Networks\.\w+\.)?(EndpointID|NetworkID|IPAddress|Gateway|MacAddress)": "the bridges differ",
-    r"\.NetworkSettings\.Networks\.\w+\.DNSNames": "since version 1.44 of the API",
+    r"\.NetworkSettings\.Networks\.\w+\.(DNSNames|GwPriority)": "since later versions of the API",
     r"\.NetworkSettings\.Ports\..*\.HostPort": "chosen by each",
     r"\.HostConfig\.KernelMemory(TCP)?": "gone since version 1.42 of the API",
     r"\.HostConfig\.BlkioWeight": "dockerd does not know the BFQ scheduler's file, and drops it",
