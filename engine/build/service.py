@@ -12,12 +12,17 @@ from engine.build.bases import Bases
 from engine.build.cache import BuildCache
 from engine.build.cachefrom import CacheSources
 from engine.build.cachemounts import CacheMounts
+from engine.build.checks import surroundings
 from engine.build.context import Context
+from engine.build.dockerfile.model import Dockerfile
 from engine.build.dockerfile.parser import parse
 from engine.build.execution import Execution, prepared
+from engine.build.graph import Plan
 from engine.build.ignoring import remove_ignored
+from engine.build.lint.linter import lint, lint_parsed
+from engine.build.lint.model import Report
 from engine.build.options import BuildOptions
-from engine.build.progress import Built, Tell
+from engine.build.progress import Built, Tell, Warned
 from engine.build.running import Sandboxes, StepRunner
 from engine.build.scratch import Scratch, Scratches
 from engine.build.sealing import Sealer, Stores
@@ -33,7 +38,7 @@ from engine.networks.service import NetworkService
 from engine.snapshots.helper import UnpackLimits
 from engine.snapshots.layers import LayerStore
 from engine.snapshots.store import SnapshotStore
-from engine.types import Digest, new_id
+from engine.types import Digest, Platform, new_id
 
 _LOG: Final = logging.getLogger(__name__)
 _VERSION: Final = "20.10.24"
@@ -102,6 +107,7 @@ class BuildService:
             context = source(scratch, self._machinery.limits, options.dockerfile)
             dockerfile = parse(context.dockerfile)
             plan, scope, last = prepared(dockerfile, options)
+            warnings = self._warnings(dockerfile, plan, context, options)
             remove_ignored(context.root, context.ignore)
             epoch = _epoch(options.arguments)
             bases = Bases(self._images, options, tell=tell, cancel=cancel)
@@ -123,6 +129,8 @@ class BuildService:
                 epoch=epoch,
             )
             stack.callback(work.close)
+            for warning in warnings:
+                tell(warning)
             try:
                 image = Execution(
                     dockerfile, work, plan=plan, scope=scope, last=last, cache=self._sources(options, bases)
@@ -133,6 +141,47 @@ class BuildService:
                 self._images.tag(str(image), reference)
             tell(Built(image=image, names=tuple(reference.familiar for reference in options.references)))
         return image
+
+    def lint(
+        self,
+        dockerfile: bytes,
+        *,
+        ignore: bytes = b"",
+        arguments: Mapping[str, str | None] | None = None,
+        platform: Platform | None = None,
+    ) -> Report:
+        """What the checks find in *dockerfile*, without building it; nothing is pulled.
+
+        *ignore* is the content of .dockerignore: `InvalidParameter` for patterns in it that are none.
+        """
+        return lint(dockerfile, surroundings(self._images, ignore=ignore, arguments=arguments, platform=platform))
+
+    def _warnings(
+        self, dockerfile: Dockerfile, plan: Plan, context: Context, options: BuildOptions
+    ) -> tuple[Warned, ...]:
+        """What the checks find in the stages of *plan*; `InvalidParameter` where the file calls that an error."""
+        report = lint_parsed(
+            dockerfile,
+            surroundings(
+                self._images,
+                ignore=context.ignore,
+                arguments=options.arguments,
+                platform=options.platform,
+                stages=frozenset(each.stage.index for each in plan.stages),
+            ),
+        )
+        if report.violation:
+            raise InvalidParameter("; ".join((report.violation, *map(str, report.findings))))
+        return tuple(
+            Warned(
+                text=f"[Warning] {finding}",
+                rule=finding.rule.name,
+                line=finding.span.start,
+                detail=finding.rule.explanation,
+                url=finding.rule.url,
+            )
+            for finding in report.findings
+        )
 
     def cancel(self, build_id: str) -> None:
         """Stop the build that was given that id; `NotFound` when none runs."""

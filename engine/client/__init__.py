@@ -28,6 +28,7 @@ whose text is the endpoint's own sentence.
         client.connect("app", "web", aliases=("www",)); client.disconnect("app", "web"); client.remove_network("app")
         client.volumes(); client.volume("data"); client.create_volume("data"); client.volume_sizes()
         client.prune_networks(); client.remove_volume("data")
+        client.lint("FROM debian\nCMD x", dockerignore="…")               # LintReport(warnings, error), Havre only
         with client.pull("debian:12", auth=Auth(username="u", password="p")) as pull:
             for event in pull:                                            # PullEvent(status, layer, current, total)
                 ...                                                       # pull.close() from any thread cancels it
@@ -60,6 +61,7 @@ from engine.client.errors import (
     Unreachable,
 )
 from engine.client.images import Distribution, Download, Login, PrunedImages, SearchResult, registry_host
+from engine.client.lint import LintError, LintReport, LintWarning, Spot, TextEdit
 from engine.client.model import (
     Attachment,
     Auth,
@@ -118,6 +120,9 @@ __all__ = [
     "ImageDetail",
     "ImageSummary",
     "InvalidRequest",
+    "LintError",
+    "LintReport",
+    "LintWarning",
     "LogLine",
     "Login",
     "Member",
@@ -134,8 +139,10 @@ __all__ = [
     "PullEvent",
     "RemovedImage",
     "SearchResult",
+    "Spot",
     "Subnet",
     "Terminal",
+    "TextEdit",
     "TimedOut",
     "Ulimit",
     "Unreachable",

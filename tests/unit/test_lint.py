@@ -245,9 +245,9 @@ def test_checks_are_skipped_and_made_errors() -> None:
         "MaintainerDeprecated", "JSONArgsRecommended",
     ]  # fmt: skip
     report = checked(f"# check = skip=FromAsCasing,JSONArgsRecommended;error=true\n{text}")
-    assert report.failure == "lint violation found for rules: MaintainerDeprecated"
-    assert checked(f"# check=skip=all;error=true\n{text}").failure == ""
-    assert checked(text).failure == ""
+    assert report.violation == "lint violation found for rules: MaintainerDeprecated"
+    assert checked(f"# check=skip=all;error=true\n{text}").violation == ""
+    assert checked(text).violation == ""
 
 
 def test_a_comment_above_one_instruction_skips_there() -> None:
@@ -273,7 +273,6 @@ def test_a_comment_above_one_instruction_skips_there() -> None:
 def test_errors_stand_where_they_are(text: str, message: str) -> None:
     report = checked(text)
     assert report.error is not None
-    assert report.failure == str(report.error)
     with pytest.raises(type(report.error), match=message):
         raise report.error
 

@@ -38,6 +38,8 @@ class Surroundings:
     """What is built for."""
     image: Callable[[str], BaseImage | None] = _nothing
     """What is known of a base image; `None` for one that is not here. Nothing is pulled for a check."""
+    stages: frozenset[int] | None = None
+    """The stages whose instructions are followed, with all that they are based on; `None` for all."""
 
 
 def lint(data: bytes, surroundings: Surroundings | None = None) -> Report:
@@ -82,7 +84,8 @@ class _Check:
         try:
             scope = GlobalScope.of(self._dockerfile, platform=platform, given=given)
             for stage in self._dockerfile.stages:
-                self._stage(stage, scope)
+                if self._surroundings.stages is None or stage.index in self._surroundings.stages:
+                    self._stage(stage, scope)
         except Mistake as mistake:
             return _error(self._dockerfile, mistake, self._span)
         return None

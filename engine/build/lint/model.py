@@ -69,10 +69,8 @@ class Report:
     """Whether the file says that findings are errors (`# check=error=true`)."""
 
     @property
-    def failure(self) -> str:
-        """Why the build has to fail, in BuildKit's words; empty when it has not."""
-        if self.error is not None:
-            return str(self.error)
+    def violation(self) -> str:
+        """Why the build must not begin though it could, in BuildKit's words; empty when it may."""
         if not self.findings_fail or not self.findings:
             return ""
         names = sorted({finding.rule.name for finding in self.findings})
