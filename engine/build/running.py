@@ -24,6 +24,7 @@ from engine.images.model import Image, ImageConfig
 from engine.kernel import cgroup, paths
 from engine.networks import files
 from engine.networks.model import Attachment, ResolverConfig, Sandbox, SandboxRequest
+from engine.networks.sandboxes import has_resolver
 from engine.networks.service import NetworkService
 from engine.types import Digest, Platform, new_id
 
@@ -169,7 +170,9 @@ def _write_files(container: Container, sandbox: Sandbox, bundle: Path) -> None:
             extra=container.host.extra_hosts,
             share_host=sandbox.netns is None,
         ),
-        "resolv.conf": files.resolv_conf(ResolverConfig(), share_host=sandbox.netns is None),
+        "resolv.conf": files.resolv_conf(
+            ResolverConfig(), share_host=sandbox.netns is None, embedded=has_resolver(sandbox.endpoints)
+        ),
     }
     for name, text in texts.items():
         (bundle / name).write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from engine.containers.register import ContainerRegister
 from engine.errors import EngineFault, InvalidParameter, NetworkNotFound
 from engine.networks import files
 from engine.networks.model import Attachment, Driver, Network, PublishedPort, SandboxRequest
-from engine.networks.sandboxes import check
+from engine.networks.sandboxes import check, has_resolver
 from engine.networks.service import NetworkService
 
 _SHARED: Final = (
@@ -98,6 +98,8 @@ class ContainerNetworking:
             own = files.own_names(container.config.hostname, container.config.domainname)
             lines = [f"{address.ip}\t{own}" for address in endpoint.addresses]
             files.change_hosts(self._bundle(container.id) / "hosts", come=lines)
+            if has_resolver([endpoint]):
+                files.change_resolv_conf(self._bundle(container.id) / "resolv.conf")
 
     def disconnect(self, text: str, network_text: str) -> None:
         """Take a container out of a network. `EngineFault` in Docker's words where it is in no such."""

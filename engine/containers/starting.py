@@ -35,6 +35,7 @@ from engine.errors import (
 from engine.kernel import cgroup, paths
 from engine.networks import files
 from engine.networks.model import ResolverConfig, Sandbox
+from engine.networks.sandboxes import has_resolver
 from engine.networks.service import NetworkService
 from engine.snapshots.store import SnapshotStore
 
@@ -214,7 +215,9 @@ class Starter:
                 extra=host.extra_hosts,
                 share_host=sandbox.netns is None,
             ),
-            "resolv.conf": files.resolv_conf(resolver, share_host=sandbox.netns is None),
+            "resolv.conf": files.resolv_conf(
+                resolver, share_host=sandbox.netns is None, embedded=has_resolver(sandbox.endpoints)
+            ),
         }
         bundle = self.bundle(container.id)
         for name, text in texts.items():

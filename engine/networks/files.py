@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ _LOCAL: Final = (
     "ff02::1\tip6-allnodes",
     "ff02::2\tip6-allrouters",
 )
+EMBEDDED: Final = "127.0.0.11"
+"""Where a container asks the engine, as in Docker."""
 _LARGEST: Final = 1024 * 1024
 """Bytes of a hosts file: that of 10,000 linked containers has half of it."""
 _FALL_BACK: Final = ("8.8.8.8", "8.8.4.4")
@@ -72,8 +75,17 @@ def change_hosts(path: Path, *, gone: Collection[Address] = (), come: Iterable[s
         file.truncate()
 
 
-def resolv_conf(config: ResolverConfig, *, share_host: bool = False, host_file: Path = Path("/etc/resolv.conf")) -> str:
-    """The container's resolver configuration: the request's words, else the host's without those it cannot reach."""
+def resolv_conf(
+    config: ResolverConfig,
+    *,
+    share_host: bool = False,
+    embedded: bool = False,
+    host_file: Path = Path("/etc/resolv.conf"),
+) -> str:
+    """The container's resolver configuration: the request's words, else the host's without those it cannot reach.
+
+    With *embedded* the engine answers, and asks those servers itself where it has to.
+    """
     text = _read(host_file)
     if share_host and not (config.servers or config.search or config.options):
         return text
@@ -86,12 +98,39 @@ def resolv_conf(config: ResolverConfig, *, share_host: bool = False, host_file: 
     if search == ["."]:
         search = []  # resolv.conf(5): that is how one asks for none
     options = list(config.options) or _words(text, "options")
+    if embedded:
+        servers = [EMBEDDED]
+        options = _ndots(options)
     lines = [f"nameserver {server}" for server in servers]
     if search:
         lines.append("search " + " ".join(search))
     if options:
         lines.append("options " + " ".join(options))
     return "\n".join(lines) + "\n"
+
+
+def change_resolv_conf(path: Path) -> None:
+    """Have a running container ask the engine from now on. In place, as `change_hosts`."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = [line for line in text.splitlines() if line.split()[:1] not in (["nameserver"], ["options"])]
+    options = " ".join(_ndots(_words(text, "options")))
+    with path.open("r+", encoding="utf-8") as file:
+        file.write("\n".join([f"nameserver {EMBEDDED}", *lines, f"options {options}"]) + "\n")
+        file.truncate()
+
+
+def name_servers(path: Path) -> list[Address]:
+    """The servers that a resolver configuration names; what is no address is passed over."""
+    servers = []
+    for word in _words(_read(path), "nameserver"):
+        with suppress(ValueError):
+            servers.append(ip_address(word))
+    return servers
+
+
+def _ndots(options: Sequence[str]) -> list[str]:
+    """Names of containers have no dots, and are asked for as they are."""
+    return [*options, *(() if any(option.startswith("ndots:") for option in options) else ("ndots:0",))]
 
 
 def _words(text: str, key: str) -> list[str]:

@@ -113,6 +113,21 @@ class NetworkRecords:
                 document["names"] = [new if name == old else name for name in document.get("names", ())]
                 transaction.execute("UPDATE endpoints SET document = ? WHERE id = ?", (json.dumps(document), row["id"]))
 
+    def resolve(self, container_id: str, servers: Sequence[Address]) -> None:
+        """Note that a container has a resolver, and the servers that it was given."""
+        with self._database.transaction() as transaction:
+            transaction.execute(
+                "INSERT OR REPLACE INTO resolvers (container_id, servers) VALUES (?, ?)",
+                (container_id, json.dumps([str(server) for server in servers])),
+            )
+
+    def resolvers(self) -> dict[str, tuple[Address, ...]]:
+        """The containers that have a resolver, with their servers."""
+        return {
+            row["container_id"]: tuple(ip_address(text) for text in json.loads(row["servers"]))
+            for row in self._database.query("SELECT * FROM resolvers")
+        }
+
     def publish(self, container_id: str, ports: Sequence[PublishedPort]) -> None:
         with self._database.transaction() as transaction:
             transaction.executemany(
@@ -127,17 +142,21 @@ class NetworkRecords:
             transaction.execute("DELETE FROM published_ports WHERE container_id = ?", (container_id,))
 
     def leave(self, container_id: str, endpoint_id: str = "") -> None:
-        """Forget one endpoint of a container, or all and its ports: their addresses are free."""
+        """Forget one endpoint of a container, or all of it: its addresses are free."""
         with self._database.transaction() as transaction:
             if endpoint_id:
                 transaction.execute("DELETE FROM endpoints WHERE id = ?", (endpoint_id,))
                 return
             transaction.execute("DELETE FROM endpoints WHERE container_id = ?", (container_id,))
             transaction.execute("DELETE FROM published_ports WHERE container_id = ?", (container_id,))
+            transaction.execute("DELETE FROM resolvers WHERE container_id = ?", (container_id,))
 
     def containers(self) -> set[str]:
-        """Every container that has an endpoint or a published port."""
-        rows = self._database.query("SELECT container_id FROM endpoints UNION SELECT container_id FROM published_ports")
+        """Every container that has an endpoint, a published port or a resolver."""
+        rows = self._database.query(
+            "SELECT container_id FROM endpoints UNION SELECT container_id FROM published_ports "
+            "UNION SELECT container_id FROM resolvers"
+        )
         return {row["container_id"] for row in rows}
 
     def used(self) -> set[str]:

@@ -18,6 +18,7 @@ from engine.errors import EngineFault, InvalidParameter
 from engine.kernel import netns
 from engine.networks import interfaces
 from engine.networks.creation import is_user_defined
+from engine.networks.dns.resolver import Resolver
 from engine.networks.drivers import Drivers
 from engine.networks.interfaces import gateway_endpoint
 from engine.networks.known import KnownNetworks
@@ -41,12 +42,14 @@ class Sandboxes:
         known: KnownNetworks,
         drivers: Drivers,
         publishing: Publishing,
+        resolver: Resolver,
     ) -> None:
         self._directory = directory
         self._records = records
         self._known = known
         self._drivers = drivers
         self._publishing = publishing
+        self._resolver = resolver
 
     def open(self, request: SandboxRequest) -> Sandbox:
         """See `NetworkService.open`."""
@@ -69,6 +72,8 @@ class Sandboxes:
                 self._make(path, endpoints, default, publishing=bool(request.ports))
             if default is not None and ports:
                 self._publishing.lead(default, ports)
+            if path is not None:
+                self._name(request, path, endpoints)
             undo.pop_all()
         return Sandbox(container_id=container_id, netns=path, endpoints=tuple(endpoints), ports=tuple(sorted(ports)))
 
@@ -87,6 +92,7 @@ class Sandboxes:
             with _explained(path):
                 netns.run_inside(path, lambda: interfaces.configure([endpoint], default=None))
             self._lead_out(path, before, [*before, endpoint], wanted=request.ports)
+            self._name(request, path, [endpoint])
             undo.pop_all()
         return endpoint
 
@@ -94,17 +100,21 @@ class Sandboxes:
         """Take one endpoint of a running container away; its ports, *wanted*, move where the default route goes."""
         path = self._directory / endpoint.container_id
         before = self.endpoints(endpoint.container_id)
+        self._resolver.names.remove(endpoint)
         self._lead_out(path, before, [each for each in before if each.id != endpoint.id], wanted=wanted)
         self._drivers.of(self._network(endpoint)).detach([endpoint])
         with _explained(path):
             netns.run_inside(path, lambda: interfaces.remove(endpoint.interface))
         self._records.leave(endpoint.container_id, endpoint.id)
+        self._resolver.moved(endpoint.container_id)
 
     def close(self, container_id: str) -> None:
         """Everything that a sandbox is made of, in the order that leaves no port leading nowhere."""
         endpoints = self.endpoints(container_id)
         self._publishing.withdraw(container_id, endpoints)
+        self._resolver.end(container_id)
         for endpoint in endpoints:
+            self._resolver.names.remove(endpoint)
             self._drivers.of(self._network(endpoint)).detach([endpoint])
         netns.delete(self._directory / container_id)
         self._records.leave(container_id)
@@ -135,6 +145,13 @@ class Sandboxes:
                     netns.delete(path)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="settle") as pool:
             list(pool.map(self._settle, live))
+        self._resolve_again(live)
+
+    def rename(self, container_id: str, old: str, new: str) -> None:
+        """Have others find a container by its new name."""
+        self._records.rename(container_id, old, new)
+        for endpoint in self.endpoints(container_id):
+            self._resolver.names.add(endpoint)
 
     def leading(self, container_id: str) -> Endpoint | None:
         """The endpoint that a container's published ports lead to."""
@@ -170,6 +187,28 @@ class Sandboxes:
                     network = self._network(endpoint)
                     self._drivers.of(network).attach(route, network, endpoint, descriptor, publishing=publishing)
             netns.run_inside(path, configure)
+
+    def _name(self, request: SandboxRequest, path: Path, endpoints: Sequence[Endpoint]) -> None:
+        """Let others find the container in user-defined networks, and answer it where it finds others."""
+        for endpoint in endpoints:
+            self._resolver.names.add(endpoint)
+        if has_resolver(endpoints):
+            self._records.resolve(request.container_id, request.servers)
+            with _explained(path):
+                self._resolver.serve(request.container_id, path, request.servers)
+        self._resolver.moved(request.container_id)
+
+    def _resolve_again(self, live: Collection[str]) -> None:
+        """Names of and for containers that outlived their daemon."""
+        for container_id in live:
+            for endpoint in self.endpoints(container_id):
+                self._resolver.names.add(endpoint)
+        for container_id, servers in self._records.resolvers().items():
+            path = self._directory / container_id
+            try:
+                self._resolver.serve(container_id, path, servers)
+            except (OSError, EngineFault) as error:
+                _LOG.warning("container %s is not answered any more: %s", container_id[:12], error)
 
     def _lead_out(
         self,
@@ -221,6 +260,11 @@ class Sandboxes:
 
     def _network(self, endpoint: Endpoint) -> Network:
         return self._known.get(endpoint.network_id)
+
+
+def has_resolver(endpoints: Collection[Endpoint]) -> bool:
+    """Whether the engine answers a container's questions for names."""
+    return any(is_user_defined(endpoint.network_name) for endpoint in endpoints)
 
 
 def check(network: Network, asked: Attachment) -> None:

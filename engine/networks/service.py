@@ -16,9 +16,11 @@ from engine.errors import EngineError, EngineFault, Forbidden, NetworkNotFound
 from engine.events import EventBus, Kind
 from engine.networks import creation, forwarding, ipam, links, listing
 from engine.networks.creation import PREDEFINED, NetworkRequest
+from engine.networks.dns.resolver import Resolver
 from engine.networks.drivers import Drivers
 from engine.networks.drivers.bridge import DEFAULT_OPTIONS, NAME
 from engine.networks.firewall import Firewall, Side, Target
+from engine.networks.interfaces import gateway_endpoint
 from engine.networks.known import KnownNetworks
 from engine.networks.model import Endpoint, Network, Pool, Sandbox, SandboxRequest
 from engine.networks.publishing import Publishing
@@ -40,12 +42,17 @@ class NetworkService:
         self._drivers = Drivers()
         self._firewall = Firewall(instance=config.instance)
         self._publishing = Publishing(records=self._records, firewall=self._firewall)
+        self._resolver = Resolver(
+            endpoints=lambda container_id: self._sandboxes.endpoints(container_id),
+            shut=lambda endpoints: gateway_endpoint(endpoints, self._known.list()) is None,
+        )
         self._sandboxes = Sandboxes(
             directory=config.run / "netns",
             records=self._records,
             known=self._known,
             drivers=self._drivers,
             publishing=self._publishing,
+            resolver=self._resolver,
         )
         self._changing = threading.Lock()
         """Networks come and go one at a time: their subnets and names must not clash."""
@@ -74,7 +81,8 @@ class NetworkService:
                 self._publishing.hold_again(endpoint)
 
     def close(self) -> None:
-        """Let go of the host's ports; what runs keeps its network."""
+        """Let go of the host's ports and answer no more; what runs keeps its network."""
+        self._resolver.close()
         self._publishing.close()
         self._firewall.close()
 
@@ -186,7 +194,7 @@ class NetworkService:
 
     def rename(self, container_id: str, old: str, new: str) -> None:
         """Have others find a container by its new name."""
-        self._records.rename(container_id, old, new)
+        self._sandboxes.rename(container_id, old, new)
 
     # --- inside
 

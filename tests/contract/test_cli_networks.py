@@ -267,3 +267,35 @@ def test_published_ports_of_a_bridge_of_one_s_own(daemon: Daemon) -> None:
     for options in (["--network=web"], [], ["--network=container:server"]):
         fetch = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc {daemon.namespace.inside} 8096"
         assert "hello\n" in daemon.docker("run", "--rm", *options, "busybox", "sh", "-c", fetch).stdout, options
+
+
+def resolved(daemon: Daemon, container: str, name: str) -> set[str]:
+    """The addresses that a container finds for a name; it must find some."""
+    shown = daemon.docker("exec", container, "nslookup", name).stdout
+    return {line.split()[1] for line in shown.splitlines() if line.startswith("Address: ")}
+
+
+def test_containers_find_each_other_by_name(daemon: Daemon) -> None:
+    daemon.docker("network", "create", "--subnet=10.97.0.0/24", "named")
+    daemon.docker("network", "create", "--subnet=10.98.0.0/24", "second")
+    web = sleeper(daemon, "web", "--network=named", "--network-alias=app", "--hostname=called")
+    sleeper(daemon, "again", "--network=named", "--network-alias=app")
+    sleeper(daemon, "plain")
+    assert daemon.docker("exec", "web", "cat", "/etc/resolv.conf").stdout.splitlines() == [
+        "nameserver 127.0.0.11",
+        "options ndots:0",
+    ]
+    for name in ("web", "WEB", "web.named", "called", web[:12]):
+        assert resolved(daemon, "again", name) == {"10.97.0.2"}, name
+    assert resolved(daemon, "web", "app") == {"10.97.0.2", "10.97.0.3"}
+    assert "web.named" in daemon.docker("exec", "again", "nslookup", "10.97.0.2").stdout
+    assert daemon.docker("exec", "again", "ping", "-c1", "-W3", "app").returncode == 0
+    # One of the default bridge finds nobody, until it joins.
+    daemon.docker("network", "connect", "--alias=guest", "named", "plain")
+    assert resolved(daemon, "plain", "web") == {"10.97.0.2"}
+    assert resolved(daemon, "web", "guest") == {"10.97.0.4"}
+    daemon.docker("network", "connect", "second", "web")
+    daemon.docker("network", "connect", "second", "plain")
+    assert resolved(daemon, "plain", "web.second") == {"10.98.0.2"}
+    daemon.docker("rename", "web", "site")
+    assert resolved(daemon, "again", "site") == {"10.97.0.2"}
