@@ -45,9 +45,10 @@ whose text is the endpoint's own sentence.
 To stop an async stream early, close the iterator (`contextlib.aclosing`) or cancel the task that runs it.
 """
 
-from engine.client import create_body, recreate
+from engine.client import container_files, create_body, recreate
 from engine.client.calls import Client
-from engine.client.container_calls import Created, PrunedContainers
+from engine.client.container_calls import Created
+from engine.client.container_files import Directory, DirectoryEntry, PathStat
 from engine.client.create import BindMount, CreateContainer, Device, HealthCheck, Ulimit
 from engine.client.errors import (
     ClientError,
@@ -107,6 +108,8 @@ __all__ = [
     "Created",
     "Death",
     "Device",
+    "Directory",
+    "DirectoryEntry",
     "Distribution",
     "Download",
     "EndpointFault",
@@ -131,9 +134,9 @@ __all__ = [
     "NetworkSummary",
     "NotFound",
     "NotSupported",
+    "PathStat",
     "Port",
     "ProcessTable",
-    "PrunedContainers",
     "PrunedImages",
     "Pull",
     "PullEvent",
@@ -149,6 +152,7 @@ __all__ = [
     "UsageSample",
     "VersionInfo",
     "VolumeSummary",
+    "container_files",
     "create_body",
     "recreate",
     "registry_host",

@@ -10,6 +10,7 @@ from typing import Any, Final
 from engine.client import errors, parse
 from engine.client.connection import Filters, filters_of, segment
 from engine.client.container_calls import ContainerCalls
+from engine.client.container_files import FileCalls
 from engine.client.images import ImageCalls
 from engine.client.lint import LintCalls
 from engine.client.model import (
@@ -28,7 +29,7 @@ from engine.client.volumes import VolumeCalls
 _KINDS_OF_CHANGE: Final = {0: "modified", 1: "added", 2: "deleted"}
 
 
-class Client(ContainerCalls, ImageCalls, LintCalls, NetworkCalls, VolumeCalls):
+class Client(ContainerCalls, FileCalls, ImageCalls, LintCalls, NetworkCalls, VolumeCalls):
     """Every call to a Docker-compatible endpoint; what it is and how long it waits is told at `Connection`."""
 
     # -- the endpoint

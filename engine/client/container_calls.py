@@ -1,8 +1,8 @@
-"""Calls of containers beyond their life: creation from a whole body, their files, their image, pruning."""
+"""Calls of containers beyond their life: creation from a whole body, a place in a network, an image of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,6 @@ class Created:
 
     id: str
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrunedContainers:
-    """What pruning took away; `freed` is bytes."""
-
-    removed: tuple[str, ...]
-    freed: int
 
 
 class ContainerCalls(Connection):
@@ -42,12 +34,6 @@ class ContainerCalls(Connection):
         body = {"Container": container, "EndpointConfig": dict(settings)}
         self._request("POST", f"/networks/{segment(network)}/connect", body=body).close()
 
-    def prune_containers(self) -> PrunedContainers:
-        """Remove every container that does not run."""
-        found = self._json("POST", "/containers/prune", patient=True)
-        removed = tuple(found.get("ContainersDeleted") or ())
-        return PrunedContainers(removed=removed, freed=int(found.get("SpaceReclaimed") or 0))
-
     def commit(
         self, container: str, *, repository: str, tag: str, comment: str = "", author: str = "", pause: bool = True
     ) -> str:
@@ -61,17 +47,3 @@ class ContainerCalls(Connection):
             "pause": str(int(pause)),
         }
         return str(self._json("POST", "/commit", parameters=parameters, body={}, patient=True)["Id"])
-
-    def put_archive(self, container: str, path: str, tar: Iterable[bytes]) -> None:
-        """Unpack *tar* into the directory *path* of a container.
-
-        A directory is never replaced by a file, nor the reverse.
-        """
-        self._request(
-            "PUT",
-            f"/containers/{segment(container)}/archive",
-            parameters={"path": path, "noOverwriteDirNonDir": "1"},
-            data=tar,
-            headers={"Content-Type": "application/x-tar"},
-            patient=True,
-        ).close()

@@ -121,6 +121,8 @@ class UsageSample:
     at: dt.datetime | None
     cpu: float
     """Of one CPU, since the sample before: 2.0 is two CPUs."""
+    cpu_time: int
+    """Nanoseconds of CPU that it has used in all."""
     memory: int
     """Without the page cache that the kernel could drop."""
     memory_limit: int

@@ -129,6 +129,7 @@ def usage_sample(row: Json) -> UsageSample:
     return UsageSample(
         at=instant(row.get("read")),
         cpu=used / system * (cpu.get("online_cpus") or 1) if known and system > 0 and used > 0 else 0.0,
+        cpu_time=_total(cpu),
         memory=usage - cache if cache < usage else usage,
         memory_limit=memory.get("limit") or 0,
         received=sum(each.get("rx_bytes") or 0 for each in networks),

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-from engine.containers import changes, users
+from engine.containers import browsing, changes, users
 from engine.containers.changes import Change
 from engine.containers.model import Container, Status
 from engine.containers.mounting import normal
@@ -48,6 +48,12 @@ class ContainerFiles:
             found = look(root, path)
         self._containers.tell(container, "archive-path", path=path)
         return found
+
+    def listing(self, text: str, path: str, *, limit: int = browsing.MOST) -> browsing.Listing:
+        """What is in the directory *path* of a container. `NotFound`, `InvalidParameter` for what is no directory."""
+        container = self._containers.get(text)
+        with self._roots.opened(container, _checked(path)) as root:
+            return browsing.listing(root, path, limit=limit)
 
     @contextmanager
     def archive(self, text: str, path: str) -> Generator[tuple[PathStat, Iterator[bytes]]]:

@@ -28,12 +28,16 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 
 // An action shows at once that it is under way; the row is replaced when the engine says that it happened.
+const rowsOf = (element) => {
+  const form = element.matches?.("form") ? element : null;
+  if (element.closest?.("[data-pending]")) return [element.closest("tr")].filter(Boolean);
+  return form ? [...form.querySelectorAll("tr:has([data-selection-target=box]:checked)")] : [];
+};
 document.addEventListener("htmx:beforeRequest", (event) => {
-  const button = event.target.closest?.("[data-pending]");
-  button?.closest("tr")?.classList.add("pending");
+  if (event.detail.requestConfig.verb === "post") for (const row of rowsOf(event.target)) row.classList.add("pending");
 });
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (!event.detail.successful) event.target.closest?.("tr")?.classList.remove("pending");
+  for (const row of rowsOf(event.target)) row.classList.remove("pending");
 });
 
 // The button that pulls a missing image names it in its own data, which no quoting in a template can break.

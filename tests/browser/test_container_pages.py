@@ -30,7 +30,8 @@ def test_what_a_container_uses_and_how_it_dies(page: Page, sign_in: Callable[[st
     page.get_by_role("link", name="Changes").click()
     expect(page.locator(".changes")).to_contain_text("/new")
 
-    page.get_by_role("link", name="Change", exact=True).click()
+    page.locator("#object-head summary").click()
+    page.get_by_role("link", name="Rename and limits").click()
     page.get_by_label("Name").fill("calm")
     page.get_by_label("CPUs").fill("0.2")
     page.get_by_role("button", name="Change busy").click()

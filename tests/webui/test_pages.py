@@ -10,6 +10,7 @@ from channels.testing import WebsocketCommunicator
 from django.test import AsyncClient, Client
 
 from tests.fixtures.daemons import HavreDaemon
+from tests.fixtures.processes import wait_until
 from webui.accounts.models import User
 from webui.asgi import application
 from webui.environments.models import Environment
@@ -68,7 +69,7 @@ def test_a_row_that_is_gone_is_empty(browser: Client, engine: Environment) -> No
     assert browser.get(f"/e/local/containers/{'0' * 64}/row/").content == b""
 
 
-@pytest.mark.parametrize("tab", ["", "logs/", "terminal/", "usage/", "changes/", "inspect/", "update/"])
+@pytest.mark.parametrize("tab", ["", "logs/", "terminal/", "usage/", "files/", "changes/", "inspect/", "update/"])
 def test_the_tabs(browser: Client, container: str, tab: str) -> None:
     answer = browser.get(f"/e/local/containers/{container[:12]}/{tab}")
     assert answer.status_code == 200
@@ -96,6 +97,82 @@ def test_acting_on_many_tells_what_failed(browser: Client, container: str) -> No
     assert "1 container stopped" in answer
     assert "1 of 2 failed" in answer
     assert "No such container" in answer
+
+
+def test_a_signal_and_a_time_to_stop(browser: Client, havre: HavreDaemon) -> None:
+    havre.remove_everything()
+    script = "trap 'echo again' HUP; echo ready; while :; do sleep 0.1; done"
+    container = havre.docker("run", "-d", "busybox", "sh", "-c", script).stdout.strip()
+    wait_until(lambda: "ready" in havre.docker("logs", container).stdout, what="the trap")
+    act = {"containers": [container], "verb": "kill"}
+    assert browser.post("/e/local/containers/act/", {**act, "signal": "SIGHUP"}).status_code == 302
+    wait_until(lambda: "again" in havre.docker("logs", container).stdout, what="the signal")
+    # It takes no notice of SIGTERM: only with the time that is given it ends at once.
+    assert browser.post("/e/local/containers/act/", {**act, "verb": "stop", "timeout": "0"}).status_code == 302
+    assert havre.docker("inspect", "-f", "{{.State.ExitCode}}", container).stdout == "137\n"
+    for wrong in ({"signal": "PLEASE"}, {"verb": "stop", "timeout": "-1"}, {"verb": "explode"}):
+        assert browser.post("/e/local/containers/act/", {**act, **wrong}).status_code == 400
+
+
+def test_what_removal_loses_and_cleaning_up_frees(browser: Client, container: str, havre: HavreDaemon) -> None:
+    script = "head -c 3000000 /dev/zero > /big"
+    ended = havre.docker("run", "-d", "--name", "ended", "-v", "/own", "busybox", "sh", "-c", script).stdout.strip()
+    havre.docker("wait", "ended")
+    loss = browser.get("/e/local/containers/loss/", {"containers": [ended]}).content.decode()
+    assert "3 MB are lost" in loss
+    assert "One anonymous volume" in loss
+    dialog = browser.get("/e/local/containers/stopped/").content.decode()
+    assert "ended" in dialog
+    assert "free 3 MB" in dialog
+    assert container not in dialog
+
+
+def test_the_list_shows_the_columns_that_were_chosen(browser: Client, container: str) -> None:
+    usual = browser.get("/e/local/containers/").content.decode()
+    assert 'data-gauge="cpu"' in usual
+    few = browser.get("/e/local/containers/?columns=&columns=networks").content.decode()
+    assert 'data-gauge="cpu"' not in few
+    assert "172." in few
+    row = browser.get(f"/e/local/containers/{container}/row/?columns=&columns=networks").content.decode()
+    assert 'data-gauge="cpu"' not in row
+    assert "row/?columns=&amp;columns=networks" in few
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_is_a_job(browser: Client, operator: User, container: str, havre: HavreDaemon) -> None:
+    havre.docker("exec", "web", "touch", "/made-here")
+    address = f"/e/local/containers/{container}/commit/"
+    assert browser.post(address, {"reference": "Not A Name"}).status_code == 422
+    answer = browser.post(address, {"reference": "127.0.0.1:5000/my/app", "comment": "x", "pause": "on"})
+    assert answer.status_code == 302
+    job = Job.objects.get()
+    run_job(str(job.pk))
+    job.refresh_from_db()
+    assert (job.state, job.kind) == (JobState.SUCCEEDED, JobKind.COMMIT)
+    run = ("run", "--rm", "127.0.0.1:5000/my/app:latest", "ls", "/made-here")
+    assert havre.docker(*run).stdout == "/made-here\n"
+    assert havre.docker("inspect", "-f", "{{.Author}} {{.Comment}}", "127.0.0.1:5000/my/app").stdout == "olga x\n"
+    havre.docker("rmi", "127.0.0.1:5000/my/app")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_containers_use_is_told_to_the_list(engine: Environment, operator: User, havre: HavreDaemon) -> None:
+    havre.remove_everything()
+    busy = havre.docker("run", "-d", "busybox", "sh", "-c", "while :; do :; done").stdout.strip()
+    browser = AsyncClient()
+    await browser.aforce_login(operator, backend="allauth.account.auth_backends.AuthenticationBackend")
+    cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in browser.cookies.items())
+    headers = [(b"host", b"testserver"), (b"origin", b"http://testserver"), (b"cookie", cookies.encode())]
+    communicator = WebsocketCommunicator(application, "/ws/e/local/usage/", headers=headers)
+    assert (await communicator.connect(timeout=5))[0]
+    await communicator.send_json_to({"type": "watch", "ids": [busy, "0" * 64, "../x", 5]})
+    rows = (await communicator.receive_json_from(timeout=20))["rows"]
+    assert list(rows) == [busy]
+    while rows[busy][0] is None:
+        rows = (await communicator.receive_json_from(timeout=20))["rows"]
+    assert rows[busy][0] > 0.05
+    assert rows[busy][1] > 10_000
+    await communicator.disconnect()
 
 
 def test_creating_and_starting(browser: Client, havre: HavreDaemon) -> None:

@@ -183,12 +183,11 @@ async def _open(path: str, user: User | None, *, origin: str = "http://testserve
     accepted, _ = await communicator.connect(timeout=5)
     if not accepted:
         return False, None
-    code = None
     try:
         message = await communicator.receive_output(timeout=0.3)
-        code = message.get("code") if message["type"] == "websocket.close" else None
     except TimeoutError:
-        pass
+        return True, None  # it waits for something to tell; the communicator has ended it
+    code = message.get("code") if message["type"] == "websocket.close" else None
     await communicator.disconnect()
     return True, code
 

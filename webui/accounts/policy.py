@@ -54,7 +54,6 @@ class Action(StrEnum):
     CONTAINER_UPLOAD = "container.upload"
     CONTAINER_EXPORT = "container.export"
     CONTAINER_COMMIT = "container.commit"
-    CONTAINER_PRUNE = "container.prune"
     IMAGE_VIEW = "image.view"
     IMAGE_PULL = "image.pull"
     IMAGE_REMOVE = "image.remove"
@@ -103,6 +102,7 @@ _LEAST: dict[Action, Role] = {
 _OF_JOBS = {
     "pull": Action.IMAGE_PULL,
     "push": Action.IMAGE_PUSH,
+    "commit": Action.CONTAINER_COMMIT,
     "load": Action.IMAGE_LOAD,
     "import": Action.IMAGE_LOAD,
     "image-prune": Action.IMAGE_PRUNE,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
@@ -17,6 +18,7 @@ from django.utils.translation import gettext as _
 from webui import gateway
 from webui.accounts import policy
 from webui.accounts.policy import Action
+from webui.containers.gauges import MOST, Watch, gauges
 from webui.containers.reach import container_reached
 from webui.live.consumers import Ending, PolicyConsumer
 
@@ -29,6 +31,7 @@ BYTES_AHEAD = 256 * 1024
 
 LONGEST_TAIL = 1_000_000
 LARGEST_INPUT = 1024 * 1024
+_ID = re.compile("[0-9a-f]{64}")
 
 SHELLS: Mapping[str, tuple[str, ...]] = {
     # One sh decides, so that an image without bash needs no second try.
@@ -119,6 +122,34 @@ class StatsConsumer(PolicyConsumer):
         except gateway.ClientError as error:
             raise Ending(str(error), again=isinstance(error, gateway.Unreachable)) from error
         raise Ending(_("The container is gone."))
+
+
+class GaugesConsumer(PolicyConsumer):
+    """`/ws/e/<environment>/usage/`: what the containers of a list use, every few seconds.
+
+    Up: `{"type": "watch", "ids": […]}`, the rows that are shown. Down: `{"type": "usage", "rows": {id: [CPUs or null,
+    bytes of memory, its limit]}}`.
+    """
+
+    action = Action.CONTAINER_USAGE
+
+    async def opened(self) -> None:
+        self._watch: Watch | None = None
+        self._ids: frozenset[str] = frozenset()
+        self.run(self._stream())
+
+    async def received(self, message: Mapping[str, object]) -> None:
+        ids = message.get("ids")
+        if message.get("type") == "watch" and isinstance(ids, list):
+            self._ids = frozenset(each for each in ids[:MOST] if isinstance(each, str) and _ID.fullmatch(each))
+            if self._watch is not None:
+                self._watch.choose(self._ids)
+
+    async def _stream(self) -> None:
+        with gauges.watching(self.environment) as self._watch:
+            self._watch.choose(self._ids)
+            while True:
+                await self.send_json({"type": "usage", "rows": await self._watch.news.get()})
 
 
 class TerminalConsumer(PolicyConsumer):

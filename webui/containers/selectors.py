@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core.paginator import Page, Paginator
 from django.http import QueryDict
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
 
 from webui import gateway
 from webui.containers import filtering
 
 if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as StrPromise
+
     from webui.environments.models import Environment
 
 PAGE_SIZES = (25, 50, 100, 500)
 NEWEST_FIRST = "-created"
+COLUMNS: Mapping[str, StrPromise] = {
+    "image": _("Image"),
+    "usage": _("CPU and memory"),
+    "ports": _("Ports"),
+    "networks": _("Networks"),
+    "created": _("Created"),
+}
+"""What the list may show beside name and state."""
+USUAL_COLUMNS = ("image", "usage", "ports", "created")
 
 _ORDERS: Mapping[str, Callable[[gateway.ContainerSummary], Any]] = {
     "name": lambda container: container.name.casefold(),
@@ -37,6 +50,7 @@ class ListState:
     sort: str = NEWEST_FIRST
     page: int = 1
     size: int = PAGE_SIZES[1]
+    columns: tuple[str, ...] = USUAL_COLUMNS
 
     @classmethod
     def from_query(cls, query: QueryDict) -> ListState:
@@ -44,12 +58,20 @@ class ListState:
         sort = query.get("sort", NEWEST_FIRST)
         size = query.get("size", "")
         page = query.get("page", "1")
+        columns = query.getlist("columns")
         return cls(
             query=query.get("q", "").strip()[: filtering.LONGEST_QUERY],
             sort=sort if sort.removeprefix("-") in _ORDERS else NEWEST_FIRST,
             page=int(page) if page.isdecimal() and len(page) < 7 else 1,
             size=int(size) if size.isdecimal() and int(size[:5]) in PAGE_SIZES else PAGE_SIZES[1],
+            # An empty one stands for "none of them": a box that is not ticked sends nothing.
+            columns=tuple(name for name in COLUMNS if name in columns) if columns else USUAL_COLUMNS,
         )
+
+    @property
+    def columns_query(self) -> str:
+        """The choice of columns for a URL; empty for the usual one."""
+        return "" if self.columns == USUAL_COLUMNS else urlencode({"columns": ("", *self.columns)}, doseq=True)
 
     @property
     def sort_key(self) -> str:
@@ -124,6 +146,31 @@ async def log_lines(*, environment: Environment, container: str, timestamps: boo
                     (line.time.encode() + b" " if timestamps else b"") + line.data + (b"" if line.partial else b"\n")
                     for line in batch
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What goes with containers that are removed."""
+
+    written: int
+    """Bytes that they wrote outside of binds and volumes."""
+    volumes: tuple[str, ...]
+    """Volumes that were made for them alone."""
+
+
+def containers_loss(*, environment: Environment, containers: Sequence[str]) -> Loss:
+    with gateway.client(environment) as client:
+        rows = client.containers(all=True, filters={"id": list(containers)}, size=True) if containers else []
+        anonymous = {volume.name for volume in client.volumes() if volume.anonymous}
+    mounted = {mount.name for row in rows for mount in row.mounts if mount.kind == "volume"}
+    return Loss(written=sum(row.size_rw or 0 for row in rows), volumes=tuple(sorted(mounted & anonymous)))
+
+
+def containers_stopped(*, environment: Environment) -> list[gateway.ContainerSummary]:
+    """Those that do not run, with their sizes, the largest first."""
+    with gateway.client(environment) as client:
+        rows = client.containers(all=True, filters={"status": ["created", "exited", "dead"]}, size=True)
+    return sorted(rows, key=lambda row: -(row.size_rw or 0))
 
 
 def container_processes(*, environment: Environment, container: str) -> gateway.ProcessTable | None:

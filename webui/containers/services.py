@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from webui.environments.models import Environment
 
 MOST_AT_ONCE = 500
+ABREAST = 8
+"""Containers that are dealt with at the same time: stopping one may take ten seconds of waiting."""
+
+PATIENCE = 60.0
+"""Seconds, beside those that a stop takes by itself."""
 
 
 class Verb(StrEnum):
@@ -54,29 +60,34 @@ class Outcome:
         return self.asked - len(self.failures)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """In which way it is done; what says nothing is the engine's usual way."""
+
+    force: bool = False
+    volumes: bool = False
+    signal: str = "SIGKILL"
+    """For a kill."""
+    timeout: int | None = None
+    """Seconds until a stop or a restart kills."""
+
+
 def containers_act(
-    *,
-    environment: Environment,
-    user: User,
-    verb: Verb,
-    containers: Sequence[str],
-    force: bool = False,
-    volumes: bool = False,
+    *, environment: Environment, user: User, verb: Verb, containers: Sequence[str], how: How | None = None
 ) -> Outcome:
-    """Do *verb* to each of *containers*; one that fails does not keep the others from it."""
+    """Do *verb* to each of *containers*, several at a time; one that fails does not keep the others from it."""
     policy.require(user, verb.action, environment=environment)
-    failures = []
-    chosen = containers[:MOST_AT_ONCE]
-    with gateway.client(environment, timeout=60) as client:
-        for container in chosen:
-            try:
-                _act(client, verb, container, force=force, volumes=volumes)
-            except gateway.ClientError as error:
-                failures.append(Failure(container[:12], str(error)))
-                if isinstance(error, gateway.Unreachable):
-                    failures.extend(Failure(rest[:12], str(error)) for rest in chosen[chosen.index(container) + 1 :])
-                    break
-    return Outcome(verb, len(chosen), tuple(failures))
+    way = how or How()
+    chosen = list(dict.fromkeys(containers))[:MOST_AT_ONCE]
+    with gateway.client(environment, timeout=PATIENCE) as client, ThreadPoolExecutor(ABREAST) as pool:
+        errors = list(pool.map(lambda container: _tried(client, verb, container, way), chosen))
+        failed = [(container, error) for container, error in zip(chosen, errors, strict=True) if error is not None]
+        names = _names(client) if failed else {}
+    return Outcome(
+        verb,
+        len(chosen),
+        tuple(Failure(names.get(container, container[:12]), str(error)) for container, error in failed),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,19 +122,34 @@ def container_update(
     return warnings
 
 
-def _act(client: gateway.Client, verb: Verb, container: str, *, force: bool, volumes: bool) -> None:
+def _tried(client: gateway.Client, verb: Verb, container: str, how: How) -> gateway.ClientError | None:
+    try:
+        _act(client, verb, container, how)
+    except gateway.ClientError as error:
+        return error
+    return None
+
+
+def _names(client: gateway.Client) -> dict[str, str]:
+    try:
+        return {container.id: container.name for container in client.containers(all=True)}
+    except gateway.ClientError:
+        return {}  # the engine is away, which the failures say already
+
+
+def _act(client: gateway.Client, verb: Verb, container: str, how: How) -> None:
     match verb:
         case Verb.START:
             client.start(container)
         case Verb.STOP:
-            client.stop(container)
+            client.stop(container, timeout=how.timeout)
         case Verb.RESTART:
-            client.restart(container)
+            client.restart(container, timeout=how.timeout)
         case Verb.KILL:
-            client.kill(container)
+            client.kill(container, signal=how.signal)
         case Verb.PAUSE:
             client.pause(container)
         case Verb.UNPAUSE:
             client.unpause(container)
         case Verb.REMOVE:
-            client.remove(container, force=force, volumes=volumes)
+            client.remove(container, force=how.force, volumes=how.volumes)

@@ -18,7 +18,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from webui import gateway
 from webui.accounts import policy
 from webui.accounts.policy import Action
-from webui.containers import commands, selectors, services
+from webui.containers import commands, committing, selectors, services
+from webui.containers.acting import SIGNALS, ActForm
+from webui.containers.committing import CommitForm
 from webui.containers.consumers import SHELLS
 from webui.containers.updating import UpdateForm
 from webui.environments.models import Environment
@@ -28,6 +30,7 @@ TABS = (
     ("logs", gettext_lazy("Logs"), Action.CONTAINER_LOGS),
     ("terminal", gettext_lazy("Terminal"), Action.CONTAINER_EXEC),
     ("usage", gettext_lazy("Usage"), Action.CONTAINER_USAGE),
+    ("files", gettext_lazy("Files"), Action.CONTAINER_FILES),
     ("changes", gettext_lazy("Changes"), Action.CONTAINER_CHANGES),
     ("inspect", gettext_lazy("Inspect"), Action.CONTAINER_INSPECT),
 )
@@ -40,7 +43,9 @@ def container_list(request: HttpRequest, environment: Environment) -> HttpRespon
     state = selectors.ListState.from_query(request.GET)
     containers = selectors.container_list(environment=environment, state=state)
     template = "containers/_list.html" if request.htmx else "containers/list.html"
-    return render(request, template, {"containers": containers, "sizes": selectors.PAGE_SIZES})
+    return render(
+        request, template, {"containers": containers, "columns": containers.state.columns, "choices": selectors.COLUMNS}
+    )
 
 
 @policy.view(Action.CONTAINER_VIEW)
@@ -50,30 +55,46 @@ def container_row(request: HttpRequest, environment: Environment, container_id: 
     container = selectors.container_row(environment=environment, container_id=container_id)
     if container is None:
         return HttpResponse("")
-    return render(request, "containers/_row.html", {"container": container})
+    columns = selectors.ListState.from_query(request.GET).columns
+    return render(request, "containers/_row.html", {"container": container, "columns": columns})
+
+
+@policy.view(Action.CONTAINER_REMOVE)
+@require_GET
+def containers_loss(request: HttpRequest, environment: Environment) -> HttpResponse:
+    """What would be lost with the containers that the query names: a fragment of the dialog that asks."""
+    chosen = request.GET.getlist("containers")[: services.MOST_AT_ONCE]
+    loss = selectors.containers_loss(environment=environment, containers=chosen)
+    return render(request, "containers/_loss.html", {"loss": loss})
+
+
+@policy.view(Action.CONTAINER_REMOVE)
+@require_GET
+def containers_stopped(request: HttpRequest, environment: Environment) -> HttpResponse:
+    """The containers that do not run and what each would free, to choose from: a dialog."""
+    rows = selectors.containers_stopped(environment=environment)
+    return render(request, "containers/_stopped.html", {"rows": rows, "total": sum(row.size_rw or 0 for row in rows)})
 
 
 @policy.view(Action.CONTAINER_VIEW)
 @require_POST
 def container_act(request: HttpRequest, environment: Environment) -> HttpResponse:
     """Do something to the chosen containers. The service asks the policy for the very action."""
-    try:
-        verb = services.Verb(request.POST.get("verb", ""))
-    except ValueError:
-        return HttpResponseBadRequest(_("No such action."))
+    form = ActForm(request.POST)
+    if not form.is_valid():
+        return HttpResponseBadRequest(" ".join(str(words) for errors in form.errors.values() for words in errors))
     outcome = services.containers_act(
         environment=environment,
         user=request.user,
-        verb=verb,
+        verb=form.verb_wanted,
         containers=request.POST.getlist("containers"),
-        force="force" in request.POST,
-        volumes="volumes" in request.POST,
+        how=form.how(),
     )
     _report(request, outcome)
     if request.htmx:
         # The rows follow by the engine's own events; a page that was left behind by its removal goes to the list.
         answer = render(request, "components/_messages.html")
-        if verb is services.Verb.REMOVE and not outcome.failures and "leave" in request.POST:
+        if form.verb_wanted is services.Verb.REMOVE and not outcome.failures and "leave" in request.POST:
             answer["HX-Redirect"] = reverse("containers", kwargs={"env": environment.slug})
         return answer
     return redirect("containers", env=environment.slug)
@@ -82,7 +103,7 @@ def container_act(request: HttpRequest, environment: Environment) -> HttpRespons
 @policy.view(Action.CONTAINER_VIEW)
 @require_GET
 def container_overview(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
-    context = _detail(environment, container_id, "overview", request)
+    context = detail_context(environment, container_id, "overview", request)
     if policy.allows(request.user, Action.CONTAINER_INSPECT, environment=environment):
         body = selectors.container_body(environment=environment, container=context["container"])
         context["command"] = commands.run_command(body, name=context["container"].name)
@@ -93,13 +114,13 @@ def container_overview(request: HttpRequest, environment: Environment, container
 @require_GET
 def container_head(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
     """The head of a container's page: its state and what can be done, refetched when it changes."""
-    return render(request, "containers/_head.html", _detail(environment, container_id, "", request))
+    return render(request, "containers/_head.html", detail_context(environment, container_id, "", request))
 
 
 @policy.view(Action.CONTAINER_LOGS)
 @require_GET
 def container_logs(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
-    context = _detail(environment, container_id, "logs", request)
+    context = detail_context(environment, container_id, "logs", request)
     return render(request, "containers/logs.html", {**context, "tails": TAILS})
 
 
@@ -119,14 +140,14 @@ def container_logs_download(request: HttpRequest, environment: Environment, cont
 @require_GET
 @csp_update({"style-src": [SELF, UNSAFE_INLINE]})
 def container_terminal(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
-    context = _detail(environment, container_id, "terminal", request)
+    context = detail_context(environment, container_id, "terminal", request)
     return render(request, "containers/terminal.html", {**context, "shells": SHELLS})
 
 
 @policy.view(Action.CONTAINER_INSPECT)
 @require_GET
 def container_inspect(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
-    context = _detail(environment, container_id, "inspect", request)
+    context = detail_context(environment, container_id, "inspect", request)
     context["document"] = json.dumps(context["container"].raw, indent=2, ensure_ascii=False)
     return render(request, "containers/inspect.html", context)
 
@@ -134,7 +155,7 @@ def container_inspect(request: HttpRequest, environment: Environment, container_
 @policy.view(Action.CONTAINER_USAGE)
 @require_GET
 def container_usage(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
-    return render(request, "containers/usage.html", _detail(environment, container_id, "usage", request))
+    return render(request, "containers/usage.html", detail_context(environment, container_id, "usage", request))
 
 
 @policy.view(Action.CONTAINER_PROCESSES)
@@ -148,7 +169,7 @@ def container_processes(request: HttpRequest, environment: Environment, containe
 @policy.view(Action.CONTAINER_CHANGES)
 @require_GET
 def container_changes(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
-    context = _detail(environment, container_id, "changes", request)
+    context = detail_context(environment, container_id, "changes", request)
     changes = selectors.container_changes(environment=environment, container=context["container"].id)
     return render(request, "containers/changes.html", {**context, "changes": changes})
 
@@ -164,7 +185,7 @@ def container_deaths(request: HttpRequest, environment: Environment, container_i
 @policy.view(Action.CONTAINER_UPDATE)
 @require_http_methods(["GET", "POST"])
 def container_update(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
-    context = _detail(environment, container_id, "", request)
+    context = detail_context(environment, container_id, "", request)
     container = context["container"]
     form = UpdateForm(request.POST or None, container=container)
     if request.method == "POST" and form.is_valid():
@@ -183,12 +204,30 @@ def container_update(request: HttpRequest, environment: Environment, container_i
     return render(request, "containers/update.html", {**context, "form": form}, status=status)
 
 
-def _detail(environment: Environment, container_id: str, tab: str, request: HttpRequest) -> dict[str, Any]:
+@policy.view(Action.CONTAINER_COMMIT)
+@require_POST
+def container_commit(request: HttpRequest, environment: Environment, container_id: str) -> HttpResponse:
+    """Make an image of a container: a job, shown in the place of the form."""
+    form = CommitForm(request.POST, auto_id="commit-%s")
+    if not form.is_valid():
+        return render(request, "containers/_commit.html", {"form": form}, status=422)
+    job = committing.container_commit(
+        environment=environment, user=request.user, container=container_id, **form.cleaned_data
+    )
+    if request.htmx:
+        return render(request, "containers/_commit.html", {"job": job, "may_act": True})
+    return redirect("job", env=environment.slug, job_id=job.pk)
+
+
+def detail_context(environment: Environment, container_id: str, tab: str, request: HttpRequest) -> dict[str, Any]:
+    """What the pages of one container show around their own part."""
     container = selectors.container_detail(environment=environment, container=container_id)
     granted = policy.granted(request.user, environment)
     return {
         "container": container,
         "tab": tab,
+        "signals": SIGNALS,
+        "commit_form": CommitForm(auto_id="commit-%s"),
         "tabs": [
             (name, label, _address(name, environment, container)) for name, label, action in TABS if action in granted
         ],

@@ -34,6 +34,7 @@ class JobKind(models.TextChoices):
     LOAD = "load", _("Load")
     IMPORT = "import", _("Import")
     IMAGE_PRUNE = "image-prune", _("Remove unused images")
+    COMMIT = "commit", _("Commit")
     VOLUME_PRUNE = "volume-prune", _("Remove unused volumes")
 
 

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from webui.containers.consumers import LogsConsumer, StatsConsumer, TerminalConsumer
+from webui.containers.consumers import GaugesConsumer, LogsConsumer, StatsConsumer, TerminalConsumer
 from webui.live.consumers import EventsConsumer
 
 websocket_urlpatterns = [
     path("ws/e/<slug:env>/events/", EventsConsumer.as_asgi()),
+    path("ws/e/<slug:env>/usage/", GaugesConsumer.as_asgi()),
     path("ws/e/<slug:env>/containers/<str:container_id>/logs/", LogsConsumer.as_asgi()),
     path("ws/e/<slug:env>/containers/<str:container_id>/stats/", StatsConsumer.as_asgi()),
     path("ws/e/<slug:env>/containers/<str:container_id>/terminal/", TerminalConsumer.as_asgi()),

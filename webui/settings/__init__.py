@@ -226,6 +226,8 @@ WHITENOISE_MAX_AGE = 24 * 3600
 
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+# Bytes that may be uploaded into a container at once; they wait on the disk, not in memory.
+UPLOAD_LIMIT = int(os.environ.get("HAVRE_UPLOAD_LIMIT") or 1_000_000_000)
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 LOGGING = {

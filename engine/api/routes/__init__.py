@@ -3,6 +3,7 @@
 from engine.api.routes import (
     archives,
     attach,
+    browsing,
     build,
     container_files,
     containers,
@@ -32,6 +33,7 @@ ALL = (
     execs.routes,
     usage.routes,
     container_files.routes,
+    browsing.routes,
     containers.routes,
     deaths.routes,
     build.routes,

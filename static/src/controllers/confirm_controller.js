@@ -1,13 +1,14 @@
 // The one dialog that asks before something is lost. It names the action and what is lost, never "Yes".
 //
 // A submit button asks by its data: data-confirm (the question), data-confirm-loss, data-confirm-action (the button's
-// words), data-confirm-options ("name=label", a box that is sent along). {n} in them is the number of chosen rows with
-// the noun of data-confirm-noun ("container|containers").
+// words), data-confirm-options ("name=label", a box that is sent along; "|" parts several). {n} in them is the number of
+// chosen rows with the noun of data-confirm-noun ("container|containers"). data-confirm-detail is an address that tells
+// more about the chosen ones: how much is lost.
 
 import { Controller } from "@hotwired/stimulus";
 
 export default class extends Controller {
-  static targets = ["title", "loss", "options", "action"];
+  static targets = ["title", "loss", "detail", "options", "action"];
 
   connect() {
     this.ask = (event) => this.intercept(event);
@@ -31,14 +32,29 @@ export default class extends Controller {
     this.titleTarget.textContent = fill(button.dataset.confirm);
     this.lossTarget.textContent = fill(button.dataset.confirmLoss);
     this.actionTarget.textContent = fill(button.dataset.confirmAction);
+    this.tellMore(button, form);
     this.optionsTarget.replaceChildren(...this.boxes(button.dataset.confirmOptions));
     this.element.returnValue = "";
     this.element.showModal();
     this.element.addEventListener("close", () => this.answered(button, form), { once: true });
   }
 
+  async tellMore(button, form) {
+    this.detailTarget.textContent = "";
+    const address = button.dataset.confirmDetail;
+    if (!address) return;
+    const chosen = new FormData(form).getAll("containers").map((id) => ["containers", id]);
+    const answer = await fetch(`${address}?${new URLSearchParams(chosen)}`);
+    if (!answer.ok || answer.redirected) return; // the dialog says enough without it
+    const part = document.createRange().createContextualFragment(await answer.text());
+    this.detailTarget.textContent = part.textContent.trim();
+  }
+
   boxes(options) {
-    if (!options) return [];
+    return (options || "").split("|").filter(Boolean).map((option) => this.box(option));
+  }
+
+  box(options) {
     const at = options.indexOf("=");
     const label = document.createElement("label");
     label.className = "form-check";
@@ -50,7 +66,7 @@ export default class extends Controller {
     text.className = "form-check-label";
     text.textContent = options.slice(at + 1);
     label.append(box, text);
-    return [label];
+    return label;
   }
 
   answered(button, form) {

@@ -8,6 +8,9 @@ export default class extends Controller {
   static values = { id: String };
 
   connect() {
+    // On a phone the row of tabs is wider than the page: show where one is.
+    const tab = this.element.querySelector(".tabs [aria-current]");
+    if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
     this.hear = ({ detail }) => {
       if (detail.id === this.idValue && detail.action !== "destroy") this.tell();
     };

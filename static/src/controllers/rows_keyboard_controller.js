@@ -6,15 +6,21 @@ import { Controller } from "@hotwired/stimulus";
 
 import { typing } from "../lib/typing.js";
 
+let here = ""; // the id of the row that is being looked at: it outlives a list that is fetched anew
+
 export default class extends Controller {
   connect() {
     this.press = (event) => this.key(event);
     this.click = (event) => this.open(event);
+    this.mark = new MutationObserver(() => document.getElementById(here)?.classList.add("row-here"));
     document.addEventListener("keydown", this.press);
     this.element.addEventListener("click", this.click);
+    this.mark.observe(this.element, { childList: true, subtree: true });
+    if (here) document.getElementById(here)?.classList.add("row-here");
   }
 
   disconnect() {
+    this.mark.disconnect();
     document.removeEventListener("keydown", this.press);
     this.element.removeEventListener("click", this.click);
   }
@@ -31,6 +37,7 @@ export default class extends Controller {
       const next = event.key === "j" ? Math.min(at + 1, rows.length - 1) : Math.max(at - 1, 0);
       rows[at]?.classList.remove("row-here");
       rows[next]?.classList.add("row-here");
+      here = rows[next]?.id ?? "";
       rows[next]?.querySelector("a")?.focus();
       rows[next]?.scrollIntoView({ block: "nearest" });
       event.preventDefault();

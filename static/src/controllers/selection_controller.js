@@ -8,13 +8,19 @@
 
 import { Controller } from "@hotwired/stimulus";
 
+// What is chosen outlives the form: a list that is fetched anew is a new form, and it is the same list.
+const kept = new Map(); // id of the form -> set of values
+
 export default class extends Controller {
   static targets = ["all", "box", "bar", "count"];
   static values = { one: String, many: String }; // "1 chosen", "{n} chosen"
 
   connect() {
-    this.chosen = new Set();
-    this.changed();
+    const before = this.element.id ? kept.get(this.element.id) : null;
+    this.chosen = before ?? new Set();
+    if (this.element.id) kept.set(this.element.id, this.chosen);
+    if (before) this.restore();
+    else this.changed();
   }
 
   boxTargetConnected(box) {

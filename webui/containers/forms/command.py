@@ -14,7 +14,7 @@ from webui.gateway import CreateContainer
 
 NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _NAMES: Final = "|".join(each.name.removeprefix("SIG") for each in signal.Signals)
-_SIGNAL: Final = re.compile(rf"(SIG)?({_NAMES}|RT(MIN|MAX)([+-]\d\d?)?)|[1-9]\d?")
+SIGNAL: Final = re.compile(rf"(SIG)?({_NAMES}|RT(MIN|MAX)([+-]\d\d?)?)|[1-9]\d?")
 
 
 class CommandForm(forms.Form):
@@ -96,7 +96,7 @@ class CommandForm(forms.Form):
 
     def clean_stop_signal(self) -> str:
         name: str = self.cleaned_data["stop_signal"].strip().upper()
-        if name and not _SIGNAL.fullmatch(name):
+        if name and not SIGNAL.fullmatch(name):
             raise forms.ValidationError(_("Give a signal's name or number, such as SIGINT or 2."))
         return name
 
