@@ -58,7 +58,7 @@ def plan(dockerfile: Dockerfile, scope: GlobalScope, *, target: str, last: Seque
             continue
         bases[index] = _base(stages, stages[index], scope)
         found = {bases[index][1]} - {None}
-        for name in _origins(stages[index].instructions):
+        for name in origins(stages[index].instructions):
             if (other := stage_of(stages, name, below=index)) is not None:
                 found.add(other)
         needs[index] = frozenset(each for each in found if each is not None)
@@ -126,7 +126,8 @@ def _base(stages: Sequence[Stage], stage: Stage, scope: GlobalScope) -> tuple[st
     return name, None, platform
 
 
-def _origins(instructions: Iterable[Instruction]) -> Iterable[str]:
+def origins(instructions: Iterable[Instruction]) -> Iterable[str]:
+    """The names of stages and images that *instructions* take files from."""
     for instruction in instructions:
         if isinstance(instruction, Copy) and instruction.from_:
             yield instruction.from_
@@ -150,7 +151,7 @@ def _steps(
             number += 1
             others = {
                 ends[other]
-                for name in _origins([instruction])
+                for name in origins([instruction])
                 if (other := stage_of(dockerfile.stages, name, below=stage.index)) is not None
             }
             yield _step(number, instruction, stage, (number - 1, *sorted(others)))

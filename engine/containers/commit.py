@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from engine.containers.files import ContainerFiles
 from engine.containers.model import Status
 from engine.containers.service import ContainerService
 from engine.errors import Conflict, ImageNotFound
-from engine.images.instructions import applied
+from engine.images.model import ConfigChange
 from engine.images.service import ImageService
 from engine.registry.reference import Reference
 from engine.types import Digest
@@ -50,20 +50,20 @@ class Commits:
         comment: str = "",
         author: str = "",
         pause: bool = True,
-        changes: Sequence[str] = (),
+        change: ConfigChange = dict,
         config: Mapping[str, Any] | None = None,
     ) -> Digest:
-        """The id of an image with the container's files and config, *changes* (lines of a Dockerfile) applied.
+        """The id of an image with the container's files and config, the latter after *change*.
 
         The container stands still meanwhile, unless *pause* is false. *config* replaces parts of its own. Named by
-        *reference* where that is given. `InvalidParameter` names a change that is none.
+        *reference* where that is given. `InvalidParameter` for a change that cannot be made.
         """
         container = self._containers.get(text)
         if container.state.status is Status.RESTARTING:
             raise Conflict(f"container {container.short_id} is restarting: wait until it runs, then commit")
         merged = {key: value for key, value in container.raw_config.items() if key not in _NOT_THE_IMAGES}
         merged |= {key: value for key, value in (config or {}).items() if value not in (None, "", [], {}, False, 0)}
-        merged = applied({key: value for key, value in merged.items() if key not in _NOT_THE_IMAGES}, changes)
+        merged = change({key: value for key, value in merged.items() if key not in _NOT_THE_IMAGES})
         try:
             parent = self._images.get(container.image)
         except ImageNotFound as error:

@@ -13,9 +13,8 @@ from engine.images.catalogue import Catalogue
 from engine.images.decompress import Source, decompressed
 from engine.images.download import downloading
 from engine.images.importing import import_image
-from engine.images.instructions import applied
 from engine.images.loading import load
-from engine.images.model import Loaded, Progress
+from engine.images.model import ConfigChange, Loaded, Progress
 from engine.images.progress import ProgressBoard
 from engine.images.stores import ImageStores
 from engine.registry.media import Compression
@@ -65,7 +64,7 @@ class ImageArchives:
         self,
         source: Source | str,
         *,
-        changes: Sequence[str] = (),
+        change: ConfigChange = dict,
         message: str = "",
         platform: Platform | None = None,
         reference: Reference | None = None,
@@ -74,11 +73,10 @@ class ImageArchives:
     ) -> Digest:
         """The id of an image made of a file system's tar, which may be compressed; *source* is the tar or its URL.
 
-        *changes* are instructions of a Dockerfile that change only its config; `InvalidParameter` names a bad one
-        before anything is read.
+        *change* makes its config of an empty one; `InvalidParameter` before anything is read where it cannot.
         """
         board, check = ProgressBoard(progress), _checker(cancel, "import")
-        config = applied({}, changes)
+        config = change({})
         with ExitStack() as stack:
             if isinstance(source, str):
                 source = stack.enter_context(

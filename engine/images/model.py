@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from engine.types import Digest, Platform
+
+ConfigChange = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Makes another config of the one in an image's JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from engine.api.call import Call
 from engine.api.render_image import progress_line
 from engine.api.router import Routes
 from engine.api.told import Tell, told
+from engine.build.changes import change_of
 from engine.errors import InvalidParameter
 from engine.images.model import Loaded, Told
 from engine.registry.platforms import parse_platform
@@ -66,13 +67,13 @@ async def image_import(call: Call) -> web.StreamResponse:
     if reference is not None and reference.digest is not None:
         raise InvalidParameter("repo: cannot import digest reference")
     platform = parse_platform(query.text("platform"))
-    changes = [line for part in query.texts("changes") for line in part.split("\n")]
+    change = change_of(line for part in query.texts("changes") for line in part.split("\n"))
     body = RequestBody(call.request) if where == "-" else None
 
     def bring(tell: Tell, cancel: threading.Event) -> None:
         image_id = call.engine.archives.import_(
             body or where,
-            changes=changes,
+            change=change,
             message=query.text("message") or f"Imported from {where}",
             platform=platform,
             reference=reference,

@@ -14,6 +14,7 @@ from engine.api.body import RequestBody, ResponseBody
 from engine.api.call import COMMON_HEADERS, Call, empty_answer, json_answer
 from engine.api.fields import canonical
 from engine.api.router import Routes
+from engine.build.changes import change_of
 from engine.containers.roots import PathStat
 from engine.errors import InvalidParameter
 from engine.images.decompress import decompressed
@@ -111,7 +112,7 @@ async def commit(call: Call) -> web.Response:
         comment=query.text("comment"),
         author=query.text("author"),
         pause=query.flag("pause", default=True),
-        changes=[line for part in query.texts("changes") for line in part.split("\n")],
+        change=change_of(line for part in query.texts("changes") for line in part.split("\n")),
         config=body,
     )
     return json_answer({"Id": str(image_id)}, status=201)

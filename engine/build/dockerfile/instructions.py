@@ -10,6 +10,7 @@ from typing import Any, Final
 from engine.build.dockerfile import flags as flag_words
 from engine.build.dockerfile import forms, heredocs
 from engine.build.dockerfile.errors import Mistake
+from engine.build.dockerfile.expansion import expand
 from engine.build.dockerfile.flags import Flags, Kind
 from engine.build.dockerfile.health import healthcheck
 from engine.build.dockerfile.model import (
@@ -182,8 +183,15 @@ def _shell(line: Line) -> Shell:
 
 
 def _copy(line: Line) -> Copy:
+    origin = line.flags.text("from")
+    if expand(origin, {}).text != origin:
+        raise Mistake(
+            "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope "
+            "as a workaround",
+            token=origin,
+        )
     return Copy(
-        from_=line.flags.text("from"),
+        from_=origin,
         parents=bool(line.flags.switch("parents")),
         **_transfer(line),
     )

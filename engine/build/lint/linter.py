@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from engine.build.dockerfile.errors import DockerfileError, Mistake, locate
 from engine.build.dockerfile.ignore import IgnoreMatcher
-from engine.build.dockerfile.model import Dockerfile, Span, Stage
+from engine.build.dockerfile.model import Dockerfile, Instruction, Span, Stage
 from engine.build.dockerfile.parser import parse
 from engine.build.dockerfile.scope import GlobalScope, StageScope, predefined
+from engine.build.graph import origins, stage_of
 from engine.build.lint import bases, layout
 from engine.build.lint.model import BaseImage, Report
 from engine.build.lint.notes import Notes
@@ -98,9 +99,18 @@ class _Check:
         check = parent.child() if parent else self._base(stage, name, scope)
         for instruction in stage.instructions:
             self._span = instruction.span
+            self._origins(stage, instruction)
             check.check(instruction)
         if stage.name:
             self._checks[stage.name] = check
+
+    def _origins(self, stage: Stage, given: Instruction) -> None:
+        """Whether the stages that *given* takes files from come before."""
+        for name in origins([given]):
+            try:
+                stage_of(self._dockerfile.stages, name, below=stage.index)
+            except InvalidParameter as error:
+                raise Mistake(str(error), token=f"from={name}") from error
 
     def _base(self, stage: Stage, name: str, scope: GlobalScope) -> StageCheck:
         """The checks of a stage that begins with an image."""

@@ -1,4 +1,4 @@
-"""The instructions of `docker commit --change`."""
+"""The instructions of `docker commit --change` and `docker import --change`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from engine.build.changes import change_of
 from engine.errors import InvalidParameter
-from engine.images.instructions import applied
 
 BEFORE: dict[str, Any] = {"Env": ["A=1", "B=2"], "Cmd": ["old"], "WorkingDir": "/srv", "Labels": {"x": "1"}}
 
@@ -38,7 +38,7 @@ BEFORE: dict[str, Any] = {"Env": ["A=1", "B=2"], "Cmd": ["old"], "WorkingDir": "
     ],
 )
 def test_a_change(line: str, key: str, value: object) -> None:
-    assert applied(BEFORE, [line])[key] == value
+    assert change_of([line])(BEFORE)[key] == value
     assert BEFORE["Cmd"] == ["old"]
 
 
@@ -47,19 +47,34 @@ def test_a_change(line: str, key: str, value: object) -> None:
     [
         ("RUN true", "RUN is not a valid change command"),
         ("CMD", "requires at least one argument"),
-        ("EXPOSE 80, 443", "is no port"),
-        ("EXPOSE 70000", "is no port"),
-        ("ENV a=1 b", "not of the form name=value"),
-        ("LABEL 'open", "quotation"),
-        ("VOLUME [1]", "list of texts"),
-        ("HEALTHCHECK --interval=soon CMD x", "is no option of HEALTHCHECK"),
-        ("HEALTHCHECK sometimes", "expected NONE"),
+        ("EXPOSE 80, 443", "write EXPOSE 80 443"),
+        ("EXPOSE 70000", "invalid containerPort: 70000"),
+        ("ENV a=1 b", "Must be of the form: name=value"),
+        ("LABEL open", "LABEL must have two arguments"),
+        ("VOLUME [1]", "comprised of strings only"),
+        ("HEALTHCHECK --interval=soon CMD x", "invalid duration"),
+        ("HEALTHCHECK sometimes", "Unknown type"),
     ],
 )
 def test_what_is_none(line: str, words: str) -> None:
     with pytest.raises(InvalidParameter, match=words):
-        applied(BEFORE, [line])
+        change_of([line])
 
 
 def test_several_and_empty_ones() -> None:
-    assert applied({}, ["", "  ", "USER a", "USER b"])["User"] == "b"
+    assert change_of(["", "  ", "USER a", "USER b"])({})["User"] == "b"
+
+
+def test_variables_are_those_of_the_config() -> None:
+    changed = change_of(["ENV C=$A$B", "ENV D=$C", "WORKDIR $A", "CMD echo $A"])(BEFORE)
+    assert changed["Env"] == ["A=1", "B=2", "C=12", "D=12"]
+    assert (changed["WorkingDir"], changed["Cmd"]) == ("/srv/1", ["/bin/sh", "-c", "echo $A"])
+    with pytest.raises(InvalidParameter, match="looking for matching single-quote"):
+        change_of(["LABEL a='open"])(BEFORE)
+    with pytest.raises(InvalidParameter, match="NONE: is not allowed to be unset"):
+        change_of(["USER ${NONE?}"])(BEFORE)
+
+
+def test_an_entrypoint_takes_away_the_command_that_was_there_and_not_the_new_one() -> None:
+    assert change_of(["ENTRYPOINT env"])(BEFORE)["Cmd"] is None
+    assert change_of(['CMD ["new"]', "ENTRYPOINT env"])(BEFORE)["Cmd"] == ["new"]
