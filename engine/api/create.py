@@ -40,7 +40,7 @@ def parse(body: Fields) -> CreateRequest:
     host_fields = body.section("HostConfig")
     host = create_host.parse(host_fields, config, warnings)
     attachments = create_networks.attachments(
-        body.section("NetworkingConfig"), mode=host.network_mode, mac=config.mac_address
+        body.section("NetworkingConfig"), mode=host.network_mode, mac=config.mac_address, links=host.links
     )
     warnings += [
         f"{name[:60]} is not known to this engine and has been ignored"

@@ -88,7 +88,6 @@ OPTIONAL: Final = frozenset(
 _ORDERS: Final = ("run.oci.", "org.systemd.property.")
 """What crun(1) and runc take from annotations."""
 _REFUSED: Final[dict[str, str]] = {
-    "Links": "not supported by this engine yet",
     "DeviceRequests": "this engine has no device drivers: name the devices themselves (Devices)",
     "StorageOpt": "the writable layer has no limit of its own: bound the file system of the engine's root",
     "Cgroup": "control groups of other containers are not supported",
@@ -108,7 +107,6 @@ _IGNORED: Final = (
 
 _KEPT: Final[dict[str, Callable[[Fields, str], object]]] = {
     "ContainerIDFile": Fields.text,
-    "Links": Fields.texts,
     "DeviceRequests": Fields.objects,
     "StorageOpt": Fields.text_map,
     "Cgroup": Fields.text,
@@ -169,6 +167,7 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
         dns_search=_bare(host, "DnsSearch"),
         dns_options=_bare(host, "DnsOptions"),
         extra_hosts=_extra_hosts(host),
+        links=host.texts("Links"),
         group_add=host.texts("GroupAdd"),
         ulimits=tuple(
             Ulimit(name=limit.text("Name"), soft=limit.integer("Soft"), hard=limit.integer("Hard"))

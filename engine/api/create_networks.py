@@ -8,11 +8,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from engine.api import create_config
 from engine.api.fields import Fields
 from engine.errors import InvalidParameter
+from engine.networks.creation import is_user_defined
 from engine.networks.model import Attachment
 
 
-def attachments(networking: Fields, *, mode: str, mac: str) -> tuple[Attachment, ...]:
-    """What a container asks of its networks, that of its *mode* first; *mac* is the address of the whole container.
+def attachments(networking: Fields, *, mode: str, mac: str, links: tuple[str, ...]) -> tuple[Attachment, ...]:
+    """What a container asks of its networks, that of its *mode* first; *mac* and *links* are the whole container's.
 
     One that shares another container's network has none of its own.
     """
@@ -28,6 +29,8 @@ def attachments(networking: Fields, *, mode: str, mac: str) -> tuple[Attachment,
         raise InvalidParameter("MacAddress: the container-wide address and the network's own must be the same")
     if asked and main in ("host", "none"):
         raise InvalidParameter(f"a container of network {main} cannot be in others: {', '.join(asked)[:200]}")
+    if is_user_defined(main):
+        first = replace(first, links=tuple(dict.fromkeys((*first.links, *links))))
     return (replace(first, mac=mac or first.mac), *(asked[name] for name in sorted(asked)))
 
 

@@ -32,11 +32,14 @@ MASKED_PATHS = (
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
-def summary(container: Container, *, now: int, root: Path) -> dict[str, Any]:
-    """A row of `GET /containers/json`, without sizes; *root* is the engine's directory of state."""
+def summary(container: Container, *, now: int, root: Path, linked: Sequence[str] = ()) -> dict[str, Any]:
+    """A row of `GET /containers/json`, without sizes; *root* is the engine's directory of state.
+
+    *linked* are what containers that link to it call it.
+    """
     return {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
+        "Names": [f"/{container.name}", *linked],
         "Image": container.config.image,
         "ImageID": container.image,
         "Command": command(container),
@@ -56,7 +59,14 @@ def command(container: Container) -> str:
     return " ".join([container.path, *(f"'{part}'" if " " in part else part for part in container.args)])
 
 
-def inspect(container: Container, *, root: Path, lower: Sequence[Path], exec_ids: Sequence[str] = ()) -> dict[str, Any]:
+def inspect(
+    container: Container,
+    *,
+    root: Path,
+    lower: Sequence[Path],
+    exec_ids: Sequence[str] = (),
+    links: Sequence[str] = (),
+) -> dict[str, Any]:
     """The answer of `GET /containers/{id}/json`, without sizes.
 
     *root* is the engine's directory of state, *lower* are the layers below the container's own, topmost first.
@@ -81,7 +91,7 @@ def inspect(container: Container, *, root: Path, lower: Sequence[Path], exec_ids
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": list(exec_ids) or None,
-        "HostConfig": _host_config(container),
+        "HostConfig": _host_config(container) | {"Links": list(links) or None},
         "GraphDriver": _graph_driver(root / "snapshots" / container.id, lower),
         "Mounts": mounts(container, root / "volumes"),
         "Config": CONFIG_DEFAULTS | dict(container.raw_config),

@@ -63,7 +63,7 @@ def endpoint_settings(asked: Attachment | None, endpoint: Endpoint | None, *, sh
         "IPAMConfig": _ipam_config(asked) if asked else None,
         "Links": list(asked.links) or None if asked else None,
         "Aliases": aliases or None,
-        "MacAddress": endpoint.mac if endpoint else "",
+        "MacAddress": endpoint.mac if endpoint else asked.mac if asked else "",
         "DriverOpts": dict(asked.options) or None if asked else None,
         "GwPriority": asked.gateway_priority if asked else 0,
         "NetworkID": endpoint.network_id if endpoint else asked.network_id if asked else "",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from engine.containers import capabilities, seccomp
+from engine.containers import capabilities, links, seccomp
 from engine.containers.joining import identified, partner
 from engine.containers.limits import check_limits, supported
 from engine.containers.model import Container, State
@@ -54,7 +54,7 @@ def draft(
     """
     warnings: list[str] = []
     _check_sharing(host, config)
-    host = identified(host, find=find)
+    host = links.identified(identified(host, find=find), find=find)
     config = _merged(config, image, container_id, host, find)
     command = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not command or not command[0]:

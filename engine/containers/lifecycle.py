@@ -70,6 +70,7 @@ class Lifecycle:
             health=self.health.first(container),
         )
         self.register.save(replace(record, container=running, asked=""))
+        self.starter.links.refresh(running)
         self.tell(running, "start")
         self.watch(started.monitor)
         self.health.begin(running)

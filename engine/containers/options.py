@@ -205,6 +205,8 @@ class HostConfig(Resources):
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    """`container:alias`, on the default bridge; by the other's id once the container is made."""
     group_add: tuple[str, ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)

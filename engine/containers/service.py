@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.config import EngineConfig
-from engine.containers import listing, names, seccomp, state, updating
+from engine.containers import links, listing, names, seccomp, state, updating
 from engine.containers.autopsy import Autopsy, Death
 from engine.containers.creation import draft
 from engine.containers.exits import Exit
 from engine.containers.health import HealthChecks
 from engine.containers.joining import Joiner, partner
 from engine.containers.lifecycle import Lifecycle
+from engine.containers.links import Links
 from engine.containers.model import Container, Created, Pruned, Status, WaitCondition
 from engine.containers.monitor import Monitor, Monitors
 from engine.containers.mounting import ContainerMounts
@@ -97,6 +98,12 @@ class ContainerService(ContainerStreams):
         directory.mkdir(parents=True, exist_ok=True, mode=0o710)
         self.mounts = ContainerMounts(volumes=volumes, directory=config.run / "parts")
         self.joiner = Joiner(find=self.get, directory=config.run / "shm")
+        self.links = Links(
+            containers=self.register.containers,
+            find=lambda text: self.register.find(text).container,
+            networks=networks,
+            bundle=lambda container_id: directory / container_id,
+        )
         self._starter = Starter(
             directory=directory,
             cgroup_parent=config.instance,
@@ -108,6 +115,7 @@ class ContainerService(ContainerStreams):
             attachments=self.attachments,
             mounts=self.mounts,
             joiner=self.joiner,
+            links=self.links,
             executor=self._helpers,
         )
         self.networking = ContainerNetworking(register=self.register, networks=networks, bundle=self._starter.bundle)
@@ -381,6 +389,14 @@ class ContainerService(ContainerStreams):
             self._await_end(container.id, KILL_PATIENCE)
         with suppress(ContainerNotFound), self.register.locked(container.id) as record:
             self._lifecycle.remove(record, volumes=volumes)
+
+    def unlink(self, text: str, alias: str) -> None:
+        """Let a container know another no more by *alias*, from its next start on; `ContainerNotFound`."""
+        with self.register.locked(self.register.find(text).container.id) as record:
+            host = links.without(record.container.host, alias)
+            if host is None:
+                raise ContainerNotFound(f"{text}/{alias}")
+            self.register.save(replace(record, container=replace(record.container, host=host)))
 
     def prune(self, *, filters: Mapping[str, Collection[str]]) -> Pruned:
         """Remove the containers that do not run. Filters are Docker's `label`, `label!` and `until`."""

@@ -6,7 +6,7 @@ out. Docker's choices are followed wherever its documentation or a program in a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -57,6 +57,8 @@ class Prepared:
     shared_memory: SharedMemory | None = None
     devices: Sequence[dict[str, Any]] = ()
     """Device nodes as in `linux.devices`, each with the `access` that the container gets."""
+    link_environment: Sequence[str] = ()
+    """`NAME=value`: what containers that it is linked to tell it."""
 
 
 def runtime_spec(container: Container, prepared: Prepared) -> dict[str, Any]:
@@ -80,12 +82,12 @@ def runtime_spec(container: Container, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def environment(container: Container, *, home: str, tty: bool) -> list[str]:
-    """The process's environment: Docker's defaults, then the image's and the request's own values."""
+def environment(container: Container, *, home: str, tty: bool, linked: Iterable[str] = ()) -> list[str]:
+    """The process's environment: Docker's defaults, what links say, the image's and the request's own values."""
     wanted = {"PATH": DEFAULT_PATH, "HOSTNAME": f"HOSTNAME={container.config.hostname}"}
     if tty:
         wanted["TERM"] = "TERM=xterm"
-    for variable in container.config.env:
+    for variable in (*linked, *container.config.env):
         name, equals, _ = variable.partition("=")
         if equals:
             wanted[name] = variable
@@ -110,7 +112,7 @@ def _process(container: Container, prepared: Prepared) -> dict[str, Any]:
         "terminal": container.config.tty,
         "user": {"uid": identity.uid, "gid": identity.gid, "additionalGids": list(identity.groups), "umask": 0o022},
         "args": arguments,
-        "env": environment(container, home=identity.home, tty=container.config.tty),
+        "env": environment(container, home=identity.home, tty=container.config.tty, linked=prepared.link_environment),
         "cwd": container.config.working_dir or "/",
         "capabilities": capability_sets(prepared.capabilities, uid=identity.uid),
         "noNewPrivileges": container.host.no_new_privileges,

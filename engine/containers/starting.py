@@ -7,7 +7,7 @@ import ipaddress
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from engine.containers import capabilities, devices, networking, users
 from engine.containers.attach import Attachments
 from engine.containers.filters import CompiledFilters
 from engine.containers.joining import Joined, Joiner
+from engine.containers.links import Linked, Links
 from engine.containers.model import Container
 from engine.containers.monitor import Monitor, Monitors
 from engine.containers.mounting import ContainerMounts
@@ -67,10 +68,12 @@ class Starter:
         attachments: Attachments,
         mounts: ContainerMounts,
         joiner: Joiner,
+        links: Links,
         executor: Executor,
     ) -> None:
         self.mounts = mounts
         self.joiner = joiner
+        self.links = links
         self._directory = directory
         self._cgroup_parent = cgroup_parent
         self._held = held
@@ -99,6 +102,7 @@ class Starter:
 
     def _start(self, container: Container) -> Started:
         with ExitStack() as undo:
+            linked = self.links.of(container)
             joined = self.joiner.join(container)
             undo.callback(self.joiner.leave, container)
             network: Future[Sandbox] = Future()
@@ -115,7 +119,7 @@ class Starter:
             undo.callback(self._snapshots.unmount, container.id)
             undo.callback(self.mounts.release, container)
             rootfs = self._snapshots.mount(container.id)
-            prepare = self._prepared(container, rootfs, joined)
+            prepare = self._prepared(container, rootfs, joined, linked)
             try:
                 sandbox = network.result()
             except PortInUse as error:
@@ -124,7 +128,7 @@ class Starter:
                     f"({container.id}): {error}"
                 ) from error
             if joined.network_of is None:
-                self._write_files(container, sandbox)
+                self._write_files(container, sandbox, linked)
             spec = runtime_spec(container, prepare(sandbox))
             bundle = self.bundle(container.id)
             (bundle / "config.json").write_text(json.dumps(self._filters.applied(spec)), encoding="utf-8")
@@ -165,7 +169,9 @@ class Starter:
             self._runtime.delete(container_id)
         self._monitors.remove(container_id)
 
-    def _prepared(self, container: Container, rootfs: Path, joined: Joined) -> Callable[[Sandbox], Prepared]:
+    def _prepared(
+        self, container: Container, rootfs: Path, joined: Joined, linked: Sequence[Linked]
+    ) -> Callable[[Sandbox], Prepared]:
         """What does not need the network: identity, working directory, mounts, devices; the rest when it is there."""
         host = container.host
         with paths.opened_root(rootfs) as root:
@@ -194,11 +200,12 @@ class Starter:
                 joined=joined.namespaces,
                 shared_memory=joined.shared_memory,
                 devices=devices.nodes(host),
+                link_environment=[line for link in linked for line in link.environment()],
             )
 
         return finish
 
-    def _write_files(self, container: Container, sandbox: Sandbox) -> None:
+    def _write_files(self, container: Container, sandbox: Sandbox, linked: Sequence[Linked]) -> None:
         host = container.host
         resolver = ResolverConfig(
             servers=tuple(ipaddress.ip_address(server) for server in host.dns),
@@ -213,6 +220,7 @@ class Starter:
                 addresses=[address.ip for endpoint in sandbox.endpoints for address in endpoint.addresses],
                 gateway=next((each.gateway for each in sandbox.endpoints if each.gateway is not None), None),
                 extra=host.extra_hosts,
+                linked=[link.hosts_line for link in linked],
                 share_host=sandbox.netns is None,
             ),
             "resolv.conf": files.resolv_conf(

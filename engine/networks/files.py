@@ -34,10 +34,12 @@ def hosts(
     addresses: Iterable[Address] = (),
     gateway: Address | None,
     extra: Iterable[str] = (),
+    linked: Iterable[str] = (),
     share_host: bool = False,
     host_file: Path = Path("/etc/hosts"),
 ) -> str:
-    """The container's hosts file. *extra* are `name:address` lines; `host-gateway` stands for the host itself.
+    """The container's hosts file. *extra* are `name:address` lines; `host-gateway` stands for the host itself;
+    *linked* are whole lines.
 
     With *share_host* it is the host's own file and the extra lines.
     """
@@ -49,6 +51,7 @@ def hosts(
         if len(name.split()) != 1 or name != name.strip():
             raise InvalidParameter(f'bad format for add-host: "{entry[:200]}": give NAME:ADDRESS')
         lines.append(f"{_address(entry, target)}\t{name}")
+    lines += linked
     lines += [f"{address}\t{own_names(hostname, domainname)}" for address in addresses]
     return "\n".join(lines) + "\n"
 
@@ -58,8 +61,11 @@ def own_names(hostname: str, domainname: str = "") -> str:
     return f"{hostname}.{domainname} {hostname}" if domainname else hostname
 
 
-def change_hosts(path: Path, *, gone: Collection[Address] = (), come: Iterable[str] = ()) -> None:
-    """Take the lines of addresses that are *gone* out of a running container's hosts file, and add those that *come*.
+def change_hosts(
+    path: Path, *, gone: Collection[Address] = (), unnamed: Collection[str] = (), come: Iterable[str] = ()
+) -> None:
+    """Take the lines of addresses that are *gone*, and those whose first name is *unnamed*, out of a running
+    container's hosts file, and add those that *come*.
 
     In place, since it is mounted. What the container itself has written there stays, and is not trusted.
     """
@@ -67,8 +73,10 @@ def change_hosts(path: Path, *, gone: Collection[Address] = (), come: Iterable[s
         lines = file.read(_LARGEST).decode(errors="surrogateescape").splitlines()
         if file.read(1):
             raise EngineFault(f"{path} has grown beyond {_LARGEST} bytes: it is not changed any more")
-        names = {str(address) for address in gone}
-        kept = [line for line in lines if not (line.split() and line.split()[0] in names)]
+        addresses = {str(address) for address in gone}
+        kept = [
+            line for line in lines if not (set(line.split()[:1]) & addresses or set(line.split()[1:2]) & set(unnamed))
+        ]
         text = "\n".join([*kept, *come]) + "\n"
         file.seek(0)
         file.write(text.encode(errors="surrogateescape"))

@@ -299,3 +299,80 @@ def test_containers_find_each_other_by_name(daemon: Daemon) -> None:
     assert resolved(daemon, "plain", "web.second") == {"10.98.0.2"}
     daemon.docker("rename", "web", "site")
     assert resolved(daemon, "again", "site") == {"10.97.0.2"}
+
+
+def test_links_in_a_network_of_ones_own(daemon: Daemon) -> None:
+    daemon.docker("network", "create", "--subnet=10.97.0.0/24", "named")
+    sleeper(daemon, "database", "--network=named")
+    sleeper(daemon, "client", "--network=named", "--link=database:db")
+    assert networks_of(daemon, "client")["named"]["Links"] == ["database:db"]
+    assert resolved(daemon, "client", "db") == {"10.97.0.2"}
+
+
+def test_links_on_the_default_bridge(daemon: Daemon) -> None:
+    database = sleeper(daemon, "db", "-e=FOO=1", "--expose=80", "--expose=81/udp", "--expose=90-92")
+    sleeper(daemon, "client", "--link=db:x-y", "--link=db")
+    address = networks_of(daemon, "db")["bridge"]["IPAddress"]
+    hosts = daemon.docker("exec", "client", "cat", "/etc/hosts").stdout
+    assert f"{address}\tx-y {database[:12]} db\n{address}\tdb {database[:12]}\n" in hosts
+    variables = daemon.docker("exec", "client", "env").stdout.splitlines()
+    assert [line.replace(address, "IP") for line in variables if line.startswith("X_Y_")] == [
+        "X_Y_PORT=tcp://IP:80",
+        "X_Y_PORT_90_TCP_START=tcp://IP:90",
+        "X_Y_PORT_90_TCP_ADDR=IP",
+        "X_Y_PORT_90_TCP_PROTO=tcp",
+        "X_Y_PORT_90_TCP_PORT_START=90",
+        "X_Y_PORT_90_TCP_END=tcp://IP:92",
+        "X_Y_PORT_90_TCP_PORT_END=92",
+        "X_Y_PORT_80_TCP=tcp://IP:80",
+        "X_Y_PORT_80_TCP_ADDR=IP",
+        "X_Y_PORT_80_TCP_PORT=80",
+        "X_Y_PORT_80_TCP_PROTO=tcp",
+        "X_Y_PORT_81_UDP=udp://IP:81",
+        "X_Y_PORT_81_UDP_ADDR=IP",
+        "X_Y_PORT_81_UDP_PORT=81",
+        "X_Y_PORT_81_UDP_PROTO=udp",
+        "X_Y_PORT_90_TCP=tcp://IP:90",
+        "X_Y_PORT_90_TCP_PORT=90",
+        "X_Y_PORT_91_TCP=tcp://IP:91",
+        "X_Y_PORT_91_TCP_ADDR=IP",
+        "X_Y_PORT_91_TCP_PORT=91",
+        "X_Y_PORT_91_TCP_PROTO=tcp",
+        "X_Y_PORT_92_TCP=tcp://IP:92",
+        "X_Y_PORT_92_TCP_ADDR=IP",
+        "X_Y_PORT_92_TCP_PORT=92",
+        "X_Y_PORT_92_TCP_PROTO=tcp",
+        "X_Y_NAME=/client/x-y",
+        "X_Y_ENV_FOO=1",
+    ]
+    links = json.loads(daemon.docker("inspect", "-f={{json .HostConfig.Links}}", "client").stdout)
+    assert sorted(links) == ["/db:/client/db", "/db:/client/x-y"]
+    names = daemon.docker("ps", "--no-trunc", "--format={{.Names}}", "--filter=name=db").stdout.strip()
+    assert sorted(names.split(",")) == ["client/db", "client/x-y", "db"]
+    # One that starts again elsewhere is found where it is.
+    daemon.docker("stop", "-t0", "db")
+    sleeper(daemon, "in-between")
+    daemon.docker("start", "db")
+    moved = networks_of(daemon, "db")["bridge"]["IPAddress"]
+    assert moved != address
+    hosts = daemon.docker("exec", "client", "cat", "/etc/hosts").stdout
+    assert f"{moved}\tx-y {database[:12]} db\n" in hosts
+    assert address not in hosts
+    daemon.docker("rm", "--link", "client/x-y")
+    assert json.loads(daemon.docker("inspect", "-f={{json .HostConfig.Links}}", "client").stdout) == ["/db:/client/db"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--link=nosuch:x"], "could not get container for nosuch: No such container: nosuch"),
+        (["--link=ended:x"], "Cannot link to a non running container: /ended AS /refused/x"),
+        (["--link=apart:x"], "Cannot link to /apart, as it does not belong to the default network"),
+        (["--network=host", "--link=ended:x"], "host type networking can't be used with links"),
+    ],
+)
+def test_links_that_cannot_be(daemon: Daemon, options: list[str], words: str) -> None:
+    daemon.docker("run", "--name=ended", "busybox", "true")
+    daemon.docker("network", "create", "named")
+    sleeper(daemon, "apart", "--network=named")
+    assert words in refused(daemon, "run", "--name=refused", *options, "busybox", "true")

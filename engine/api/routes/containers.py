@@ -11,6 +11,7 @@ from engine.api.call import Call, empty_answer, json_answer
 from engine.api.router import Routes
 from engine.containers.model import Container
 from engine.errors import (
+    Conflict,
     ContainerNotFound,
     EngineError,
     InvalidParameter,
@@ -31,9 +32,11 @@ async def container_list(call: Call) -> web.Response:
     def collect() -> list[dict[str, Any]]:
         found = engine.containers.list(all=everything, filters=filters, limit=limit if limit and limit > 0 else None)
         instant = now()
+        linked = engine.containers.links.names()
         rows = []
         for container in found:
-            row = render_container.summary(container, now=instant, root=engine.config.root)
+            names = linked.get(container.id, ())
+            row = render_container.summary(container, now=instant, root=engine.config.root, linked=names)
             rows.append(row | _sizes(call, container) if sized else row)
         return rows
 
@@ -95,6 +98,7 @@ async def container_inspect(call: Call) -> web.Response:
             root=call.engine.config.root,
             lower=call.engine.snapshots.lower(container.id),
             exec_ids=call.engine.containers.exec_ids(container.id),
+            links=call.engine.containers.links.told(container),
         )
         return document | _sizes(call, container) if sized else document
 
@@ -105,10 +109,20 @@ async def container_inspect(call: Call) -> web.Response:
 async def container_remove(call: Call) -> web.Response:
     query = call.query
     if query.flag("link"):
-        raise InvalidParameter("link: this engine has no links between containers")
+        raise Conflict("Conflict, cannot remove the default link name of the container")
     await call.workers.patient(
         call.engine.containers.remove, call.arguments["id"], force=query.flag("force"), volumes=query.flag("v")
     )
+    return empty_answer()
+
+
+@routes.delete("/containers/{id}/{alias}")
+async def link_remove(call: Call) -> web.Response:
+    """A link is named after the container that has it, and its alias."""
+    identifier, alias = call.arguments["id"], call.arguments["alias"]
+    if not call.query.flag("link"):
+        raise ContainerNotFound(f"{identifier}/{alias}")
+    await call.workers.quick(call.engine.containers.unlink, identifier, alias)
     return empty_answer()
 
 
