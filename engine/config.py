@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
 from pathlib import Path
 from typing import Final, Self
 
@@ -43,6 +43,11 @@ class EngineConfig:
     """Bytes of a build's context at most, unpacked (`HAVRE_BUILD_CONTEXT_SIZE`, such as `8g`)."""
     build_context_files: int = _CONTEXT_FILES
     """Files and directories of a build's context at most (`HAVRE_BUILD_CONTEXT_FILES`)."""
+    cluster_url: str = ""
+    """The Redis by which engines of several hosts share overlay networks (`HAVRE_CLUSTER_URL`); empty where alone."""
+    cluster_address: IPv4Address | None = None
+    """Where this host takes the packets of overlay networks (`HAVRE_CLUSTER_ADDRESS`); `None` is the address that it
+    reaches the store from."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -63,6 +68,8 @@ class EngineConfig:
             subnet=_subnet(environ.get("HAVRE_SUBNET")),
             registry_mirrors=_list(environ.get("HAVRE_REGISTRY_MIRRORS")),
             insecure_registries=_list(environ.get("HAVRE_INSECURE_REGISTRIES")),
+            cluster_url=environ.get("HAVRE_CLUSTER_URL") or "",
+            cluster_address=_address("HAVRE_CLUSTER_ADDRESS", environ.get("HAVRE_CLUSTER_ADDRESS")),
             build_context_bytes=_size("HAVRE_BUILD_CONTEXT_SIZE", environ, _CONTEXT_BYTES),
             build_context_files=_size("HAVRE_BUILD_CONTEXT_FILES", environ, _CONTEXT_FILES),
         )
@@ -82,6 +89,15 @@ def _absolute(variable: str, text: str) -> Path:
     if not path.is_absolute():
         raise InvalidParameter(f"{variable}={text!r}: give an absolute path")
     return path
+
+
+def _address(variable: str, text: str | None) -> IPv4Address | None:
+    if not text:
+        return None
+    try:
+        return IPv4Address(text)
+    except ValueError as error:
+        raise InvalidParameter(f"{variable}={text!r}: give an IPv4 address of this host") from error
 
 
 def _list(text: str | None) -> tuple[str, ...]:

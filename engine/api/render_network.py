@@ -16,7 +16,7 @@ def network(found: Network, *, containers: Mapping[str, Any]) -> dict[str, Any]:
         "Name": found.name,
         "Id": found.id,
         "Created": rfc3339(found.created),
-        "Scope": "local",
+        "Scope": found.scope,
         "Driver": str(found.driver),
         "EnableIPv6": found.ipv6,
         "IPAM": {

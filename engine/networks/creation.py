@@ -75,5 +75,6 @@ def with_pools(network: Network, requests: Sequence[PoolRequest], *, existing: C
         ipv6=network.ipv6,
         taken=[pool.subnet for other in existing for pool in other.pools],
         routed=links.routed_networks(),
+        defaults=ipam.OVERLAY_POOLS if network.driver is Driver.OVERLAY else ipam.DEFAULT_POOLS,
     )
     return replace(network, pools=pools)

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import islice
 from typing import Final
 
 from engine.errors import EngineFault, Forbidden, InvalidParameter
@@ -16,6 +17,8 @@ DEFAULT_POOLS: Final = (
     *(IPv4Network(f"192.168.{third}.0/20") for third in range(0, 256, 16)),
 )
 """Docker's, tried in this order."""
+OVERLAY_POOLS: Final = tuple(islice(IPv4Network("10.0.0.0/8").subnets(new_prefix=24), 1, 4096))
+"""Of networks that span hosts: Docker's in a swarm, none of which a host takes for a network of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,12 @@ class PoolRequest:
 
 
 def pools(
-    requests: Sequence[PoolRequest], *, ipv6: bool, taken: Collection[Subnet], routed: Collection[Subnet]
+    requests: Sequence[PoolRequest],
+    *,
+    ipv6: bool,
+    taken: Collection[Subnet],
+    routed: Collection[Subnet],
+    defaults: Iterable[IPv4Network] = DEFAULT_POOLS,
 ) -> tuple[Pool, ...]:
     """The pools that *requests* ask for, and those that must be there beside them, with their gateways.
 
@@ -42,16 +50,16 @@ def pools(
         if any(_overlap(pool.subnet, other) for other in others):
             raise Forbidden(f"Pool overlaps with other one on this address space: {pool.subnet}")
     if not any(pool.subnet.version == 4 for pool in found):
-        found.insert(0, Pool(subnet=next_free([*taken, *routed])))
+        found.insert(0, Pool(subnet=next_free([*taken, *routed], defaults)))
     if ipv6 and not any(pool.subnet.version == 6 for pool in found):
         found.append(Pool(subnet=unique_local([*taken, *routed])))
     return tuple(with_gateway(pool) for pool in found)
 
 
-def next_free(used: Iterable[Subnet]) -> IPv4Network:
-    """The first default pool that overlaps nothing *used*."""
+def next_free(used: Iterable[Subnet], defaults: Iterable[IPv4Network] = DEFAULT_POOLS) -> IPv4Network:
+    """The first of *defaults* that overlaps nothing *used*."""
     in_use = tuple(used)
-    for subnet in DEFAULT_POOLS:
+    for subnet in defaults:
         if not any(_overlap(subnet, other) for other in in_use):
             return subnet
     raise EngineFault(
@@ -84,6 +92,16 @@ def allocate(pool: Pool, taken: Collection[Address]) -> Address | None:
     """The lowest free address of *pool*; `None` where there is none left."""
     occupied = {*taken, *pool.reserved.values(), pool.gateway}
     return next((address for address in _addresses(pool) if address not in occupied), None)
+
+
+def span(pool: Pool) -> tuple[Address, Address]:
+    """The first and the last address that may be handed out, reserved ones among them."""
+    place = pool.ip_range or pool.subnet
+    first, last = place.network_address, place.broadcast_address
+    return (
+        first if _usable(pool.subnet, first) else first + 1,
+        last if _usable(pool.subnet, last) else last - 1,
+    )
 
 
 def claim(pools: Sequence[Pool], wanted: Address, taken: Collection[Address]) -> Pool:

@@ -58,7 +58,7 @@ def _admits(network: Network, key: str, values: Collection[str]) -> bool:
         case "name":
             return any(value in network.name for value in values)
         case "scope":
-            return "local" in values
+            return network.scope in values
         case "type":
             return ("builtin" if network.name in PREDEFINED else "custom") in values
         case "label":

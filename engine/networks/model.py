@@ -18,6 +18,7 @@ class Driver(StrEnum):
     HOST = "host"
     NONE = "null"
     MACVLAN = "macvlan"
+    OVERLAY = "overlay"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,11 @@ class Network:
     options: Mapping[str, str] = field(default_factory=dict)
     ipam_options: Mapping[str, str] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def scope(self) -> str:
+        """Where it is: on this host alone, or on every one of the cluster."""
+        return "global" if self.driver is Driver.OVERLAY else "local"
 
     @property
     def subnet(self) -> IPv4Network | None:

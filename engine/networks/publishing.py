@@ -19,7 +19,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 def publishable(network: Network) -> bool:
     """Whether ports of its containers can be published: others reach those of a macvlan network anyway."""
-    return network.driver is Driver.BRIDGE and not network.internal
+    return network.driver in (Driver.BRIDGE, Driver.OVERLAY) and not network.internal
 
 
 class Publishing:

@@ -52,6 +52,21 @@ class NetworkRecords:
             )
             return changed.rowcount > 0
 
+    def restore(self, network_id: str) -> None:
+        """Take `retire` back."""
+        with self._database.transaction() as transaction:
+            transaction.execute("UPDATE networks SET retired = 0 WHERE id = ?", (network_id,))
+
+    def epoch(self) -> str:
+        """The mark of the cluster's store; "" where there was none yet."""
+        row = self._database.one("SELECT epoch FROM cluster")
+        return str(row["epoch"]) if row else ""
+
+    def remember(self, epoch: str) -> None:
+        """Keep the mark of the cluster's store."""
+        with self._database.transaction() as transaction:
+            transaction.execute("INSERT OR REPLACE INTO cluster (only, epoch) VALUES (1, ?)", (epoch,))
+
     def retired(self) -> list[Network]:
         """Networks whose removal has begun."""
         return [_network(row) for row in self._database.query("SELECT * FROM networks WHERE retired = 1")]
@@ -229,6 +244,19 @@ class NetworkRecords:
             f"no address is left in network {network.name} ({', '.join(str(pool.subnet) for pool in pools)}): "
             "remove containers, or use a larger subnet (of the default network: HAVRE_SUBNET)"
         )
+
+
+def write(network: Network) -> str:
+    """A network as a document that `read` understands, here or on another host."""
+    return json.dumps(_CONVERTER.unstructure(network))
+
+
+def read(document: str) -> Network:
+    """What `write` has written; `EngineFault` where it cannot be read."""
+    try:
+        return _CONVERTER.structure(json.loads(document), Network)
+    except (ValueError, cattrs.BaseValidationError) as error:
+        raise EngineFault(f"a network's document cannot be read: {document[:200]}") from error
 
 
 def _network(row: sqlite3.Row) -> Network:

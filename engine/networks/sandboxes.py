@@ -162,13 +162,14 @@ class Sandboxes:
     def _join(self, request: SandboxRequest, network: Network, asked: Attachment) -> Endpoint:
         named = is_user_defined(network.name)
         names = (request.name, request.container_id[:12], request.hostname, *asked.aliases)
-        return self._records.join(
-            request.container_id,
-            network,
-            asked,
-            names=tuple(dict.fromkeys(name for name in names if name)) if named else (),
-            links=dict(_link(text) for text in asked.links) if named else {},
-        )
+        with self._drivers.of(network).reserving(network, request.container_id, asked) as granted:
+            return self._records.join(
+                request.container_id,
+                network,
+                granted,
+                names=tuple(dict.fromkeys(name for name in names if name)) if named else (),
+                links=dict(_link(text) for text in asked.links) if named else {},
+            )
 
     def _make(self, path: Path, endpoints: Sequence[Endpoint], default: Endpoint | None, *, publishing: bool) -> None:
         """The namespace at *path* with its interfaces, configured."""

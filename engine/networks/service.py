@@ -15,6 +15,7 @@ from engine.database import Database
 from engine.errors import EngineError, EngineFault, Forbidden, NetworkNotFound
 from engine.events import EventBus, Kind
 from engine.networks import creation, forwarding, ipam, links, listing
+from engine.networks.cluster.member import Member
 from engine.networks.creation import PREDEFINED, NetworkRequest
 from engine.networks.dns.resolver import Resolver
 from engine.networks.drivers import Drivers
@@ -23,6 +24,7 @@ from engine.networks.firewall import Firewall, Side, Target
 from engine.networks.interfaces import gateway_endpoint
 from engine.networks.known import KnownNetworks
 from engine.networks.model import Endpoint, Network, Pool, Sandbox, SandboxRequest
+from engine.networks.overlays import Overlays, member_of
 from engine.networks.publishing import Publishing
 from engine.networks.records import NetworkRecords
 from engine.networks.sandboxes import Sandboxes
@@ -54,7 +56,15 @@ class NetworkService:
             publishing=self._publishing,
             resolver=self._resolver,
         )
-        self._changing = threading.Lock()
+        self._overlays = Overlays(
+            known=self._known,
+            rows=self._records,
+            names=self._resolver.names,
+            install=self._adopt,
+            remove=self._abandon,
+        )
+        self._member: Member | None = None
+        self._changing = threading.RLock()
         """Networks come and go one at a time: their subnets and names must not clash."""
 
     # --- the service itself
@@ -69,6 +79,9 @@ class NetworkService:
             if name not in known:
                 self._known.put(Network(id=new_id(), name=name, driver=driver, created=now()))
         self._known.put(self._default(self._known.get("bridge")))
+        self._member = member_of(self._config, node=self._known.get("bridge").id, local=self._overlays)
+        if self._member is not None:
+            self._drivers.overlay.join(self._member)
         for network in self._known.list():
             self._ensure(network)
         self._sandboxes.sweep(live)
@@ -79,9 +92,13 @@ class NetworkService:
         for container_id in live:
             if (endpoint := self._sandboxes.leading(container_id)) is not None:
                 self._publishing.hold_again(endpoint)
+        if self._member is not None:
+            self._member.start()
 
     def close(self) -> None:
         """Let go of the host's ports and answer no more; what runs keeps its network."""
+        if self._member is not None:
+            self._member.close()
         self._resolver.close()
         self._publishing.close()
         self._firewall.close()
@@ -112,15 +129,11 @@ class NetworkService:
 
         Raises `Conflict`, `Forbidden`, `InvalidParameter`, `NotFound`, `EngineFault`.
         """
-        with self._changing, ExitStack() as undo:
+        with self._changing, self._drivers.making(request.driver), ExitStack() as undo:
             network = creation.draft(request, existing=self._known.list(), drivers=self._drivers)
-            self._known.put(network)
             undo.callback(self._take_down, network)
-            driver = self._drivers.of(network)
-            driver.ensure(network)
-            if (side := driver.side(network)) is not None:
-                self._firewall.admit(side)
-                forwarding.accept([] if side.internal else [side.bridge])
+            self._install(network)
+            self._drivers.of(network).publish(network)
             undo.pop_all()
         self._events.publish(Kind.NETWORK, "create", network.id, {"name": network.name, "type": network.driver})
         return network
@@ -137,6 +150,11 @@ class NetworkService:
                 raise Forbidden(
                     f"error while removing network: network {network.name} id {network.id} has active endpoints"
                 )
+            try:
+                self._drivers.of(network).withdraw(network)
+            except EngineError:
+                self._records.restore(network.id)
+                raise
             self._take_down(network)
         self._events.publish(Kind.NETWORK, "destroy", network.id, {"name": network.name, "type": network.driver})
 
@@ -206,6 +224,34 @@ class NetworkService:
             if network.name in PREDEFINED:
                 raise EngineFault(f"network {network.name} cannot be made: {error}") from error
             _LOG.warning("network %s cannot be put right: %s", network.name, error)
+
+    def _install(self, network: Network) -> None:
+        """Everything that a network is made of."""
+        self._known.put(network)
+        driver = self._drivers.of(network)
+        driver.ensure(network)
+        if (side := driver.side(network)) is not None:
+            self._firewall.admit(side)
+            forwarding.accept([] if side.internal else [side.bridge])
+
+    def _adopt(self, network: Network) -> None:
+        """Have a network that another engine of the cluster has made."""
+        with self._changing, ExitStack() as undo:
+            if network in self._known.list():
+                return
+            undo.callback(self._take_down, network)
+            self._install(network)
+            undo.pop_all()
+        self._events.publish(Kind.NETWORK, "create", network.id, {"name": network.name, "type": network.driver})
+
+    def _abandon(self, network: Network) -> bool:
+        """Let go of a network that another engine of the cluster has removed; false where somebody is in it."""
+        with self._changing:
+            if not self._records.retire(network.id):
+                return False
+            self._take_down(network)
+        self._events.publish(Kind.NETWORK, "destroy", network.id, {"name": network.name, "type": network.driver})
+        return True
 
     def _take_down(self, network: Network) -> None:
         """Everything that a network is made of; whoever joins it meanwhile is refused."""

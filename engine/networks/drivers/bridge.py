@@ -10,7 +10,7 @@ from typing import Any, Final
 from engine.errors import Forbidden, InvalidParameter
 from engine.networks import links
 from engine.networks.addresses import interface_of, mac_of
-from engine.networks.drivers.interface import flag, mtu_of
+from engine.networks.drivers.interface import LocalDriver, flag, mtu_of
 from engine.networks.firewall import Side
 from engine.networks.model import Driver, Endpoint, Network
 
@@ -42,7 +42,7 @@ def host_address(network: Network) -> str:
     return "" if address == "0.0.0.0" else address
 
 
-class BridgeDriver:
+class BridgeDriver(LocalDriver):
     def check(self, network: Network, others: Collection[Network]) -> Network:
         name = bridge_name(network)
         if not _LINK.fullmatch(name) or name in (".", ".."):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol
 
 from engine.errors import InvalidParameter
 from engine.networks.firewall import Side
-from engine.networks.model import Endpoint, Network
+from engine.networks.model import Attachment, Endpoint, Network
 
 MTU: Final = "com.docker.network.driver.mtu"
 
@@ -17,6 +18,22 @@ class NetworkDriver(Protocol):
 
     *route* is an open socket of rtnetlink in the host's namespace; a *descriptor* is open on a container's.
     """
+
+    def making(self) -> AbstractContextManager[None]:
+        """Around the making of a network, from its check until it is there."""
+        ...
+
+    def publish(self, network: Network) -> None:
+        """Tell whoever else may use a network that it is there."""
+        ...
+
+    def withdraw(self, network: Network) -> None:
+        """Take back what `publish` has told; `Forbidden` while somebody uses it."""
+        ...
+
+    def reserving(self, network: Network, container_id: str, asked: Attachment) -> AbstractContextManager[Attachment]:
+        """What a container asks for, with what only the driver can choose; kept when the block ends well."""
+        ...
 
     def check(self, network: Network, others: Collection[Network]) -> Network:
         """The network as it can be made beside *others*; `InvalidParameter`, `Forbidden` where it cannot."""
@@ -45,6 +62,24 @@ class NetworkDriver(Protocol):
     def sweep(self, network: Network, kept: Sequence[Endpoint]) -> None:
         """Remove links of containers that are no more, and plug those of *kept* in again."""
         ...
+
+
+class LocalDriver:
+    """What a driver does whose networks concern nobody but this host."""
+
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        yield
+
+    def publish(self, network: Network) -> None:
+        pass
+
+    def withdraw(self, network: Network) -> None:
+        pass
+
+    @contextmanager
+    def reserving(self, network: Network, container_id: str, asked: Attachment) -> Iterator[Attachment]:  # noqa: ARG002
+        yield asked
 
 
 def mtu_of(network: Network) -> int | None:

@@ -12,7 +12,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from engine.errors import EngineFault, Forbidden, InvalidParameter
 from engine.networks import links
-from engine.networks.drivers.interface import mtu_of
+from engine.networks.drivers.interface import LocalDriver, mtu_of
 from engine.networks.firewall import Side
 from engine.networks.model import Driver, Endpoint, Network
 
@@ -32,7 +32,7 @@ def own_parent(network_id: str) -> str:
     return f"dm-{network_id[:12]}"
 
 
-class MacvlanDriver:
+class MacvlanDriver(LocalDriver):
     def check(self, network: Network, others: Collection[Network]) -> Network:
         mode = network.options.get(MODE) or "bridge"
         if mode not in _MODES:

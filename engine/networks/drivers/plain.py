@@ -6,11 +6,12 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine.errors import Forbidden
+from engine.networks.drivers.interface import LocalDriver
 from engine.networks.firewall import Side
 from engine.networks.model import Endpoint, Network
 
 
-class PlainDriver:
+class PlainDriver(LocalDriver):
     """`host` and `null`: there is one network of each, and nothing of it on the host."""
 
     def check(self, network: Network, others: Collection[Network]) -> Network:

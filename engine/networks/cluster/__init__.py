@@ -1,0 +1,1 @@
+"""What engines of several hosts agree on: overlay networks, their addresses, and who is where."""
