@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from engine.api.call import Call, begin_stream
+from engine.api.connection import connection_of
 
 T = TypeVar("T")
 
@@ -22,9 +23,17 @@ class RequestBody:
     def __init__(self, request: web.BaseRequest) -> None:
         self._content = request.content
         self._loop = asyncio.get_running_loop()
+        self._connection = connection_of(request)
+        self._held = self._connection.take_body() if self._connection is not None else None
 
     def read(self, _size: int = -1, /) -> bytes:
         """What has come by now, or comes next; empty at the end. `ConnectionError` when the client has gone."""
+        if self._held is not None and self._connection is not None:
+            data = self._held.read()
+            if self._held.ended:
+                # From here on the event loop sees again when the client leaves.
+                self._loop.call_soon_threadsafe(self._connection.give_body_back, self._held)
+            return data
         return asyncio.run_coroutine_threadsafe(self._content.readany(), self._loop).result()
 
 

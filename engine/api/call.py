@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from engine.api.connection import connection_of
 from engine.api.fields import Fields, decode
 from engine.api.query import Query
 from engine.api.version import NEWEST, PRODUCT_VERSION, ApiVersion, text
@@ -53,6 +54,8 @@ class Call:
 
     async def body(self) -> Fields:
         """The JSON object of the body; an empty one where there is no body."""
+        if (connection := connection_of(self.request)) is not None:
+            connection.give_body_back()
         data = await self.request.read()
         if not data.strip():
             return Fields({})

@@ -13,12 +13,12 @@ import asyncio
 import http
 import select
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
-from aiohttp.http_parser import HttpRequestParserPy
 
 from engine.api.call import Call, encode
+from engine.api.connection import HttpConnection
 from engine.api.version import PRODUCT_VERSION, ApiVersion
 
 _MULTIPLEXED_TYPE: Final[ApiVersion] = (1, 42)
@@ -26,43 +26,6 @@ _SETTLE: Final = 0.01
 """Seconds between the head and the first output: the SDK's `http.client` swallows what follows the head too fast."""
 _LIMIT: Final = 64 * 1024
 """Bytes of input held before the client has to wait."""
-
-
-class HttpConnection(web.RequestHandler):
-    """aiohttp's protocol, put right where it would lose what a client types ahead.
-
-    Its parser in C (3.14) knows no upgrade but websocket's and drops the bytes behind a request for another one; the
-    one in Python keeps them, and costs 10 µs a request. And a client that has typed everything ahead and half-closed
-    its side would have its connection closed.
-    """
-
-    __slots__ = ("input_ended",)
-
-    def __init__(self, manager: web.Server, **options: Any) -> None:
-        super().__init__(manager, **options)
-        self.input_ended = False
-        self._parser = HttpRequestParserPy(
-            self,
-            options["loop"],
-            self._read_bufsize,
-            max_line_size=self.max_line_size,
-            max_field_size=self.max_field_size,
-            max_headers=self.max_headers,
-            payload_exception=web.RequestPayloadError,
-            max_msg_queue_size=self._max_msg_queue_size,
-        )
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        # `_upgraded` is set from the request's head until a handler has answered it.
-        self.input_ended = bool(self._upgraded)
-        return self.input_ended
-
-
-class HttpServer(web.Server):
-    """aiohttp's server, with connections that can be hijacked."""
-
-    def __call__(self) -> HttpConnection:
-        return HttpConnection(self, loop=self._loop, **self._kwargs)
 
 
 class Hijacked(web.StreamResponse):

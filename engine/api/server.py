@@ -16,7 +16,7 @@ from aiohttp import web
 from engine import errors
 from engine.api import version as versions
 from engine.api.call import Call, error_answer
-from engine.api.hijack import HttpServer
+from engine.api.connection import HttpServer, connection_of
 from engine.api.query import Query
 from engine.api.router import Router
 from engine.api.routes import ALL
@@ -102,6 +102,9 @@ class ApiServer:
         except Exception:  # noqa: BLE001 - the last resort: a defect must not end the connection without an answer
             _LOG.exception("%s %s failed", request.method, request.path)
             return error_answer(500, f"{request.method} {request.path}: the engine failed, its log tells more")
+        finally:
+            if (connection := connection_of(request)) is not None:
+                connection.give_body_back()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path, version = request.path, versions.NEWEST

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import os
 import socket
 import stat
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -330,6 +334,69 @@ def test_wrong_types_are_named(havre: HavreDaemon, box: str, path: str, body: by
     status, _, answer = ask(havre, "POST", path.format(box=box), body)
     assert status == 400
     assert words in json.loads(answer)["message"]
+
+
+def archive(name: str, data: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def upload(path: str, data: bytes, *, size: int = 32768) -> bytes:
+    """A request as the docker CLI sends archives: in chunks, with a content type that says nothing."""
+    chunks = [data[place : place + size] for place in range(0, len(data), size)]
+    head = f"PUT {path} HTTP/1.1\r\nHost: engine\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head.encode() + b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+
+
+def status_of_next(connection: socket.socket) -> int:
+    """The status of one answer on a connection that goes on; its body, where it has one, has a length."""
+    data = b""
+    while HEAD not in data:
+        data += connection.recv(1)
+    lines = data.decode().lower().split("\r\n")
+    left = next((int(line.split(":")[1]) for line in lines if line.startswith("content-length:")), 0)
+    while left:
+        left -= len(connection.recv(left))
+    return int(lines[0].split()[1])
+
+
+def test_archives_on_a_connection_that_goes_on(havre: HavreDaemon, box: str) -> None:
+    """Uploads, one that is refused before it is read and one that is broken in the middle, then other requests."""
+    content = os.urandom(3_000_000)
+    with closing(connect(havre)) as connection:
+        for number in range(2):
+            connection.sendall(upload("/containers/box/archive?path=/tmp", archive(f"file{number}", content)))
+            assert status_of_next(connection) == 200
+        connection.sendall(upload("/containers/nobody/archive?path=/tmp", archive("file", content)))
+        assert status_of_next(connection) == 404
+        connection.sendall(upload("/containers/box/archive?path=/tmp", b"no archive at all" * 100_000))
+        assert status_of_next(connection) == 400
+        connection.sendall(upload("/containers/box/archive?path=/tmp", archive("small", b"x"), size=3) + _PING)
+        assert [status_of_next(connection), status_of_next(connection)] == [200, 200]
+    for number in range(2):
+        told = havre.docker("exec", "box", "sha256sum", f"/tmp/file{number}").stdout
+        assert told.split()[0] == hashlib.sha256(content).hexdigest()
+
+
+def test_a_client_that_leaves_an_upload(havre: HavreDaemon, box: str) -> None:
+    whole = upload("/containers/box/archive?path=/tmp", archive("half", os.urandom(3_000_000)))
+    for end in (10, 40_000, 1_000_000):
+        with closing(connect(havre)) as connection:
+            connection.sendall(whole[: whole.index(HEAD) + 4 + end])
+            time.sleep(0.1)
+    descriptors = Path(f"/proc/{havre.process.pid}/fd")
+    mounted = f"{havre.directory}/root/snapshots/"
+    wait_until(lambda: not [each for each in descriptors.iterdir() if mounted in _target(each)])
+    with closing(connect(havre)) as connection:
+        connection.sendall(whole + _PING)
+        assert [status_of_next(connection), status_of_next(connection)] == [200, 200]
+
+
+_PING = b"GET /_ping HTTP/1.1\r\nHost: engine\r\n\r\n"
 
 
 def test_a_client_that_leaves_an_export(havre: HavreDaemon, box: str) -> None:
