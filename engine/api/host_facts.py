@@ -85,7 +85,7 @@ def info(config: EngineConfig, counted: Counted, *, identity: str) -> dict[str, 
         ],
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["bridge", "host", "null"],
+            "Network": ["bridge", "host", "macvlan", "null"],
             "Authorization": None,
             "Log": ["json-file", "local", "none"],
         },

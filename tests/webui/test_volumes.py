@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,7 +15,7 @@ from webui.accounts.models import User
 from webui.environments.models import Environment
 from webui.jobs.models import Job, JobState
 from webui.jobs.tasks import run_job
-from webui.volumes import services
+from webui.volumes import measuring, services
 from webui.volumes.forms import VolumeForm
 from webui.volumes.selectors import without_secrets
 
@@ -95,7 +96,8 @@ def _data(havre: HavreDaemon) -> None:
 
 
 @pytest.mark.usefixtures("_data")
-def test_sizes_are_measured_once_and_kept(browser: Client) -> None:
+def test_sizes_are_measured_once_and_kept(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = time.time()
     assert "measuring…" in _text(browser, "/e/local/volumes/")
     assert browser.get("/e/local/volumes/sizes/")["HX-Trigger"] == "volumes:measured"
     page = _text(browser, "/e/local/volumes/")
@@ -103,6 +105,9 @@ def test_sizes_are_measured_once_and_kept(browser: Client) -> None:
     assert "2 MB" in page
     assert "3 MB" in page, "the sum"
     assert "2 MB are lost for good" in _text(browser, "/e/local/volumes/v/full/")
+    monkeypatch.setattr(measuring.time, "time", lambda: moment + 2 * measuring.CERTAIN)
+    assert "2 MB" in _text(browser, "/e/local/volumes/")
+    assert "measuring…" in _text(browser, "/e/local/volumes/v/full/"), "who may remove it learns what is there now"
 
 
 @pytest.mark.usefixtures("_data")
@@ -118,8 +123,9 @@ def test_the_page_of_a_volume(browser: Client) -> None:
 @pytest.mark.usefixtures("_data")
 @pytest.mark.django_db(transaction=True)
 def test_unused_ones_go_as_they_were_chosen(browser: Client, havre: HavreDaemon) -> None:
+    assert "measuring…" in _text(browser, "/e/local/volumes/prune/")
     browser.get("/e/local/volumes/sizes/")
-    page = _text(browser, "/e/local/volumes/prune/")
+    page = _text(browser, "/e/local/volumes/prune/", **{"HX-Request": "true"})
     assert "held" not in page
     assert page.count(" checked") == 1, "only the one without a name is chosen from the start"
     answer = browser.post("/e/local/volumes/prune/", {"volumes": ["full", "held"]})

@@ -1,4 +1,4 @@
-"""An engine that does not answer, or says no, becomes a page that says so in its words."""
+"""What holds for every page: fragments are not whole pages, and an engine's no becomes a page in its words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 
 from webui import gateway
 
@@ -16,6 +17,21 @@ _STATUS = {
     gateway.Forbidden: 403,
     gateway.NotSupported: 501,
 }
+
+
+class FragmentMiddleware:
+    """One address answers a whole page or a fragment of it: caches, the browser's own too, must not mix them up.
+
+    Without it, the back button shows the fragment that htmx fetched last.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        patch_vary_headers(response, ("HX-Request",))
+        return response
 
 
 class EngineErrorMiddleware:

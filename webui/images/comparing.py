@@ -46,7 +46,7 @@ class Comparison:
     left: Side
     right: Side
     shared: tuple[Step, ...]
-    """The steps up to the last layer that both have."""
+    """The steps that both have, up to their last common layer."""
     differences: tuple[Difference, ...]
 
     @property
@@ -73,11 +73,19 @@ def compare(*, environment: Environment, left: str, right: str) -> Comparison:
         one, other = client.image(left), client.image(right)
         of_one, of_other = steps(one, client.history(one.id)), steps(other, client.history(other.id))
     common = _common(one.layers, other.layers)
-    at, at_other = _after(of_one, one.layers[:common]), _after(of_other, other.layers[:common])
+    layers = one.layers[:common]
+    begin, begin_other = of_one[: _after(of_one, layers)], of_other[: _after(of_other, layers)]
+    # Below the last common layer, instructions that made none may differ all the same.
+    said = {step.instruction for step in begin} & {step.instruction for step in begin_other}
+
+    def own(of: Sequence[Step], begin: Sequence[Step]) -> tuple[Step, ...]:
+        different = tuple(step for step in begin if not step.diff_id and step.instruction not in said)
+        return (*different, *of[len(begin) :])
+
     return Comparison(
-        left=Side(one, of_one[at:]),
-        right=Side(other, of_other[at_other:]),
-        shared=of_one[:at],
+        left=Side(one, own(of_one, begin)),
+        right=Side(other, own(of_other, begin_other)),
+        shared=tuple(step for step in begin if step.diff_id or step.instruction in said),
         differences=tuple(_differences(one, other)),
     )
 

@@ -127,7 +127,7 @@ def _rows(
     images: Iterable[gateway.ImageSummary], containers: Iterable[gateway.ContainerSummary]
 ) -> tuple[ImageRow, ...]:
     users: dict[str, list[gateway.ContainerSummary]] = {}
-    for container in containers:
+    for container in sorted(containers, key=lambda container: container.name):
         users.setdefault(container.image_id, []).append(container)
     return tuple(ImageRow(image, tuple(users.get(image.id, ()))) for image in images)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from webui import gateway
+from webui.networks.drivers import LINES
 
 if TYPE_CHECKING:
     from webui.environments.models import Environment
@@ -120,7 +121,9 @@ def drivers(*, environment: Environment) -> tuple[str, ...]:
     """The drivers by which the engine can make networks."""
     with gateway.client(environment) as client:
         plugins = client.info().raw.get("Plugins") or {}
-    return tuple(name for name in plugins.get("Network") or ("bridge",) if name not in _NOT_MADE)
+    names = [name for name in plugins.get("Network") or ("bridge",) if name not in _NOT_MADE]
+    usual = tuple(LINES)
+    return tuple(sorted(names, key=lambda name: (usual.index(name) if name in usual else len(usual), name)))
 
 
 def _members(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from webui import gateway
-from webui.volumes.measuring import known_sizes
+from webui.volumes.measuring import CERTAIN, LISTED, known_sizes
 
 if TYPE_CHECKING:
     from webui.environments.models import Environment
@@ -65,7 +65,7 @@ class VolumePage:
         return {name: without_secrets(value) for name, value in self.volume.options.items()}
 
 
-def volume_list(*, environment: Environment, query: str = "") -> VolumeList:
+def volume_list(*, environment: Environment, query: str = "", measured_within: int = LISTED) -> VolumeList:
     """The volumes that *query* asks for, those with a name first.
 
     A query is words that must all hold: `unused`, `anonymous`, `driver:nfs`, `label:team=web`, or text in the name.
@@ -73,9 +73,9 @@ def volume_list(*, environment: Environment, query: str = "") -> VolumeList:
     with gateway.client(environment) as client:
         volumes = client.volumes()
         containers = client.containers(all=True)
-    sizes = known_sizes(environment=environment)
+    sizes = known_sizes(environment=environment, within=measured_within)
     users: dict[str, list[gateway.ContainerSummary]] = {}
-    for container in containers:
+    for container in sorted(containers, key=lambda container: container.name):
         for name in {mount.name for mount in container.mounts if mount.kind == "volume"}:
             users.setdefault(name, []).append(container)
     rows = [VolumeRow(volume, tuple(users.get(volume.name, ())), (sizes or {}).get(volume.name)) for volume in volumes]
@@ -89,7 +89,7 @@ def volume_page(*, environment: Environment, name: str) -> VolumePage:
     with gateway.client(environment) as client:
         volume = client.volume(name)
         containers = client.containers(all=True, filters={"volume": name})
-    sizes = known_sizes(environment=environment)
+    sizes = known_sizes(environment=environment, within=CERTAIN)
     uses = [
         Use(container, mount)
         for container in sorted(containers, key=lambda container: container.name)

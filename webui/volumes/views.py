@@ -110,6 +110,8 @@ def volume_prune(request: HttpRequest, environment: Environment) -> HttpResponse
         return redirect("job", env=environment.slug, job_id=job.pk)
     if request.method == "POST":
         messages.error(request, _("Choose the volumes to remove."))
-    volumes = selectors.volume_list(environment=environment, query="unused")
+    # Whoever comes here to remove learns what is in them now, not what was a minute ago.
+    within = measuring.CERTAIN if request.htmx else 0
+    volumes = selectors.volume_list(environment=environment, query="unused", measured_within=within)
     template = "volumes/_prune.html" if request.htmx else "volumes/prune.html"
     return render(request, template, {"volumes": volumes})

@@ -69,9 +69,19 @@ export default class extends Controller {
     return label;
   }
 
-  answered(button, form) {
-    button.focus();
-    if (this.element.returnValue !== "confirm") return;
+  successor(button, form) {
+    const action = form.getAttribute("action");
+    return [...document.querySelectorAll("[data-confirm]")].find(
+      (other) => other.form?.getAttribute("action") === action && other.name === button.name && other.value === button.value,
+    );
+  }
+
+  answered(asked, askedForm) {
+    // The page may have refreshed itself behind the dialog: then the same button of the fresh form is meant.
+    const button = asked.isConnected ? asked : this.successor(asked, askedForm);
+    button?.focus();
+    if (!button || this.element.returnValue !== "confirm") return;
+    const form = button.form;
     const sent = [];
     for (const box of this.optionsTarget.querySelectorAll("input:checked")) {
       const hidden = document.createElement("input");
