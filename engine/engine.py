@@ -84,6 +84,7 @@ class Engine:
                 snapshots=self.snapshots,
                 networks=self.networks,
                 runtime=self.containers.runtime,
+                in_use=self.containers.uses,
             )
             self.usage = ContainerUsage(containers=self.containers, cgroup_parent=config.instance)
             self.volumes.uses = self.containers.volume_uses

@@ -55,6 +55,8 @@ class Entry:
     created: int
     used: int
     uses: int
+    result: bool
+    """Whether its image was what a build was for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,11 @@ class BuildCache:
                     "UPDATE build_cache SET used = ?, uses = uses + 1 WHERE key = ?", [(now(), key) for key in keys]
                 )
 
+    def note_result(self, image: Digest) -> None:
+        """Note that *image* was what a build was for."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE build_cache SET result = 1 WHERE image_id = ?", (image,))
+
     def add(self, key: str, parent: str, image: Digest, inputs: Inputs, *, size: int) -> None:
         instant = now()
         kept: dict[str, Any] = {"arguments": _hidden(inputs.arguments), "content": inputs.content}
@@ -113,6 +120,7 @@ class BuildCache:
                 created=row["created"],
                 used=row["used"],
                 uses=row["uses"],
+                result=bool(row["result"]),
             )
             for row in rows
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -23,6 +23,7 @@ from engine.build.lint.linter import lint, lint_parsed
 from engine.build.lint.model import Report
 from engine.build.options import BuildOptions
 from engine.build.progress import Built, Tell, Warned
+from engine.build.pruning import Filters, Kept, Pruned, Pruning
 from engine.build.running import Sandboxes, StepRunner
 from engine.build.scratch import Scratch, Scratches
 from engine.build.sealing import Sealer, Stores
@@ -32,6 +33,7 @@ from engine.containers.runtime import Runtime
 from engine.database import Database
 from engine.errors import ImageNotFound, InvalidParameter, NotFound
 from engine.images.model import Image
+from engine.images.removal import InUse
 from engine.images.service import ImageService
 from engine.kernel.process import held_capabilities
 from engine.networks.service import NetworkService
@@ -62,7 +64,9 @@ class BuildService:
         snapshots: SnapshotStore,
         networks: NetworkService,
         runtime: Runtime,
+        in_use: InUse,
     ) -> None:
+        """*in_use* tells which containers were made from an image."""
         self._images = images
         self._networks = networks
         self._scratches = Scratches(files=config.root / "builds", bundles=config.run / "builds")
@@ -76,6 +80,7 @@ class BuildService:
             limits=UnpackLimits(entries=config.build_context_files, bytes=config.build_context_bytes),
             version=_VERSION,
         )
+        self._pruning = Pruning(cache=self.cache, mounts=self.mounts, images=images, layers=layers, in_use=in_use)
         self._lock = threading.Lock()
         self._running: dict[str, threading.Event] = {}
 
@@ -137,6 +142,7 @@ class BuildService:
                 ).run()
             finally:
                 self.cache.touch(work.hits)
+            self.cache.note_result(image)
             for reference in options.references:
                 self._images.tag(str(image), reference)
             tell(Built(image=image, names=tuple(reference.familiar for reference in options.references)))
@@ -190,6 +196,14 @@ class BuildService:
         if event is None:
             raise NotFound(f"no such build: {build_id[:100]}")
         event.set()
+
+    def kept(self) -> Sequence[Kept]:
+        """What builds have left to be used again, the last used first."""
+        return self._pruning.kept()
+
+    def prune(self, *, all: bool = False, filters: Filters | None = None, keep: int = 0) -> Pruned:  # noqa: A002
+        """Remove what builds have left; see `Pruning.prune`."""
+        return self._pruning.prune(every=all, filters=filters or {}, keep=keep)
 
     def close(self) -> None:
         """Stop every build."""

@@ -23,6 +23,10 @@ whose text is the endpoint's own sentence.
         with client.load(open_file_or_chunks) as lines: ...               # PullEvents: "Loaded image: …"
         client.import_image(open_file, reference="x:1", changes=["CMD x"])  # the id
         client.distribution("host/x:1"); client.check_auth(Auth(…)); client.search("nginx")
+        with client.build(BuildRequest(tags=("app:1",)), context=open_tar) as build:
+            for event in build:                                           # BuildEvent(kind, step, text, …)
+                ...                                                       # build.close() from any thread cancels it
+        client.build_cache(); client.prune_builds(); client.cancel_build("id")
         client.networks(); client.network("bridge")                       # NetworkDetail, .members
         identifier = client.create_network(CreateNetwork(name="app", pools=(Subnet(subnet="10.5.0.0/16"),)))
         client.connect("app", "web", aliases=("www",)); client.disconnect("app", "web"); client.remove_network("app")
@@ -46,6 +50,15 @@ To stop an async stream early, close the iterator (`contextlib.aclosing`) or can
 """
 
 from engine.client import container_files, create_body, recreate
+from engine.client.builds import (
+    Build,
+    BuildEvent,
+    BuildEventKind,
+    BuildRequest,
+    BuildStep,
+    CacheEntry,
+    PrunedBuilds,
+)
 from engine.client.calls import Client
 from engine.client.container_calls import Created
 from engine.client.container_files import Directory, DirectoryEntry, PathStat
@@ -97,6 +110,12 @@ __all__ = [
     "Attachment",
     "Auth",
     "BindMount",
+    "Build",
+    "BuildEvent",
+    "BuildEventKind",
+    "BuildRequest",
+    "BuildStep",
+    "CacheEntry",
     "Client",
     "ClientError",
     "Conflict",
@@ -137,6 +156,7 @@ __all__ = [
     "PathStat",
     "Port",
     "ProcessTable",
+    "PrunedBuilds",
     "PrunedImages",
     "Pull",
     "PullEvent",

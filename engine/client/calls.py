@@ -8,6 +8,7 @@ import time
 from typing import Any, Final
 
 from engine.client import errors, parse
+from engine.client.builds import BuildCalls
 from engine.client.connection import Filters, filters_of, segment
 from engine.client.container_calls import ContainerCalls
 from engine.client.container_files import FileCalls
@@ -29,7 +30,7 @@ from engine.client.volumes import VolumeCalls
 _KINDS_OF_CHANGE: Final = {0: "modified", 1: "added", 2: "deleted"}
 
 
-class Client(ContainerCalls, FileCalls, ImageCalls, LintCalls, NetworkCalls, VolumeCalls):
+class Client(BuildCalls, ContainerCalls, FileCalls, ImageCalls, LintCalls, NetworkCalls, VolumeCalls):
     """Every call to a Docker-compatible endpoint; what it is and how long it waits is told at `Connection`."""
 
     # -- the endpoint

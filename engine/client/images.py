@@ -142,7 +142,7 @@ class ImageCalls(Connection):
     def load(self, archive: Upload, *, quiet: bool = False) -> Pull:
         """Send *archive*, then return the lines of what comes of it: `Loaded image: …` for each name."""
         parameters = {"quiet": "1" if quiet else "0"}
-        return self._work("/images/load", parameters=parameters, headers=_TAR, data=_chunks(archive))
+        return self._work("/images/load", parameters=parameters, headers=_TAR, data=chunks_of(archive))
 
     def import_image(
         self,
@@ -158,7 +158,7 @@ class ImageCalls(Connection):
         parameters: dict[str, Any] = {"fromSrc": "-", "repo": repository, "tag": tag or "", "message": message}
         parameters |= {"changes": list(changes), "platform": platform}
         identifier = ""
-        with self._work("/images/create", parameters=parameters, headers=_TAR, data=_chunks(archive)) as lines:
+        with self._work("/images/create", parameters=parameters, headers=_TAR, data=chunks_of(archive)) as lines:
             for line in lines:
                 identifier = line.status or identifier
         return identifier
@@ -242,7 +242,8 @@ def _name(reference: str) -> str:
     return quote(reference, safe="/:@")
 
 
-def _chunks(archive: Upload) -> Iterable[bytes]:
+def chunks_of(archive: Upload) -> Iterable[bytes]:
+    """The archive in pieces."""
     if not hasattr(archive, "read"):
         return archive
     return iter(lambda: archive.read(_CHUNK), b"")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,11 +14,11 @@ from engine.client import errors, parse
 from engine.client.model import PullEvent
 
 
-class Pull:
-    """An iterator of `PullEvent`; a context manager that ends the work when the block ends.
+class Rows:
+    """The lines of an answer, JSON objects, as they come; a context manager that ends the work when the block ends.
 
-    Iterating raises the endpoint's own error when the work fails. `close()` may be called by any thread, also while
-    another waits for the next line: the connection breaks, the endpoint stops, and the iteration just ends.
+    `close()` may be called by any thread, also while another waits for the next line: the connection breaks, the
+    endpoint stops, and the iteration just ends.
     """
 
     def __init__(self, response: requests.Response, *, endpoint: str) -> None:
@@ -30,18 +30,6 @@ class Pull:
 
     def __iter__(self) -> Self:
         return self
-
-    def __next__(self) -> PullEvent:
-        try:
-            row = self._row()
-        except BaseException:
-            self._release()
-            raise
-        if (failure := row.get("errorDetail") or row.get("error")) is not None:
-            self.close()
-            text = failure.get("message", "") if isinstance(failure, dict) else str(failure)
-            raise errors.from_status(_status_of(text), text)
-        return parse.pull_event(row)
 
     def close(self) -> None:
         """Stop the work, if it still runs. It may be called again."""
@@ -64,6 +52,14 @@ class Pull:
         self.close()
         self._release()
 
+    def row(self) -> dict[str, Any]:
+        """The next line; `StopIteration` at the end."""
+        try:
+            return self._row()
+        except BaseException:
+            self._release()
+            raise
+
     def _row(self) -> dict[str, Any]:
         if self._closed:
             raise StopIteration
@@ -83,6 +79,23 @@ class Pull:
         with self._lock:
             self._closed = True
         self._response.close()
+
+
+class Pull(Rows):
+    """An iterator of `PullEvent`. Iterating raises the endpoint's own error when the work fails."""
+
+    def __next__(self) -> PullEvent:
+        row = self.row()
+        raise_failure(row, self.close)
+        return parse.pull_event(row)
+
+
+def raise_failure(row: Mapping[str, Any], close: Callable[[], None]) -> None:
+    """Raise what *row* says has failed, if it says so, after *close*."""
+    if (failure := row.get("errorDetail") or row.get("error")) is not None:
+        close()
+        text = failure.get("message", "") if isinstance(failure, dict) else str(failure)
+        raise errors.from_status(_status_of(text), text)
 
 
 def _status_of(text: str) -> int:

@@ -8,7 +8,8 @@ CREATE TABLE build_cache (
     size        INTEGER NOT NULL,     -- bytes of the step's layer
     created     INTEGER NOT NULL,     -- ns since the epoch
     used        INTEGER NOT NULL,     -- when it was last taken, ns since the epoch
-    uses        INTEGER NOT NULL DEFAULT 0
+    uses        INTEGER NOT NULL DEFAULT 0,
+    result      INTEGER NOT NULL DEFAULT 0  -- 1: its image was what a build was for, with or without a name
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX build_cache_by_image ON build_cache (image_id);
 CREATE INDEX build_cache_by_parent ON build_cache (parent);

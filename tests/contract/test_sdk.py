@@ -10,6 +10,7 @@ from tests.fixtures import sdk
 from tests.fixtures.daemons import HavreDaemon
 
 FILES = (
+    "api_build_test.py",
     "api_client_test.py",
     "api_container_test.py",
     "api_exec_test.py",

@@ -10,8 +10,9 @@ from aiohttp import web
 
 from engine.api import build_options
 from engine.api.body import RequestBody, ResponseBody
+from engine.api.build_stream import BuildStream
 from engine.api.build_transcript import Transcript
-from engine.api.call import Call, empty_answer, encode
+from engine.api.call import Call, empty_answer, encode, json_answer
 from engine.api.router import Routes
 from engine.build.context import from_archive
 from engine.build.progress import Event
@@ -35,6 +36,11 @@ async def image_build(call: Call) -> web.StreamResponse:
     return await _build(call, lambda write, check: Transcript(write, check=check, quiet=call.query.flag("q")))
 
 
+@routes.post("/havre/v1/build")
+async def image_build_structured(call: Call) -> web.StreamResponse:
+    return await _build(call, lambda write, _: BuildStream(write))
+
+
 @routes.post("/build/cancel")
 async def build_cancel(call: Call) -> web.Response:
     build_id = call.query.text("id")
@@ -42,6 +48,15 @@ async def build_cancel(call: Call) -> web.Response:
         raise InvalidParameter("id: name the build that is to be stopped")
     await call.workers.quick(call.engine.builds.cancel, build_id)
     return empty_answer()
+
+
+@routes.post("/build/prune")
+async def build_prune(call: Call) -> web.Response:
+    keep = call.query.integer("keep-storage") or call.query.integer("reserved-space") or 0
+    pruned = await call.workers.patient(
+        call.engine.builds.prune, all=call.query.flag("all"), filters=call.query.filters(), keep=max(0, keep)
+    )
+    return json_answer({"CachesDeleted": list(pruned.ids) or None, "SpaceReclaimed": pruned.reclaimed})
 
 
 @routes.post("/session")

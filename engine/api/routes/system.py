@@ -6,7 +6,7 @@ from collections import Counter
 
 from aiohttp import web
 
-from engine.api import host_facts, render_container, render_image, render_volume
+from engine.api import host_facts, render_build, render_container, render_image, render_volume
 from engine.api.call import COMMON_HEADERS, Call, error_answer, json_answer
 from engine.api.router import Routes
 from engine.containers.model import Status
@@ -68,6 +68,7 @@ async def disk_usage(call: Call) -> web.Response:
         by_id = {image.id: image for image in images}
         shared = Counter(diff_id for image in images for diff_id in set(image.diff_ids))
         users = engine.containers.volume_uses()
+        kept = engine.builds.kept()
         containers = []
         for container in engine.containers.list(all=True):
             written = engine.snapshots.usage(container.id)
@@ -89,8 +90,8 @@ async def disk_usage(call: Call) -> web.Response:
                 | {"UsageData": {"RefCount": len(users.get(volume.name, ())), "Size": engine.volumes.size(volume.name)}}
                 for volume in engine.volumes.list()
             ],
-            "BuildCache": [],
-            "BuilderSize": 0,
+            "BuildCache": [render_build.kept(each) for each in kept],
+            "BuilderSize": sum(each.size for each in kept if not each.in_use),
         }
 
     return json_answer(await call.workers.patient(collect))
@@ -129,8 +130,3 @@ async def swarm_objects(_call: Call) -> web.Response:
         'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '
         "swarm and try again.",
     )
-
-
-@routes.post("/build/prune")
-async def prune_builds(_call: Call) -> web.Response:
-    return json_answer({"CachesDeleted": None, "SpaceReclaimed": 0})
