@@ -12,12 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.build.archives import unpacked
+from engine.build import downloads, git
+from engine.build.archives import SNIFFED, is_archive, unpacked
 from engine.build.scratch import Scratch
-from engine.errors import InvalidParameter
+from engine.errors import EngineError, InvalidParameter
 from engine.images.decompress import Source
 from engine.kernel import paths
 from engine.snapshots.helper import UnpackHelper, UnpackLimits
+
+ContextSource = Callable[[Scratch, UnpackLimits, str, Callable[[], None]], "Context"]
+"""Brings a context: into a directory of the scratch, within the limits, with the Dockerfile of that path.
+
+What it is given last is called often, and may raise to stop.
+"""
 
 DOCKERFILE_LIMIT: Final = 1024**2
 """Bytes of a Dockerfile, and of a .dockerignore."""
@@ -96,12 +103,50 @@ def _read(root: int, name: str) -> bytes | None:
     return data
 
 
-def from_archive(source: Source) -> Callable[[Scratch, UnpackLimits, str], Context]:
+def from_archive(source: Source) -> ContextSource:
     """A context that is sent as an archive."""
 
-    def bring(scratch: Scratch, limits: UnpackLimits, dockerfile: str) -> Context:
+    def bring(scratch: Scratch, limits: UnpackLimits, dockerfile: str, check: Callable[[], None]) -> Context:
         root = scratch.directory("context")
-        size = unpack(source, root, limits=limits)
+        size = unpack(_Checked(source, check), root, limits=limits)
         return opened(root, dockerfile=dockerfile, size=size)
 
     return bring
+
+
+def from_address(address: str) -> ContextSource:
+    """A context from elsewhere: a git repository, an archive on the web, or a Dockerfile alone."""
+
+    def bring(scratch: Scratch, limits: UnpackLimits, dockerfile: str, check: Callable[[], None]) -> Context:
+        root = scratch.directory("context")
+        if git.is_git(address):
+            checkout = git.Checkout(git.parse(address), scratch.repository(), limits=limits, check=check)
+            size = write_archive(checkout.archive(), root, limits=limits, what="the repository")
+            return opened(root, dockerfile=dockerfile, size=size)
+        place = scratch.directory("download") / "file"
+        try:
+            downloads.fetch(address, place, limit=limits.bytes, check=check)
+        except EngineError as error:
+            raise type(error)(f"failed to download remote: {error}") from error
+        with place.open("rb", buffering=0) as file:
+            start = file.read(SNIFFED)
+            file.seek(0)
+            if is_archive(start):
+                return opened(root, dockerfile=dockerfile, size=unpack(file, root, limits=limits))
+        if len(start) > DOCKERFILE_LIMIT - 1:
+            raise InvalidParameter(f"remote: {address[:200]} is neither an archive nor a Dockerfile")
+        return opened(root, text=start, size=len(start))
+
+    return bring
+
+
+class _Checked:
+    """A source that is asked for more only while the build goes on."""
+
+    def __init__(self, source: Source, check: Callable[[], None]) -> None:
+        self._source = source
+        self._check = check
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._check()
+        return self._source.read(size)

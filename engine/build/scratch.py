@@ -1,6 +1,7 @@
 """Where builds work: a directory each below the engine's root, on the file system of the layers, and gone at their end.
 
 <root>/builds/<id>/…          contexts and what has been fetched
+<root>/repositories/<id>/…    git repositories, fetched by a process that is nobody
 <run>/builds/<id>/<step>/…    OCI bundles of steps that run
 """
 
@@ -22,9 +23,10 @@ _LOG: Final = logging.getLogger(__name__)
 class Scratch:
     """The directories of one build."""
 
-    def __init__(self, *, files: Path, bundles: Path) -> None:
+    def __init__(self, *, files: Path, bundles: Path, repositories: Path) -> None:
         self.files = files
         self.bundles = bundles
+        self._repositories = repositories
 
     def directory(self, noun: str) -> Path:
         """A new, empty directory for files."""
@@ -32,32 +34,41 @@ class Scratch:
         place.mkdir(mode=0o755)
         return place
 
+    def repository(self) -> Path:
+        """A new, empty directory that another user may be given."""
+        place = self._repositories / secrets.token_hex(6)
+        place.mkdir(mode=0o700)
+        return place
+
 
 class Scratches:
-    """The directories of all builds below *files* and *bundles*."""
+    """The directories of all builds below *files*, *bundles* and *repositories*."""
 
-    def __init__(self, *, files: Path, bundles: Path) -> None:
+    def __init__(self, *, files: Path, bundles: Path, repositories: Path) -> None:
         self._files = files
         self._bundles = bundles
+        self._repositories = repositories
         for top in (files, bundles):
             top.mkdir(parents=True, exist_ok=True, mode=0o700)
+        repositories.mkdir(parents=True, exist_ok=True, mode=0o711)
 
     @contextmanager
     def opened(self) -> Iterator[Scratch]:
         """Directories for one build, removed when the block ends."""
         name = secrets.token_hex(8)
-        scratch = Scratch(files=self._files / name, bundles=self._bundles / name)
+        files, bundles, repositories = (top / name for top in (self._files, self._bundles, self._repositories))
         try:
-            scratch.files.mkdir(mode=0o700)
-            scratch.bundles.mkdir(mode=0o700)
-            yield scratch
+            files.mkdir(mode=0o700)
+            bundles.mkdir(mode=0o700)
+            repositories.mkdir(mode=0o711)
+            yield Scratch(files=files, bundles=bundles, repositories=repositories)
         finally:
-            for place in (scratch.bundles, scratch.files):
+            for place in (bundles, files, repositories):
                 _discard(place)
 
     def sweep(self) -> None:
         """Remove what builds of a daemon that was killed have left. Only before anything else runs."""
-        for top in (self._files, self._bundles):
+        for top in (self._files, self._bundles, self._repositories):
             for place in list(top.iterdir()):
                 _discard(place)
 

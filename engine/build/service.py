@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -13,7 +13,7 @@ from engine.build.cache import BuildCache
 from engine.build.cachefrom import CacheSources
 from engine.build.cachemounts import CacheMounts
 from engine.build.checks import surroundings
-from engine.build.context import Context
+from engine.build.context import Context, ContextSource
 from engine.build.dockerfile.model import Dockerfile
 from engine.build.dockerfile.parser import parse
 from engine.build.execution import Execution, prepared
@@ -25,7 +25,7 @@ from engine.build.options import BuildOptions
 from engine.build.progress import Built, Tell, Warned
 from engine.build.pruning import Filters, Kept, Pruned, Pruning
 from engine.build.running import Sandboxes, StepRunner
-from engine.build.scratch import Scratch, Scratches
+from engine.build.scratch import Scratches
 from engine.build.sealing import Sealer, Stores
 from engine.build.workplace import Machinery, Stop, Workplace
 from engine.config import EngineConfig
@@ -47,9 +47,6 @@ _VERSION: Final = "20.10.24"
 """What images say of the builder that made them: the engine whose builder this one is like."""
 _SECOND: Final = 1_000_000_000
 
-ContextSource = Callable[[Scratch, UnpackLimits, str], Context]
-"""Brings a context: into a directory of the scratch, within the limits, with the Dockerfile of that path."""
-
 
 class BuildService:
     """The builds of one engine. Any thread may call it."""
@@ -69,7 +66,9 @@ class BuildService:
         """*in_use* tells which containers were made from an image."""
         self._images = images
         self._networks = networks
-        self._scratches = Scratches(files=config.root / "builds", bundles=config.run / "builds")
+        self._scratches = Scratches(
+            files=config.root / "builds", bundles=config.run / "builds", repositories=config.root / "repositories"
+        )
         self.cache = BuildCache(database)
         self.mounts = CacheMounts(config.root / "build-mounts", database)
         self._machinery = Machinery(
@@ -109,7 +108,7 @@ class BuildService:
             asked = stack.enter_context(self._known(build_id))
             stop = Stop(cancel, asked)
             scratch = stack.enter_context(self._scratches.opened())
-            context = source(scratch, self._machinery.limits, options.dockerfile)
+            context = source(scratch, self._machinery.limits, options.dockerfile, stop.check)
             dockerfile = parse(context.dockerfile)
             plan, scope, last = prepared(dockerfile, options)
             warnings = self._warnings(dockerfile, plan, context, options)

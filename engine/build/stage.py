@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 
-from engine.build import commands, configuring, copying, runmounts, words
+from engine.build import commands, configuring, copying, remote, runmounts, words
 from engine.build.cache import Inputs
 from engine.build.cachefrom import CacheSources
 from engine.build.dockerfile.errors import Mistake
-from engine.build.dockerfile.model import Arg, Cmd, Copy, Env, Instruction, Run, Transfer, Workdir
+from engine.build.dockerfile.model import Add, Arg, Cmd, Copy, Env, Instruction, Run, Transfer, Workdir
 from engine.build.dockerfile.mounts import MountKind, RunMount
 from engine.build.dockerfile.parser import parse_line
 from engine.build.dockerfile.scope import PROXIES, GlobalScope, StageScope
@@ -177,8 +177,10 @@ class StageRun:
         outside = isinstance(given, Copy) and bool(given.from_)
         excluded = exclusion(given.exclude)
         tree = self._origin(given.from_ if isinstance(given, Copy) else "")
+        here = [source for source in given.sources if not isinstance(given, Add) or not remote.is_remote(source)]
         loads = [
-            *copying.from_tree(given, tree, given.sources, outside=outside),
+            *copying.from_tree(given, tree, here, outside=outside),
+            *self._fetched(given),
             *self._documents(given),
         ]
         cargo = copying.cargo(
@@ -210,6 +212,21 @@ class StageRun:
                 )
 
         return self._sealed(tip, tip, inputs, history, work.written(None if given.link else tip, write))
+
+    def _fetched(self, given: Transfer) -> Iterator[copying.Load]:
+        """What ADD takes from elsewhere."""
+        work = self._work
+        if not isinstance(given, Add):
+            return
+        for source in filter(remote.is_remote, given.sources):
+            yield remote.fetched(
+                given,
+                source,
+                scratch=work.scratch,
+                tree_in=work.directory_tree,
+                limits=work.machinery.limits,
+                check=work.stop.check,
+            )
 
     def _documents(self, given: Transfer) -> list[copying.Load]:
         """The files whose content stands in the Dockerfile."""

@@ -14,9 +14,8 @@ from engine.api.build_stream import BuildStream
 from engine.api.build_transcript import Transcript
 from engine.api.call import Call, empty_answer, encode, json_answer
 from engine.api.router import Routes
-from engine.build.context import from_archive
+from engine.build.context import ContextSource, from_address, from_archive
 from engine.build.progress import Event
-from engine.build.service import ContextSource
 from engine.errors import Cancelled, EngineError, InvalidParameter, NotImplementedHere
 
 routes = Routes()
@@ -111,6 +110,8 @@ async def _build(call: Call, make: Callable[[Write, Callable[[], None]], Teller]
 
 
 def _source(call: Call) -> ContextSource:
-    if call.query.text("remote"):
-        raise NotImplementedHere("remote: contexts from elsewhere are not supported yet")
+    remote = call.query.text("remote")
+    # Older clients say so of a context that they send.
+    if remote and remote != "client-session":
+        return from_address(remote)
     return from_archive(RequestBody(call.request))

@@ -1,0 +1,284 @@
+"""Contexts and sources of builds: sent, on the web, in git; and what strangers may put into them."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import http.server
+import io
+import lzma
+import os
+import socket
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from engine.build import downloads, git
+from engine.build.context import Context, from_address, from_archive, write_archive
+from engine.build.scratch import Scratch, Scratches
+from engine.errors import Cancelled, DigestMismatch, InvalidParameter, Unavailable
+from engine.snapshots.helper import UnpackLimits
+from tests.conftest import needs_root, scratch_directory
+from tests.fixtures.raw_tar import END, member, symlink
+
+LIMITS = UnpackLimits(entries=100, bytes=1_000_000)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    needs_root()
+    with scratch_directory() as directory:
+        directory.chmod(0o711)
+        yield directory
+
+
+@pytest.fixture
+def scratch(place: Path) -> Iterator[Scratch]:
+    scratches = Scratches(files=place / "files", bundles=place / "bundles", repositories=place / "repositories")
+    with scratches.opened() as scratch:
+        yield scratch
+    assert not any(any(top.iterdir()) for top in (place / "files", place / "bundles", place / "repositories"))
+
+
+def tar_of(**files: str | bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            member = tarfile.TarInfo(name)
+            member.size, member.uid, member.mode = len(data), 1234, 0o640
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def sent(scratch: Scratch, data: bytes, *, dockerfile: str = "", limits: UnpackLimits = LIMITS) -> Context:
+    return from_archive(io.BytesIO(data))(scratch, limits, dockerfile, lambda: None)
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.compress],
+    ids=["none", "gzip", "bzip2", "xz", "zstd"],
+)
+def test_a_context_may_be_compressed_in_any_way(scratch: Scratch, packed: Callable[[bytes], bytes]) -> None:
+    context = sent(scratch, packed(tar_of(Dockerfile="FROM x\n", data=b"1" * 5000)))
+    assert context.dockerfile == b"FROM x\n"
+    assert (context.root / "data").read_bytes() == b"1" * 5000
+    assert (context.root / "data").stat().st_uid == 0
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_context_that_is_cut_off_is_refused(scratch: Scratch, pack: Callable[[bytes], bytes]) -> None:
+    whole = pack(tar_of(Dockerfile="FROM x\n", data=os.urandom(5000)))
+    with pytest.raises(InvalidParameter, match="build context"):
+        sent(scratch, whole[: len(whole) // 2])
+
+
+def test_a_context_has_limits(scratch: Scratch) -> None:
+    with pytest.raises(InvalidParameter, match="more than the 1000 bytes that are allowed"):
+        sent(scratch, tar_of(big=b"0" * 1001), limits=UnpackLimits(entries=10, bytes=1000))
+    with pytest.raises(InvalidParameter, match="more than the 10 entries that are allowed"):
+        sent(scratch, tar_of(**{f"f{n}": "" for n in range(11)}), limits=UnpackLimits(entries=10, bytes=1000))
+
+
+def test_nothing_of_a_context_leaves_it(scratch: Scratch, place: Path) -> None:
+    victim = place / "victim"
+    victim.write_text("safe")
+    hostile = symlink(b"link", os.fsencode(victim)) + member(b"link", content=b"overwritten")
+    sent(scratch, member(b"Dockerfile", content=b"FROM x\n") + hostile + END)
+    assert victim.read_text() == "safe"
+    with pytest.raises(InvalidParameter, match=r"'\.\.'"):
+        sent(scratch, member(b"../victim", content=b"x") + END)
+    # A Dockerfile that is a link is looked up inside the context.
+    with pytest.raises(InvalidParameter, match="Cannot locate specified Dockerfile"):
+        sent(scratch, symlink(b"Dockerfile", b"/etc/passwd") + END)
+    with pytest.raises(InvalidParameter, match="Cannot locate specified Dockerfile"):
+        sent(scratch, tar_of(Dockerfile="FROM x\n"), dockerfile="../../../etc/passwd")
+
+
+def test_the_dockerfile_is_where_one_says(scratch: Scratch) -> None:
+    data = tar_of(Dockerfile="A", dockerfile="B", other="C", **{"other.dockerignore": "x", ".dockerignore": "y"})
+    assert sent(scratch, data).dockerfile == b"A"
+    assert sent(scratch, data).ignore == b"y"
+    other = sent(scratch, data, dockerfile="other")
+    assert (other.dockerfile, other.ignore) == (b"C", b"x")
+    assert sent(scratch, tar_of(dockerfile="B")).dockerfile == b"B"
+
+
+class Web(http.server.BaseHTTPRequestHandler):
+    files: dict[str, bytes] = {}
+
+    def do_GET(self) -> None:
+        if self.path == "/turn":
+            self.send_response(302)
+            self.send_header("Location", "/file")
+            self.end_headers()
+            return
+        content = self.files.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Last-Modified", "Sat, 03 Feb 2001 04:05:06 GMT")
+        self.send_header("Content-Length", str(len(content) + (1 if self.path == "/short" else 0)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_file_is_fetched_with_its_time_and_digest(place: Path, web: str) -> None:
+    Web.files = {"/file": b"hello", "/short": b"cut"}
+    found = downloads.fetch(f"{web}/turn", place / "f", limit=100, check=lambda: None)
+    assert (place / "f").read_bytes() == b"hello"
+    assert found.modified == 981173106
+    digest = f"sha256:{hashlib.sha256(b'hello').hexdigest()}"
+    assert downloads.verified(found, digest) == found
+    with pytest.raises(DigestMismatch, match="expected sha256:0"):
+        downloads.verified(found, "sha256:" + "0" * 64)
+
+
+def test_a_download_has_limits_and_reasons(place: Path, web: str) -> None:
+    Web.files = {"/file": b"hello", "/short": b"cut"}
+    with pytest.raises(InvalidParameter, match="longer than the 4 bytes"):
+        downloads.fetch(f"{web}/file", place / "a", limit=4, check=lambda: None)
+    with pytest.raises(InvalidParameter, match="with status 404 Not Found"):
+        downloads.fetch(f"{web}/none", place / "b", limit=4, check=lambda: None)
+    with pytest.raises(Unavailable, match="onnection"):
+        downloads.fetch(f"{web}/short", place / "c", limit=100, check=lambda: None)
+    with pytest.raises(Unavailable, match="connection refused"):
+        downloads.fetch("http://127.0.0.1:1/x", place / "d", limit=4, check=lambda: None)
+    with pytest.raises(InvalidParameter, match="begins with http"):
+        downloads.fetch("file:///etc/passwd", place / "e", limit=4, check=lambda: None)
+
+
+def test_a_download_can_be_stopped(place: Path, web: str) -> None:
+    Web.files = {"/file": b"hello"}
+
+    def stop() -> None:
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        downloads.fetch(f"{web}/file", place / "a", limit=100, check=stop)
+
+
+def test_a_context_may_be_an_archive_or_a_dockerfile_on_the_web(scratch: Scratch, web: str) -> None:
+    Web.files = {"/c.tgz": gzip.compress(tar_of(Dockerfile="FROM a\n", f="1")), "/Dockerfile": b"FROM b\n"}
+    context = from_address(f"{web}/c.tgz")(scratch, LIMITS, "", lambda: None)
+    assert (context.dockerfile, (context.root / "f").read_text()) == (b"FROM a\n", "1")
+    context = from_address(f"{web}/Dockerfile")(scratch, LIMITS, "", lambda: None)
+    assert (context.dockerfile, list(context.root.iterdir())) == (b"FROM b\n", [])
+
+
+@pytest.fixture
+def repository(place: Path) -> Iterator[str]:
+    """The address of a repository with two branches, a tag, a hook and a filter, served by git's own daemon."""
+    top = place / "served"
+    work = top / "r.git"
+    work.mkdir(parents=True)
+
+    def run(*arguments: str) -> str:
+        names = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "protocol.file.allow=always")
+        done = subprocess.run(["git", *names, *arguments], cwd=work, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    run("init", "--quiet", "--initial-branch=main", ".")
+    (work / "Dockerfile").write_text("FROM a\n")
+    (work / "sub").mkdir()
+    (work / "sub/Dockerfile").write_text("FROM sub\n")
+    (work / "run").write_text("#!/bin/sh\n")
+    (work / "run").chmod(0o755)
+    (work / "link").symlink_to("sub/Dockerfile")
+    (work / ".gitattributes").write_text("* filter=evil export-ignore\n")
+    run("add", "--all")
+    run("commit", "--quiet", "--message=one")
+    run("tag", "v1")
+    run("checkout", "--quiet", "-b", "other")
+    (work / "Dockerfile").write_text("FROM other\n")
+    run("commit", "--quiet", "--all", "--message=two")
+    run("checkout", "--quiet", "main")
+    run("config", "filter.evil.smudge", f"touch {place}/evil")
+    daemon = ["git", "daemon", "--reuseaddr", "--export-all", f"--base-path={top}", "--listen=127.0.0.1"]
+    port = 20000 + os.getpid() % 20000
+    with subprocess.Popen([*daemon, f"--port={port}", str(top)], start_new_session=True) as process:
+        try:
+            _wait_for(port)
+            yield f"git://127.0.0.1:{port}/r.git"
+        finally:
+            process.terminate()
+    assert not (place / "evil").exists()
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError("git daemon does not listen")
+
+
+def test_a_repository_is_a_context(scratch: Scratch, repository: str) -> None:
+    context = from_address(repository)(scratch, LIMITS, "", lambda: None)
+    assert context.dockerfile == b"FROM a\n"
+    assert (context.root / "run").stat().st_mode & 0o777 == 0o755
+    assert (context.root / "link").readlink() == Path("sub/Dockerfile")
+    assert not (context.root / ".git").exists()
+    for fragment, expected in {"v1": b"FROM a\n", "other": b"FROM other\n", "main:sub": b"FROM sub\n"}.items():
+        context = from_address(f"{repository}#{fragment}")(scratch, LIMITS, "", lambda: None)
+        assert context.dockerfile == expected
+
+
+def test_a_repository_has_limits(scratch: Scratch, repository: str) -> None:
+    with pytest.raises(InvalidParameter, match="more than the 2 allowed"):
+        from_address(repository)(scratch, UnpackLimits(entries=2, bytes=10_000_000), "", lambda: None)
+    with pytest.raises(Unavailable, match="git fetch"):
+        from_address(f"{repository}#nosuch")(scratch, LIMITS, "", lambda: None)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "file:///etc",
+        "ext::sh -c 'touch /tmp/evil' x.git",
+        "--upload-pack=touch.git",
+        "https://h/r.git#--upload-pack=x",
+        "https://h/r.git#a..b",
+        "https://h/r.git#main:../../etc",
+        "/srv/r.git",
+    ],
+)
+def test_an_address_that_would_do_more_than_fetch_is_refused(address: str) -> None:
+    with pytest.raises(InvalidParameter):
+        git.parse(address)
+
+
+def test_an_archive_of_a_repository_is_the_same_each_time(scratch: Scratch, repository: str) -> None:
+    digests = set()
+    for _ in range(2):
+        checkout = git.Checkout(git.parse(repository), scratch.repository(), limits=LIMITS, check=lambda: None)
+        digests.add(hashlib.sha256(b"".join(checkout.archive())).hexdigest())
+        write_archive(checkout.archive(), scratch.directory("x"), limits=LIMITS, what="it")
+    assert len(digests) == 1
