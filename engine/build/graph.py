@@ -9,7 +9,6 @@ from engine.build.dockerfile.errors import Mistake
 from engine.build.dockerfile.model import Copy, Dockerfile, Instruction, Run, Stage
 from engine.build.dockerfile.mounts import mount_origin
 from engine.build.dockerfile.scope import GlobalScope
-from engine.build.dockerfile.substitution import Substitution
 from engine.build.progress import Step
 from engine.errors import InvalidParameter
 
@@ -109,17 +108,10 @@ def _target(stages: Sequence[Stage], target: str) -> int:
 
 def _base(stages: Sequence[Stage], stage: Stage, scope: GlobalScope) -> tuple[str, int | None, str]:
     """The image, the stage and the platform that a FROM names."""
-    asked = Substitution(scope.values, scope.escape)
     try:
-        name = asked.word(stage.base.image)
-        platform = asked.word(stage.base.platform)
+        name, platform = scope.image(stage.base), scope.platform(stage.base)
     except Mistake as mistake:
         raise InvalidParameter(f"dockerfile parse error on line {stage.base.span.start}: {mistake}") from mistake
-    if not name:
-        raise InvalidParameter(
-            f"base name ({stage.base.image[:100]}) should not be blank: a variable on line {stage.base.span.start} "
-            "has no value; give the ARG before the first FROM a default, or a build argument"
-        )
     for other in reversed(stages[: stage.index]):
         if other.name and other.name == name.lower():
             return "", other.index, platform

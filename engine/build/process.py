@@ -10,13 +10,14 @@ import os
 import selectors
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from engine.containers.failures import failed, runtime_failure
 from engine.containers.model import Stream
 from engine.containers.runtime import ENVIRONMENT, Runtime
-from engine.errors import EngineFault
+from engine.errors import EngineFault, RuntimeFailed
 
 _PIECE: Final = 64 * 1024
 _TICK: Final = 0.1
@@ -27,12 +28,21 @@ _LINGER: Final = 10.0
 Output = Callable[[Stream, bytes], None]
 
 
-def run(runtime: Runtime, *, container_id: str, bundle: Path, output: Output, check: Callable[[], None]) -> int:
+def run(
+    runtime: Runtime,
+    *,
+    container_id: str,
+    bundle: Path,
+    output: Output,
+    check: Callable[[], None],
+    begun: Callable[[], None],
+    program: str,
+) -> int:
     """Run the container whose `config.json` lies in *bundle*; its exit code, 128 + signal for a killed process.
 
     What it prints goes to *output* as it comes; while that waits, so does the process. *check* is called several times
-    a second and may raise to stop it. Nothing of the container is left. `CommandUnusable` or `RuntimeFailed` when it
-    could not be started.
+    a second and may raise to stop it; *begun* is called when it has printed something. Nothing of the container is
+    left. `CommandUnusable` or `RuntimeFailed` when *program* could not be started.
     """
     log = bundle / "runtime.log"
     with (
@@ -47,7 +57,7 @@ def run(runtime: Runtime, *, container_id: str, bundle: Path, output: Output, ch
         ) as process,
     ):
         try:
-            _pump(process, output, check)
+            _pump(process, output, check, begun)
             while True:
                 try:
                     process.wait(timeout=_TICK)
@@ -58,22 +68,29 @@ def run(runtime: Runtime, *, container_id: str, bundle: Path, output: Output, ch
             _end(runtime, container_id, process)
             raise
     if process.returncode and failed(log):
-        runtime.delete(container_id)
-        raise runtime_failure(verb="create", said="", log=log)
+        if container_id in runtime.ids():
+            runtime.delete(container_id)
+        raise runtime_failure(verb="create", said="", log=log, program=program)
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 
-def _pump(process: subprocess.Popen[bytes], output: Output, check: Callable[[], None]) -> None:
+def _pump(
+    process: subprocess.Popen[bytes], output: Output, check: Callable[[], None], begun: Callable[[], None]
+) -> None:
     """Hand on both streams until they have ended."""
     if process.stdout is None or process.stderr is None:
         raise EngineFault("a step's process has no standard streams")
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ, Stream.STDOUT)
         selector.register(process.stderr, selectors.EVENT_READ, Stream.STDERR)
+        silent = True
         while selector.get_map():
             check()
             for key, _ in selector.select(_TICK):
                 data = os.read(key.fd, _PIECE)
+                if data and silent:
+                    begun()
+                    silent = False
                 if data:
                     output(key.data, data)
                 else:
@@ -82,13 +99,12 @@ def _pump(process: subprocess.Popen[bytes], output: Output, check: Callable[[], 
 
 def _end(runtime: Runtime, container_id: str, process: subprocess.Popen[bytes]) -> None:
     """Kill the container and the runtime."""
-    try:
+    with suppress(RuntimeFailed):  # it is on its way out by itself, and deletes what is being deleted
         runtime.delete(container_id)
+    try:
         process.wait(timeout=_LINGER)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    if container_id in runtime.ids():
         runtime.delete(container_id)
-    finally:
-        if process.poll() is None:
-            process.kill()

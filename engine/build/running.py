@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 from engine.build import process
 from engine.containers import capabilities, users
 from engine.containers.creation import draft
+from engine.containers.filters import CompiledFilters
 from engine.containers.model import Container
 from engine.containers.options import ContainerConfig, HostConfig
 from engine.containers.runtime import Runtime
@@ -85,6 +86,7 @@ class StepRunner:
 
     def __init__(self, *, runtime: Runtime, held: frozenset[str], cgroup_parent: str) -> None:
         self._runtime = runtime
+        self._filters = CompiledFilters(runtime)
         self._held = held
         self._cgroup_parent = cgroup_parent
 
@@ -106,11 +108,18 @@ class StepRunner:
         asked for. Errors as those of `process.run`; `InvalidParameter` for users and limits that cannot be.
         """
         container = self._container(command, step, host)
-        (bundle / "config.json").write_text(
-            json.dumps(runtime_spec(container, self._prepared(container, command, rootfs, bundle, sandbox))),
-            encoding="utf-8",
+        spec = runtime_spec(container, self._prepared(container, command, rootfs, bundle, sandbox))
+        (bundle / "config.json").write_text(json.dumps(self._filters.applied(spec)), encoding="utf-8")
+        cgroup.expect_join()
+        return process.run(
+            self._runtime,
+            container_id=step,
+            bundle=bundle,
+            output=output,
+            check=check,
+            begun=lambda: self._filters.learn(spec, step),
+            program=container.path,
         )
-        return process.run(self._runtime, container_id=step, bundle=bundle, output=output, check=check)
 
     def _container(self, command: Command, step: str, host: HostConfig) -> Container:
         return draft(
@@ -142,7 +151,7 @@ class StepRunner:
         self, container: Container, command: Command, rootfs: Path, bundle: Path, sandbox: Sandbox
     ) -> Prepared:
         host = container.host
-        with paths.opened_root(rootfs) as root, ExitStack():
+        with paths.opened_root(rootfs) as root:
             identity = users.resolve(root, container.config.user, group_add=())
             make_working_dir(root, container.config.working_dir)
             for place in host.tmpfs:
