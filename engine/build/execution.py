@@ -12,7 +12,7 @@ from engine.build.dockerfile.model import Arg, Dockerfile, Instruction, Label, P
 from engine.build.dockerfile.scope import PROXIES, GlobalScope, StageScope, predefined
 from engine.build.graph import Plan, plan
 from engine.build.options import BuildOptions
-from engine.build.progress import Done, Planned, Started, Warned
+from engine.build.progress import Done, Started, Warned
 from engine.build.stage import StageRun
 from engine.build.tips import Tip
 from engine.build.workplace import Workplace
@@ -60,7 +60,6 @@ class Execution:
     def run(self) -> Digest:
         """The image of the target. The first error of any stage ends all others, and is raised."""
         work = self._work
-        work.tell(Planned(steps=self._plan.steps))
         for number in range(1, len(self._dockerfile.arguments) + 1):
             work.tell(Started(step=number))
             work.tell(Done(step=number, image=None))

@@ -67,13 +67,13 @@ def prepared(
             place = _absolute(path, "/")
             ready.append(ReadyMount(source=_volume(root, place, scratch), target=place))
         for mount in wanted:
-            place = _absolute(mount.target, working_dir)
-            if mount.kind is MountKind.TMPFS:
-                tmpfs[place] = f"size={mount.size}" if mount.size else ""
-                continue
             if mount.kind in (MountKind.SECRET, MountKind.SSH):
                 if mount.required:
                     raise NotImplementedHere(_without_session(mount))
+                continue
+            place = _absolute(mount.target, working_dir)
+            if mount.kind is MountKind.TMPFS:
+                tmpfs[place] = f"size={mount.size}" if mount.size else ""
                 continue
             if mount.kind is MountKind.CACHE:
                 source = stack.enter_context(caches.lent(mount, place, origins=origins, check=check))

@@ -22,7 +22,7 @@ from engine.build.ignoring import remove_ignored
 from engine.build.lint.linter import lint, lint_parsed
 from engine.build.lint.model import Report
 from engine.build.options import BuildOptions
-from engine.build.progress import Built, Tell, Warned
+from engine.build.progress import Built, Planned, Tell, Warned
 from engine.build.pruning import Filters, Kept, Pruned, Pruning
 from engine.build.running import Sandboxes, StepRunner
 from engine.build.scratch import Scratches
@@ -133,6 +133,7 @@ class BuildService:
                 epoch=epoch,
             )
             stack.callback(work.close)
+            tell(Planned(steps=plan.steps))
             for warning in warnings:
                 tell(warning)
             try:

@@ -192,7 +192,7 @@ class SnapshotStore:
             with self._layers.steady():
                 mount_overlay(
                     links=self._layers.links,
-                    lower=lower,
+                    lower=self._distinct(lower),
                     upper=directory / "upper",
                     work=directory / "work",
                     target=merged,
@@ -200,6 +200,17 @@ class SnapshotStore:
         except OSError as error:
             raise EngineFault(f"snapshot {snapshot[:12]} cannot be mounted: {error.strerror}") from error
         return merged
+
+    def _distinct(self, names: Sequence[str]) -> list[str]:
+        """*names* without those of a layer that is there above as well: overlayfs takes each directory once.
+
+        What the lower one of two equal layers has, the upper one shows or hides.
+        """
+        found: dict[tuple[int, int], str] = {}
+        for name in names:
+            status = (self._layers.links / name).stat()
+            found.setdefault((status.st_dev, status.st_ino), name)
+        return list(found.values())
 
     def _unmount(self, snapshot: str) -> None:
         mounts.unmount(self._directory(snapshot) / "merged")

@@ -11,6 +11,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -68,7 +69,7 @@ RUN mkdir /real && ln -s /real /lnk
 COPY --link a/e.txt /lnk/in
 COPY --parents a/b/*.txt a/e.txt /parents/
 COPY --parents ./a/./b/c.txt /pivot/
-COPY --exclude=*.md --exclude=b/c.txt a /excluded/
+COPY --exclude=**/*.md --exclude=b/c.txt a /excluded/
 COPY --chmod=751 top.txt /mode
 COPY --chmod=u=rwX,go= a /modes/
 COPY --chown=ada:staff top.txt /owned
@@ -203,7 +204,7 @@ def test_limits_hosts_and_networks_of_commands(engine: Engine) -> None:
     assert "eth0" not in told.output(3)
     assert "eth0" in told.output(4)
     with pytest.raises(CommandFailed) as failure:
-        build(engine, "FROM box\nRUN yes | grep -v y | head -c 1; head -c 200000000 /dev/zero | grep -a x\n", host=host)
+        build(engine, "FROM box\nRUN head -c 200000000 /dev/zero | grep -a x\n", host=host)
     assert failure.value.code
 
 
@@ -242,17 +243,18 @@ def test_copy_cannot_leave_the_context(engine: Engine, host: EngineHost, source:
         build(engine, f"FROM box\nCOPY {source} /taken\n", files)
 
 
-def test_copy_cannot_leave_the_image(engine: Engine, host: EngineHost) -> None:
-    victim = host.directory / "victim"
+def test_copy_cannot_leave_the_image(engine: Engine, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
     victim.write_text("safe")
     build(
         engine,
-        f"FROM box\nRUN mkdir -p {host.directory} /up && ln -s {victim} /way && ln -s {host.directory} /dir\n"
-        "COPY f /way\nCOPY f /dir/victim\nCOPY f /up/../../../dir/victim\nWORKDIR /dir/deep/down\n",
+        f"FROM box\nRUN mkdir -p {tmp_path} /up && touch {victim} && ln -s {victim} /way && ln -s {tmp_path} /dir\n"
+        "COPY f /way\nCOPY f /dir/victim\nCOPY f /up/../../../dir/victim\nWORKDIR /dir/deep/down\n"
+        f'RUN test "$(cat {victim})" = overwritten -a -d {tmp_path}/deep/down\n',
         {"f": "overwritten"},
     )
     assert victim.read_text() == "safe"
-    assert not (host.directory / "deep").exists()
+    assert not (tmp_path / "deep").exists()
 
 
 def test_stages_that_do_not_need_each_other_run_at_once(engine: Engine) -> None:

@@ -104,6 +104,14 @@ def test_layers_lie_in_order_and_hide_what_they_removed(host: Host) -> None:
     assert [entry.name for entry in (merged / "again").iterdir()] == ["new"]
 
 
+def test_an_image_may_have_a_layer_twice(host: Host) -> None:
+    merged = host.snapshots.mount(host.snapshot(BASE, TOP, BASE))
+    assert (merged / "usr/lib/a").read_text() == "base"
+    assert (merged / "usr/lib/b").read_text() == "base"
+    assert sorted(path.name for path in (merged / "opt").iterdir()) == ["new", "old"]
+    assert sorted(path.name for path in (merged / "again").iterdir()) == ["new", "old"]
+
+
 def test_what_is_written_stays_and_is_nobody_elses(host: Host) -> None:
     one, two = host.snapshot(BASE), host.snapshot(BASE)
     (host.snapshots.mount(one) / "etc/passwd").write_bytes(b"mine")
