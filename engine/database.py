@@ -2,36 +2,59 @@
 
 Threads share one connection under a re-entrant lock: statements take microseconds, and a single writer is the
 invariant that makes recovery simple. The file is in WAL mode with `synchronous=FULL`, so a commit survives a power cut.
+
+Containers share the file system with it and may fill it. What has to be written down to stop and remove them must fit
+all the same, so the database keeps room of its own: free pages in its file, and a log (WAL) that has been that large
+before and is written from its beginning again after each checkpoint. SQLite removes the log when it is closed; a file
+without meaning holds its place until the next start.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from engine.errors import EngineFault
+from engine.errors import EngineFault, StorageFull
+
+_log = logging.getLogger(__name__)
+
+_ROOM: Final = 2 * 1024 * 1024
+"""Bytes of free pages, and of the log."""
+_CHECKPOINT: Final = 128
+"""Pages in the log after which it is taken over into the file: half a MiB."""
+_COMMITS: Final = 64
+"""Commits between two looks at how much room is left."""
 
 
 class Database:
     """Opens the file at *path*, brings its schema up to date and serves transactions. It is a context manager."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = path.with_name(f"{path.name}-room")
+        self._place.unlink(missing_ok=True)
         self._lock = threading.RLock()
         self._depth = 0
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         self._connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"wal_autocheckpoint={_CHECKPOINT}"):
             self._connection.execute(f"PRAGMA {pragma}")
+        self._commits = 0
         self._migrate(path)
+        self._keep_room()
 
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+            with suppress(OSError), self._place.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _ROOM)
 
     def __enter__(self) -> Database:
         return self
@@ -58,7 +81,42 @@ class Database:
                 raise
             self._depth -= 1
             if self._depth == 0:
-                self._connection.execute("COMMIT")
+                self._commit()
+
+    def _commit(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+                raise StorageFull(
+                    f"cannot write to {self._path}: {error}: no space left on device? Remove containers or images"
+                ) from error
+            raise
+        self._commits += 1
+        if self._commits % _COMMITS == 0:
+            self._keep_room()
+
+    def _keep_room(self) -> None:
+        """See to it that there are free pages and a long log, as long as the file system has room for them."""
+        log = self._path.with_name(f"{self._path.name}-wal")
+        page: int = self._connection.execute("PRAGMA page_size").fetchone()[0]
+        free: int = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+        if free * page >= _ROOM and log.exists() and log.stat().st_size >= _ROOM:
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DROP TABLE IF EXISTS room")
+            self._connection.execute("CREATE TABLE room (bytes BLOB)")
+            self._connection.execute("INSERT INTO room VALUES (zeroblob(?))", (_ROOM,))
+            self._connection.execute("COMMIT")
+            self._connection.execute("DROP TABLE room")
+            self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
+        except sqlite3.OperationalError as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            _log.warning("no room to spare for %s: %s", self._path, error)
 
     def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[sqlite3.Row]:
         """The rows of a SELECT, read at once."""

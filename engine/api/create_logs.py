@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.api.fields import Fields
 from engine.containers.logfile import FILES
-from engine.containers.options import ContainerConfig, LogOptions
+from engine.containers.options import UNLIMITED, ContainerConfig, LogOptions
 from engine.errors import InvalidParameter
 
 _DRIVERS: Final = ("json-file", "local", "none")
@@ -43,7 +43,7 @@ def parse(log: Fields, config: ContainerConfig, warnings: list[str]) -> LogOptio
 def _size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if text.strip() == "-1":
-        return 1 << 62
+        return UNLIMITED
     if match is None:
         raise InvalidParameter(f"invalid max-size: '{text[:40]}': expected a size such as 10m")
     return max(int(Decimal(match[1]) * _UNITS[match[2].lower()]), _LEAST)

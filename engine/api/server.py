@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import grp
 import logging
 import os
@@ -99,12 +100,20 @@ class ApiServer:
             return error_answer(error.status, error.text or error.reason)
         except ConnectionError:
             raise
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                return self._defect(request)
+            _LOG.warning("%s %s: no space left: %s", request.method, request.path, error)
+            return error_answer(500, f"no space left on device: {error.filename}: remove containers or images")
         except Exception:  # noqa: BLE001 - the last resort: a defect must not end the connection without an answer
-            _LOG.exception("%s %s failed", request.method, request.path)
-            return error_answer(500, f"{request.method} {request.path}: the engine failed, its log tells more")
+            return self._defect(request)
         finally:
             if (connection := connection_of(request)) is not None:
                 connection.give_body_back()
+
+    def _defect(self, request: web.BaseRequest) -> web.Response:
+        _LOG.exception("%s %s failed", request.method, request.path)
+        return error_answer(500, f"{request.method} {request.path}: the engine failed, its log tells more")
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path, version = request.path, versions.NEWEST

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from engine.images.model import HealthCheck
 from engine.networks.model import PublishedPort
@@ -86,6 +87,10 @@ class DeviceRate:
 
     path: str
     rate: int
+
+
+UNLIMITED: Final = 1 << 62
+"""Bytes of a log that is never cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

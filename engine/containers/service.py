@@ -437,6 +437,7 @@ class ContainerService(ContainerStreams):
     def watch(self, monitor: Monitor) -> None:
         """Hear of the end of a monitor, of this daemon's or of an earlier one's."""
         self.exits.watch(monitor, self._hand_over)
+        self._rotator.wake()
 
     def settle_pause(self, container_id: str) -> None:
         """A pause or its end that was cut off before its record: the record, which somebody has been told, holds."""

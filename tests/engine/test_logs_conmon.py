@@ -60,7 +60,7 @@ async def test_no_line_is_lost_by_rotation(
         return b"".join([entry[2] async for batch in reader.follow(LogQuery(follow=True)) for entry in batch])
 
     followers = [asyncio.create_task(follow()) for _ in range(2)]
-    with LogRotator(monitors=made.monitors, running=lambda: [(monitor.id, path, options)], interval=0.002):
+    with LogRotator(monitors=made.monitors, running=lambda: [(monitor.id, path, options)], pause=0.002):
         await asyncio.to_thread(made.start, monitor)
         outputs = await asyncio.gather(*followers)
     files = len(list(path.parent.glob("log*")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -82,8 +83,8 @@ def test_policies() -> None:
     assert [delay(attempt) for attempt in (0, 1, 2, 3, 10, 11, 10_000)] == [0.1, 0.1, 0.2, 0.4, 51.2, 60, 60]
 
 
-def test_a_row_gives_back_what_was_put_in(tmp_path: object) -> None:
-    with Database(f"{tmp_path}/db.sqlite3") as database:  # type: ignore[arg-type]
+def test_a_row_gives_back_what_was_put_in(tmp_path: Path) -> None:
+    with Database(tmp_path / "db.sqlite3") as database:
         records = ContainerRecords(database)
         record = Record(
             container=container(
