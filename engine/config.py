@@ -14,6 +14,9 @@ from engine.errors import InvalidParameter
 
 _CONTEXT_BYTES: Final = 8 * 1024**3
 _CONTEXT_FILES: Final = 1_000_000
+_LAYER_BYTES: Final = 64 * 1024**3
+_LAYER_FILES: Final = 2_000_000
+_LAYER_RATIO: Final = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,16 @@ class EngineConfig:
     """Base URLs asked before the default registry (`HAVRE_REGISTRY_MIRRORS`, separated by commas)."""
     insecure_registries: tuple[str, ...] = ()
     """`host[:port]` or CIDR reached by plain HTTP (`HAVRE_INSECURE_REGISTRIES`); loopback always is."""
+    registry_certs: Path = Path("/etc/docker/certs.d")
+    """The directory of certificates for single registries (`HAVRE_REGISTRY_CERTS`)."""
+    token_servers: tuple[str, ...] = ()
+    """Hosts that may ask for the credentials of registries they do not seem to belong to (`HAVRE_TOKEN_SERVERS`)."""
+    layer_bytes: int = _LAYER_BYTES
+    """Bytes of a layer at most, unpacked (`HAVRE_LAYER_SIZE`, such as `64g`)."""
+    layer_files: int = _LAYER_FILES
+    """Files and directories of a layer at most (`HAVRE_LAYER_FILES`)."""
+    layer_ratio: int = _LAYER_RATIO
+    """How many bytes a compressed byte of a layer or an upload may become (`HAVRE_LAYER_RATIO`)."""
     build_context_bytes: int = _CONTEXT_BYTES
     """Bytes of a build's context at most, unpacked (`HAVRE_BUILD_CONTEXT_SIZE`, such as `8g`)."""
     build_context_files: int = _CONTEXT_FILES
@@ -70,6 +83,13 @@ class EngineConfig:
             insecure_registries=_list(environ.get("HAVRE_INSECURE_REGISTRIES")),
             cluster_url=environ.get("HAVRE_CLUSTER_URL") or "",
             cluster_address=_address("HAVRE_CLUSTER_ADDRESS", environ.get("HAVRE_CLUSTER_ADDRESS")),
+            registry_certs=_absolute(
+                "HAVRE_REGISTRY_CERTS", environ.get("HAVRE_REGISTRY_CERTS") or "/etc/docker/certs.d"
+            ),
+            token_servers=_list(environ.get("HAVRE_TOKEN_SERVERS")),
+            layer_bytes=_size("HAVRE_LAYER_SIZE", environ, _LAYER_BYTES),
+            layer_files=_size("HAVRE_LAYER_FILES", environ, _LAYER_FILES),
+            layer_ratio=_size("HAVRE_LAYER_RATIO", environ, _LAYER_RATIO),
             build_context_bytes=_size("HAVRE_BUILD_CONTEXT_SIZE", environ, _CONTEXT_BYTES),
             build_context_files=_size("HAVRE_BUILD_CONTEXT_FILES", environ, _CONTEXT_FILES),
         )

@@ -22,6 +22,7 @@ from engine.database import Database
 from engine.errors import Conflict
 from engine.events import EventBus
 from engine.images.archives import ImageArchives
+from engine.images.distribution import Distribution
 from engine.images.service import ImageService
 from engine.kernel import cgroup
 from engine.networks.service import NetworkService
@@ -46,18 +47,25 @@ class Engine:
             _lock(config, stack)
             self.events = EventBus()
             self.database = stack.enter_context(Database(config.root / "havre.sqlite3"))
+            limits = UnpackLimits(entries=config.layer_files, bytes=config.layer_bytes, ratio=config.layer_ratio)
             self.content = ContentStore(config.root / "content")
-            self.layers = LayerStore(config.root / "layers")
+            self.layers = LayerStore(config.root / "layers", limits=limits)
             self.snapshots = SnapshotStore(config.root / "snapshots", self.layers)
             self.images = ImageService(
                 database=self.database,
                 events=self.events,
                 content=self.content,
                 layers=self.layers,
-                hosts=RegistryHosts(mirrors=config.registry_mirrors, insecure=config.insecure_registries),
+                hosts=RegistryHosts(
+                    mirrors=config.registry_mirrors,
+                    insecure=config.insecure_registries,
+                    certificates=config.registry_certs,
+                    token_servers=config.token_servers,
+                ),
             )
             stack.callback(self.images.close)
             self.archives = ImageArchives(self.images.stores, self.images.catalogue)
+            self.distribution = Distribution(self.images.stores)
             self.networks = NetworkService(database=self.database, events=self.events, config=config)
             stack.callback(self.networks.close)
             stack.callback(_remove_groups, config.instance)
@@ -73,7 +81,7 @@ class Engine:
             )
             roots = ContainerRoots(monitors=self.containers.monitors, snapshots=self.snapshots, volumes=self.volumes)
             self.files = ContainerFiles(
-                containers=self.containers, snapshots=self.snapshots, roots=roots, limits=UnpackLimits()
+                containers=self.containers, snapshots=self.snapshots, roots=roots, limits=limits
             )
             self.commits = Commits(containers=self.containers, files=self.files, images=self.images)
             self.builds = BuildService(

@@ -136,3 +136,9 @@ def parse_duration(text: str) -> int | None:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
     return sum(int(Decimal(number) * _UNITS[unit]) for number, unit in parts)
+
+
+def parse_until(text: str) -> int:
+    """An instant as `parse_instant` reads it, or a duration before now such as `24h`."""
+    duration = parse_duration(text)
+    return now() - duration if duration is not None else parse_instant(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.api import words
+from engine.api.version import ApiVersion
 from engine.images.model import (
     HistoryLine,
     Image,
@@ -17,25 +18,51 @@ from engine.images.model import (
     RemovedImage,
     Told,
 )
+from engine.images.usage import StoreUsage
 from engine.types import rfc3339
 
 _SECOND = 1_000_000_000
+_WITHOUT_NONES: ApiVersion = (1, 43)
 _WITH_BAR = (LayerPhase.DOWNLOADING, LayerPhase.EXTRACTING, PushPhase.PUSHING, LoadPhase.LOADING, LoadPhase.IMPORTING)
 
 
-def summary(image: Image, *, containers: int = -1) -> dict[str, Any]:
-    """A row of `GET /images/json`; *containers* counts those made from it, -1 where nobody counted."""
+def summary(image: Image, *, version: ApiVersion, containers: int = -1, shared: int = -1) -> dict[str, Any]:
+    """A row of `GET /images/json`; *containers* and *shared* (bytes) are -1 where nobody counted."""
+    tags, digests = list(image.tags), list(image.digests)
+    if version < _WITHOUT_NONES and not tags and not digests:
+        tags, digests = ["<none>:<none>"], ["<none>@<none>"]
     return {
         "Containers": containers,
         "Created": (image.created or 0) // _SECOND,
         "Id": image.id,
         "Labels": dict(image.config.labels) or None,
         "ParentId": image.parent or "",
-        "RepoDigests": list(image.digests),
-        "RepoTags": list(image.tags),
-        "SharedSize": -1,
+        "RepoDigests": digests,
+        "RepoTags": tags,
+        "SharedSize": shared,
         "Size": image.size,
         "VirtualSize": image.size,
+    }
+
+
+def store_usage(usage: StoreUsage) -> dict[str, Any]:
+    """The answer of `GET /havre/v1/images/usage`; all sizes are bytes."""
+    return {
+        "Layers": usage.layers,
+        "Compressed": usage.compressed,
+        "Reclaimable": usage.reclaimable,
+        "Images": [
+            {
+                "Id": each.image.id,
+                "RepoTags": list(each.image.tags),
+                "Size": each.image.size,
+                "Shared": each.shared,
+                "Unique": each.unique,
+                "Compressed": each.compressed,
+                "Containers": each.containers,
+            }
+            for each in usage.images
+        ],
     }
 
 

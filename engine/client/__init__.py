@@ -17,6 +17,7 @@ whose text is the endpoint's own sentence.
         client.wait(identifier); client.remove(identifier, force=True)
         client.images(); client.image("debian"); client.history("debian"); client.tag("debian", "x:1")
         client.remove_image("debian", force=False)                        # list[RemovedImage]
+        client.images_usage()                                             # ImagesUsage(images, layers, reclaimable, …)
         client.prune_images(dangling=True)                                # PrunedImages(removed, reclaimed)
         with client.push("host/x:1", auth=Auth(…)) as push: ...           # PullEvents; the last has the digest
         with client.save(["debian", "x:1"]) as chunks: ...                # bytes of an archive
@@ -74,7 +75,16 @@ from engine.client.errors import (
     TimedOut,
     Unreachable,
 )
-from engine.client.images import Distribution, Download, Login, PrunedImages, SearchResult, registry_host
+from engine.client.images import (
+    Distribution,
+    Download,
+    ImagesUsage,
+    ImageUsage,
+    Login,
+    PrunedImages,
+    SearchResult,
+    registry_host,
+)
 from engine.client.lint import LintError, LintReport, LintWarning, Spot, TextEdit
 from engine.client.model import (
     Attachment,
@@ -141,6 +151,8 @@ __all__ = [
     "HostInfo",
     "ImageDetail",
     "ImageSummary",
+    "ImageUsage",
+    "ImagesUsage",
     "InvalidRequest",
     "LintError",
     "LintReport",

@@ -9,7 +9,7 @@ from typing import Final
 from engine.containers.model import Container, HealthStatus, Status
 from engine.errors import InvalidParameter, NotFound
 from engine.images.service import ImageService
-from engine.types import now, parse_duration, parse_instant
+from engine.types import parse_until
 
 KEYS: Final = frozenset(
     {"ancestor", "before", "exited", "expose", "health", "id", "is-task", "label", "name", "network", "publish"}
@@ -91,7 +91,7 @@ def prunable(containers: Sequence[Container], *, filters: Mapping[str, Collectio
     for key in filters:
         if key not in ("label", "label!", "until"):
             raise InvalidParameter(f"invalid filter '{key[:60]}'")
-    before = min((_until(value) for value in filters.get("until", ())), default=None)
+    before = min((parse_until(value) for value in filters.get("until", ())), default=None)
     return [
         container
         for container in containers
@@ -100,12 +100,6 @@ def prunable(containers: Sequence[Container], *, filters: Mapping[str, Collectio
         and all(_has_label(container, value) for value in filters.get("label", ()))
         and not any(_has_label(container, value) for value in filters.get("label!", ()))
     ]
-
-
-def _until(text: str) -> int:
-    """An instant, or a duration before now such as `24h`."""
-    duration = parse_duration(text)
-    return now() - duration if duration is not None else parse_instant(text)
 
 
 def _health(container: Container) -> str:

@@ -13,7 +13,6 @@ from typing import Final
 
 from engine.content.store import Spool, SpooledFile
 from engine.errors import InvalidParameter
-from engine.images.decompress import SIZE_LIMIT
 from engine.registry.media import MANIFEST_LIMIT
 from engine.snapshots.tar import DIRECTORY, FILE, HARD_LINK, SYMLINK, TarError, TarReader
 
@@ -47,8 +46,6 @@ class Archive:
                     raise InvalidParameter(f"archive has more than the {ENTRY_LIMIT} entries allowed")
                 name = _normal(entry.name)
                 if entry.kind == FILE:
-                    if entry.size > SIZE_LIMIT:
-                        raise InvalidParameter(f"archive has a file of {entry.size} bytes: {name[:200]!r}")
                     files[name] = spool.add(reader.copy())
                     links.pop(name, None)
                 elif entry.kind in (SYMLINK, HARD_LINK):

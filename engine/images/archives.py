@@ -53,7 +53,9 @@ class ImageArchives:
         board, check = ProgressBoard(progress), _checker(cancel, "load")
         loaded: list[Loaded] = []
         with self._stores.content.spool() as spool:
-            archive = Archive.read(decompressed(source, Compression.NONE), spool, check=check)
+            archive = Archive.read(
+                decompressed(source, Compression.NONE, limits=self._stores.layers.limits), spool, check=check
+            )
             for each in load(archive, self._stores, board=board, check=check):
                 loaded.append(each)
                 self._catalogue.publish("load", each.image, each.image, each.image)

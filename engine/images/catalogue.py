@@ -101,3 +101,7 @@ class Catalogue:
         image = self.image(record) if record else None  # somebody may have removed it since
         labels = image.config.labels if image else {}
         self._events.publish(Kind.IMAGE, action, actor, {**labels, "name": name})
+
+    def publish_prune(self, reclaimed: int) -> None:
+        """Publish that images were pruned, with the bytes that this freed."""
+        self._events.publish(Kind.IMAGE, "prune", "", {"reclaimed": str(reclaimed)})

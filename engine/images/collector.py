@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from engine.content.store import ContentStore
+from engine.errors import NotFound
 from engine.images.records import ImageRecords
 from engine.snapshots.layers import LayerStore
 from engine.types import Digest
@@ -58,17 +59,22 @@ class Collector:
         with self._lock:
             yield
 
-    def collect(self, candidates: Collection[Digest]) -> None:
-        """Remove those of *candidates* that no image has and nobody holds."""
+    def collect(self, candidates: Collection[Digest]) -> int:
+        """Remove those of *candidates* that no image has and nobody holds; the bytes that this frees."""
+        freed = 0
         with self._lock:
             loose = {digest for digest in candidates if not self._held[digest]}
             if not loose:
-                return
+                return 0
             for digest in loose - self._records.needed_blobs():
+                with suppress(NotFound):
+                    freed += self._content.size(digest)
                 self._content.remove(digest)
             for diff_id in loose - self._records.needed_layers():
                 if self._layers.has(diff_id):
+                    freed += self._layers.size(diff_id)
                     self._layers.remove(diff_id)
+        return freed
 
 
 class DigestLocks:

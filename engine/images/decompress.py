@@ -16,17 +16,16 @@ from isal import igzip_lib
 
 from engine.errors import InvalidParameter
 from engine.registry.media import Compression
+from engine.snapshots.helper import UnpackLimits
 
 STEP: Final = 1024 * 1024
 """The most bytes that a decompressor makes at a time."""
 
-SIZE_LIMIT: Final = 64 * 1024**3
-"""Bytes of the largest layer, unpacked."""
-
-RATIO_LIMIT: Final = 1500
-"""The most bytes that a byte of the input may become; deflate itself ends at 1032."""
-
 _RATIO_FREE: Final = 1024**3
+"""Bytes that are unpacked before the ratio counts: a file of zeros is no bomb."""
+
+_HEADERS: Final = 4 * 1024**3
+"""What headers and padding may add to the bytes of files."""
 _WINDOW_LIMIT: Final = 128 * 1024**2
 _XZ_MEMORY: Final = 192 * 1024**2
 _MAGIC: Final = {
@@ -44,7 +43,12 @@ class Source(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-def decompressed(source: Source, compression: Compression) -> Iterator[bytes]:
+def decompressed(
+    source: Source,
+    compression: Compression,
+    *,
+    limits: UnpackLimits = UnpackLimits(),  # noqa: B008 - a frozen value
+) -> Iterator[bytes]:
     """The uncompressed bytes of *source* in chunks of at most `STEP`.
 
     The media type is a claim: the first bytes decide, as in Docker. `InvalidParameter` when the stream is damaged,
@@ -59,10 +63,10 @@ def decompressed(source: Source, compression: Compression) -> Iterator[bytes]:
     produced = 0
     for chunk in chunks:
         produced += len(chunk)
-        if produced > SIZE_LIMIT:
-            raise InvalidParameter(f"layer unpacks to more than the {SIZE_LIMIT} bytes allowed")
-        if produced > _RATIO_FREE + RATIO_LIMIT * counted.total:
-            raise InvalidParameter(f"layer unpacks to more than {RATIO_LIMIT} times its size: refused")
+        if produced > limits.bytes + _HEADERS:
+            raise InvalidParameter(f"archive unpacks to more than the {limits.bytes} bytes allowed")
+        if produced > _RATIO_FREE + limits.ratio * counted.total:
+            raise InvalidParameter(f"archive unpacks to more than {limits.ratio} times its size: refused")
         yield chunk
 
 

@@ -14,7 +14,8 @@ from engine.errors import InvalidParameter, Unavailable
 from engine.images.decompress import STEP
 from engine.registry.connections import SocketSwitch, new_session
 from engine.registry.failures import unreachable
-from engine.registry.transport import NETWORK_ERRORS, Patience, environment_options
+from engine.registry.patience import NETWORK_ERRORS, Pace, Patience
+from engine.registry.transport import environment_options
 
 _HOPS: Final = 5
 
@@ -27,14 +28,14 @@ class Download:
     total: int
     progress: Callable[[int, int], None]
     check: Callable[[], None]
-    _response: requests.Response
+    _pace: Pace
     _read: int = field(default=0, init=False)
 
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes, at most *size* or `STEP`; `Unavailable` when the connection breaks."""
         self.check()
         try:
-            data: bytes = self._response.raw.read(STEP if size < 0 else size, decode_content=False)
+            data = self._pace.read(STEP if size < 0 else size)
         except NETWORK_ERRORS as error:
             raise unreachable(urlsplit(self.url).netloc, error) from error
         self._read += len(data)
@@ -73,7 +74,7 @@ def downloading(
                     total=int(length) if length.isascii() and length.isdigit() else 0,
                     progress=progress,
                     check=check,
-                    _response=response,
+                    _pace=Pace(response, domain=parts.netloc, patience=patience),
                 )
                 return
         raise Unavailable(f"{url[:200]} redirects without end")
@@ -82,7 +83,7 @@ def downloading(
 
 
 def _get(session: requests.Session, url: str, host: str, patience: Patience) -> requests.Response:
-    options = environment_options(url, verify=True, patience=patience)
+    options = environment_options(url, verify=True, timeout=(patience.connect, patience.read))
     try:
         return session.get(url, headers={"User-Agent": "havre", "Accept-Encoding": "identity"}, **options)
     except NETWORK_ERRORS as error:

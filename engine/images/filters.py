@@ -9,8 +9,10 @@ from typing import Final
 
 from engine.errors import InvalidParameter
 from engine.images.model import Image
+from engine.types import parse_until
 
-KNOWN: Final = frozenset({"before", "dangling", "label", "reference", "since"})
+KNOWN: Final = frozenset({"before", "dangling", "label", "label!", "reference", "since", "until"})
+PRUNE: Final = frozenset({"dangling", "label", "label!", "until"})
 
 _TRUE: Final = frozenset({"1", "t", "true"})
 _FALSE: Final = frozenset({"0", "f", "false"})
@@ -28,6 +30,7 @@ def filtered(
         raise InvalidParameter(f"invalid filter '{unknown[0]}'")
     dangling = _boolean(filters.get("dangling", ()))
     before = [find(text).created or 0 for text in filters.get("before", ())]
+    before += [parse_until(text) for text in filters.get("until", ())]
     since = [find(text).created or 0 for text in filters.get("since", ())]
     patterns = [_pattern(text) for text in filters.get("reference", ())]
     found = []
@@ -36,6 +39,8 @@ def filtered(
         if any(created >= limit for limit in before) or any(created <= limit for limit in since):
             continue
         if not all(_labelled(image, label) for label in filters.get("label", ())):
+            continue
+        if any(_labelled(image, label) for label in filters.get("label!", ())):
             continue
         shown = _only_named(image, patterns) if patterns else image
         if patterns and not (shown.tags or shown.digests):
@@ -46,6 +51,23 @@ def filtered(
             continue
         found.append(shown)
     return found
+
+
+def prunable(images: Iterable[Image], filters: Mapping[str, Collection[str]]) -> list[Image]:
+    """Those of *images* that a prune with *filters* may take: without a tag, or with `dangling=false` all.
+
+    Filters are Docker's `dangling`, `label`, `label!` and `until`; an unknown one is `InvalidParameter`.
+    """
+    if unknown := sorted(filters.keys() - PRUNE):
+        raise InvalidParameter(f"invalid filter '{unknown[0]}'")
+    everything = _boolean(filters.get("dangling", ())) is False
+    others = {key: values for key, values in filters.items() if key != "dangling"}
+    found = filtered(images, others, find=_unnamed)
+    return found if everything else [image for image in found if not image.tags]
+
+
+def _unnamed(_text: str) -> Image:
+    raise InvalidParameter("images are not named by the filters of a prune")
 
 
 def _boolean(values: Collection[str]) -> bool | None:

@@ -32,7 +32,9 @@ def import_image(
     """
     with ExitStack() as hold:
         with stores.layers.unpack() as layer, stores.content.writer() as blob:
-            for chunk in compressed(_checked(decompressed(source, Compression.NONE), check), blob):
+            for chunk in compressed(
+                _checked(decompressed(source, Compression.NONE, limits=stores.layers.limits), check), blob
+            ):
                 layer.write(chunk)
             hold.enter_context(stores.collector.holding({layer.digest, blob.digest}))
             diff_id, packed = layer.commit(), blob.commit()

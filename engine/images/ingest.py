@@ -40,12 +40,12 @@ def ingest(
     with stores.locks.locked(diff_id, check=check):
         if stores.layers.has(diff_id):
             progress(file.size)
-            return _kept_blob(stores, diff_id, hold)
+            return kept_blob(stores, diff_id, hold)
         with file.open() as opened:
             start = opened.read(8)
             opened.seek(0)
             compression = sniff(start, Compression.NONE)
-            source = decompressed(_Watched(opened.read, progress, check), compression)
+            source = decompressed(_Watched(opened.read, progress, check), compression, limits=stores.layers.limits)
             with stores.layers.unpack(expected=diff_id) as layer:
                 if keep or compression in _KEPT:
                     for chunk in source:
@@ -72,8 +72,8 @@ def compressed(chunks: Iterator[bytes], blob: BlobWriter) -> Iterator[bytes]:
     blob.write(packer.flush())
 
 
-def _kept_blob(stores: ImageStores, diff_id: Digest, hold: ExitStack) -> Digest | None:
-    """The blob of a layer that some image has, held before it is looked for."""
+def kept_blob(stores: ImageStores, diff_id: Digest, hold: ExitStack) -> Digest | None:
+    """A blob of a layer that some image has, held by *hold* before it is looked for."""
     for blob in stores.records.blobs_of_layer(diff_id):
         hold.enter_context(stores.collector.holding({blob}))
         if stores.content.has(blob):

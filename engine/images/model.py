@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from engine.registry.reference import Reference
 from engine.types import Digest, Platform
 
 ConfigChange = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -163,8 +164,9 @@ Progress = Callable[[Told], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullResult:
-    """What a pull did."""
+    """What the pull of a tag or digest did."""
 
+    reference: Reference
     image: Digest
     manifest: Digest
     newer: bool
@@ -177,6 +179,14 @@ class RemovedImage:
 
     untagged: str = ""
     deleted: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunedImages:
+    """What a prune took away, and the bytes that it freed: of layers, and of their compressed copies."""
+
+    lines: tuple[RemovedImage, ...]
+    reclaimed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

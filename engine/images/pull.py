@@ -6,15 +6,16 @@ what another pull or image needs too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from engine.errors import DigestMismatch, InvalidParameter, NotFound
+from engine.errors import DigestMismatch, InvalidParameter, ManifestUnknown, NotFound
 from engine.images.config import ParsedConfig, parse_config
 from engine.images.errand import Errand
+from engine.images.ingest import kept_blob
 from engine.images.model import LayerPhase, Progress, PullResult
 from engine.images.progress import ProgressBoard
 from engine.images.stores import ImageStores
@@ -60,14 +61,15 @@ class _Plan:
         }
 
 
-class Pull(Errand[PullResult]):
-    """One pull of one reference."""
+class Pull(Errand[Sequence[PullResult]]):
+    """One pull of one reference, or of every tag in its repository."""
 
     def __init__(
         self,
         stores: ImageStores,
         reference: Reference,
         *,
+        all_tags: bool,
         platform: Platform | None,
         auth: RegistryAuth | None,
         progress: Progress,
@@ -76,62 +78,76 @@ class Pull(Errand[PullResult]):
         # With both a tag and a digest it is the digest that is meant, and the tag is not moved.
         self._reference = reference.with_digest(reference.digest) if reference.digest else reference
         self._stores = stores
+        self._all_tags = all_tags
         self._platform = platform
         self._board = ProgressBoard(progress)
+        self._warnings: list[str] = []
         self._client = RegistryClient(reference, hosts=stores.hosts, auth=auth, patience=stores.patience)
 
     def _abort(self) -> None:
         self._client.abort()
 
-    def _work(self) -> PullResult:
+    def _work(self) -> Sequence[PullResult]:
         with self._client:
-            return self._pull()
+            if not self._all_tags:
+                result = self._pull(self._reference)
+                self._tell_status(self._reference.familiar, newer=result.newer)
+                return [result]
+            # Docker's grammar decides what a tag is, not the registry.
+            tags = [Reference.parse(f"{self._reference.name}:{tag}") for tag in self._client.tags()]
+            results = [self._pull(tag) for tag in tags]
+            if not results:
+                raise ManifestUnknown(f"repository {self._reference.familiar_name} has no tags")
+            self._tell_status(self._reference.familiar_name, newer=any(result.newer for result in results))
+            return results
 
-    def _pull(self) -> PullResult:
-        stores, reference = self._stores, self._reference
-        plan = self._plan()
-        with stores.collector.holding(plan.blobs | plan.layers.keys()):
+    def _tell_status(self, name: str, *, newer: bool) -> None:
+        self._board.message(f"Status: {'Downloaded newer image' if newer else 'Image is up to date'} for {name}")
+        for warning in self._warnings:
+            self._board.message(warning)
+
+    def _pull(self, reference: Reference) -> PullResult:
+        stores = self._stores
+        plan = self._plan(reference)
+        with ExitStack() as hold:
+            hold.enter_context(stores.collector.holding(plan.blobs | plan.layers.keys()))
             self._fetch_layers(plan)
             stores.content.put(plan.config_data, expected=plan.image_id)
             for manifest in plan.manifests:
                 stores.content.put(manifest.data, expected=manifest.digest)
             named = plan.manifests[0].digest
             present = {digest for digest in plan.blobs if stores.content.has(digest)}
+            # A layer that was here has perhaps come in another blob: that one will do as well.
+            layers = {
+                diff_id: layer.digest if layer.digest in present else kept_blob(stores, diff_id, hold)
+                for diff_id, layer in plan.layers.items()
+            }
             self._check()
             with stores.database.transaction():
                 previous = stores.records.resolve(reference)
                 stores.records.add(
                     plan.image_id,
-                    size=sum(stores.layers.size(diff_id) for diff_id in plan.layers),
-                    layers=[
-                        (diff_id, layer.digest if layer.digest in present else None)
-                        for diff_id, layer in zip(plan.config.diff_ids, plan.manifest.layers, strict=True)
-                    ],
-                    blobs=present,
+                    size=sum(map(stores.layers.size, layers)),
+                    layers=[(diff_id, layers[diff_id]) for diff_id in plan.config.diff_ids],
+                    blobs=present | {blob for blob in layers.values() if blob is not None},
                 )
                 stores.records.refer(reference.with_digest(named), plan.image_id)
                 if reference.digest is None:
                     stores.records.refer(reference, plan.image_id)
-        newer = previous != plan.image_id
         self._board.message(f"Digest: {named}")
-        status = "Downloaded newer image for" if newer else "Image is up to date for"
-        self._board.message(f"Status: {status} {reference.familiar}")
         if self._platform and not suits(plan.config.platform, self._platform):
-            self._board.message(
+            self._warnings.append(
                 f"WARNING: image with reference {reference.familiar} was found but its platform "
                 f"({plan.config.platform}) does not match the specified platform ({self._platform})"
             )
-        return PullResult(image=plan.image_id, manifest=named, newer=newer)
+        return PullResult(reference=reference, image=plan.image_id, manifest=named, newer=previous != plan.image_id)
 
-    def _plan(self) -> _Plan:
-        manifests = [self._client.manifest(self._reference.tag_or_digest)]
-        digest = self._reference.digest
-        self._board.message(
-            f"Pulling from {self._reference.path}", str(self._reference) if digest else self._reference.tag
-        )
+    def _plan(self, reference: Reference) -> _Plan:
+        manifests = [self._client.manifest(reference.tag_or_digest)]
+        self._board.message(f"Pulling from {reference.path}", str(reference) if reference.digest else reference.tag)
         while isinstance(index := manifests[-1].document, Index):
             if len(manifests) > _INDEX_DEPTH:
-                raise InvalidParameter(f"{self._reference.familiar} is an index of indexes without end")
+                raise InvalidParameter(f"{reference.familiar} is an index of indexes without end")
             manifests.append(self._client.manifest(choose(index, self._platform).digest))
         manifest = index
         for layer in manifest.layers:

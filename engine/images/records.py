@@ -178,6 +178,22 @@ class ImageRecords:
             chains[row["image_id"]] = (*chains.get(row["image_id"], ()), Digest(row["diff_id"]))
         return list(chains.values())
 
+    def needs(self) -> tuple[dict[Digest, frozenset[Digest]], dict[Digest, frozenset[Digest]]]:
+        """The layers and the blobs that each image needs, also a removed one that is kept for a container."""
+        layers: dict[Digest, set[Digest]] = {}
+        blobs: dict[Digest, set[Digest]] = {}
+        with self._database.transaction():  # one state of the tables for all queries
+            for row in self._database.query("SELECT id FROM images"):
+                layers[Digest(row["id"])], blobs[Digest(row["id"])] = set(), set()
+            for row in self._database.query("SELECT image_id, diff_id FROM image_layers"):
+                layers[row["image_id"]].add(Digest(row["diff_id"]))
+            for row in self._database.query("SELECT image_id, digest FROM image_blobs"):
+                blobs[row["image_id"]].add(Digest(row["digest"]))
+        return (
+            {image_id: frozenset(needed) for image_id, needed in layers.items()},
+            {image_id: frozenset(needed) for image_id, needed in blobs.items()},
+        )
+
     def blobs(self, image_id: Digest) -> set[Digest]:
         """The blobs that an image keeps."""
         rows = self._database.query("SELECT digest FROM image_blobs WHERE image_id = ?", (image_id,))

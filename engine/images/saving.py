@@ -15,7 +15,7 @@ from engine.errors import ImageNotFound, InvalidParameter
 from engine.images.catalogue import Catalogue
 from engine.images.manifests import Packaged, package
 from engine.images.stores import ImageStores
-from engine.registry.reference import Reference
+from engine.registry.reference import Reference, names_all
 from engine.snapshots.tar import DIRECTORY, FILE, Entry
 from engine.snapshots.tar_writer import END, header, padding
 from engine.types import Digest, is_id
@@ -29,7 +29,8 @@ def chosen(texts: Sequence[str], stores: ImageStores, catalogue: Catalogue) -> d
     its repository's, and an id none."""
     images: dict[Digest, list[Reference]] = {}
     for text in texts:
-        record, reference = catalogue.find(text) if _names_one(text) else (None, None)
+        several = names_all(text) and not is_id(text)
+        record, reference = (None, None) if several else catalogue.find(text)
         if record is not None:
             tags = images.setdefault(record.id, [])
             if reference is not None and reference.digest is None and reference not in tags:
@@ -72,13 +73,6 @@ def archive(images: Sequence[tuple[Packaged, list[Reference]]], content: Content
     yield _small("manifest.json", _json([_listed(image, tags) for image, tags in images]))
     yield _small("oci-layout", _json(_LAYOUT))
     yield END
-
-
-def _names_one(text: str) -> bool:
-    """Whether *text* is an id, or has a tag or digest; else it may mean a whole repository."""
-    if is_id(text) or text.startswith("sha256:"):
-        return True
-    return ":" in text.rpartition("/")[2] or "@" in text
 
 
 def _blob(content: ContentStore, digest: Digest, size: int) -> Iterator[bytes]:

@@ -21,18 +21,19 @@ from engine.images.assembly import Assembler
 from engine.images.catalogue import Catalogue
 from engine.images.chains import gone_chains
 from engine.images.collector import Collector
-from engine.images.filters import filtered
-from engine.images.model import HistoryLine, Image, Progress, PullResult, Pushed, RemovedImage
+from engine.images.filters import filtered, prunable
+from engine.images.model import HistoryLine, Image, Progress, PrunedImages, PullResult, Pushed, RemovedImage
 from engine.images.pull import Pull
 from engine.images.push import Push
 from engine.images.records import ImageRecord, ImageRecords
 from engine.images.removal import InUse, Remover
 from engine.images.stores import ImageStores
 from engine.images.transfer import unpack_stored
+from engine.images.usage import StoreUsage, measured
 from engine.registry.auth import RegistryAuth
 from engine.registry.hosts import RegistryHosts
+from engine.registry.patience import Patience
 from engine.registry.reference import Reference
-from engine.registry.transport import Patience
 from engine.snapshots.layers import LayerStore
 from engine.types import Digest, Platform
 
@@ -121,11 +122,22 @@ class ImageService:
         *cancel* is set (`Cancelled`), nothing stays behind. Errors: `ManifestUnknown`, `Unauthorized`, `Unavailable`,
         `DigestMismatch`, `StorageFull`, `InvalidParameter` for an image that this engine cannot use.
         """
-        pull = Pull(self.stores, reference, platform=platform, auth=auth, progress=progress)
-        with self._running(pull):
-            result = pull.run(cancel)
-        self.catalogue.publish("pull", reference.familiar, reference.familiar_name, result.image)
+        pull = Pull(self.stores, reference, all_tags=False, platform=platform, auth=auth, progress=progress)
+        [result] = self._run_pull(pull, cancel)
         return result
+
+    def pull_all(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        auth: RegistryAuth | None = None,
+        progress: Progress,
+        cancel: threading.Event | None = None,
+    ) -> Sequence[PullResult]:
+        """Fetch every tag in the repository of *reference*, as `pull` does; those before a failure stay."""
+        pull = Pull(self.stores, reference, all_tags=True, platform=platform, auth=auth, progress=progress)
+        return self._run_pull(pull, cancel)
 
     def push(
         self,
@@ -164,6 +176,41 @@ class ImageService:
 
         An image that is removed by force from under a stopped container keeps its layers until `collect`.
         """
+        return self._remove(text, force=force, prune=prune, in_use=in_use)[0]
+
+    def prune(self, *, filters: Mapping[str, Collection[str]], in_use: InUse) -> PrunedImages:
+        """Remove the images that no container uses and that *filters* admit (`engine.images.filters.prunable`)."""
+        lines: list[RemovedImage] = []
+        reclaimed = 0
+        # Steps of builds go with the images that were built on them.
+        for image in prunable(self.list(), filters):
+            if in_use(image.id):
+                continue
+            try:
+                done, freed = self._remove(image.id, force=True, prune=True, in_use=in_use)
+            except EngineError:
+                continue  # used, removed or built upon by somebody else meanwhile
+            lines += done
+            reclaimed += freed
+        self.catalogue.publish_prune(reclaimed)
+        return PrunedImages(lines=tuple(lines), reclaimed=reclaimed)
+
+    def usage(self, *, in_use: InUse) -> StoreUsage:
+        """What images take of the disk."""
+        images = self.list()
+        with self._collector.quiet():  # what the rows need is there until this is over
+            layers, blobs = self._records.needs()
+            return measured(
+                images,
+                layers_of=layers,
+                blobs_of=blobs,
+                layer_size=self._layer_size,
+                blob_size=self._content.size,
+                containers={image_id: len(in_use(image_id)) for image_id in layers},
+            )
+
+    def _remove(self, text: str, *, force: bool, prune: bool, in_use: InUse) -> tuple[Sequence[RemovedImage], int]:
+        """The lines of a removal, and the bytes that it freed."""
         while True:
             ended = self._collector.ended
             uses = {image_id: in_use(image_id) for image_id in self._lineage(text)}
@@ -179,7 +226,7 @@ class ImageService:
                     else:
                         remover.by_reference(record, text, reference, force=force, prune=prune)
                 done = remover.done
-                self._collector.collect(done.content)
+                freed = self._collector.collect(done.content)
                 gone = gone_chains([each.diff_ids for each in done.deleted], self._records.chains())
                 break
         for image_id in done.untagged:
@@ -187,7 +234,7 @@ class ImageService:
         for each in done.deleted:
             self.catalogue.forget(each.id)
             self.catalogue.publish("delete", each.id, each.id)
-        return (*done.lines, *(RemovedImage(deleted=chain) for chain in gone))
+        return (*done.lines, *(RemovedImage(deleted=chain) for chain in gone)), freed
 
     def add_layer(
         self,
@@ -321,6 +368,13 @@ class ImageService:
             lineage.append(record.id)
             record = self._records.get(record.parent) if record.parent else None
         return lineage
+
+    def _run_pull(self, pull: Pull, cancel: threading.Event | None) -> Sequence[PullResult]:
+        with self._running(pull):
+            results = pull.run(cancel)
+        for each in results:
+            self.catalogue.publish("pull", each.reference.familiar, each.reference.familiar_name, each.image)
+        return results
 
     @contextmanager
     def _running(self, errand: Pull | Push) -> Iterator[None]:

@@ -9,7 +9,7 @@ from engine.database import Database
 from engine.images.collector import Collector, DigestLocks
 from engine.images.records import ImageRecords
 from engine.registry.hosts import RegistryHosts
-from engine.registry.transport import Patience
+from engine.registry.patience import Patience
 from engine.snapshots.layers import LayerStore
 
 

@@ -47,7 +47,7 @@ class LayerTransfer:
         download.start()
         try:
             with self._layers.unpack(expected=diff_id) as sink:
-                for chunk in decompressed(feed, compression):
+                for chunk in decompressed(feed, compression, limits=self._layers.limits):
                     sink.write(chunk)
                     self._board.layer(layer.digest, LayerPhase.EXTRACTING, feed.taken, layer.size)
                 feed.finish()
@@ -90,7 +90,7 @@ class LayerTransfer:
 def unpack_stored(content: ContentStore, layers: LayerStore, blob: Digest, diff_id: Digest) -> None:
     """Make the layer *diff_id* anew from its blob in the content store."""
     with content.open(blob) as file, layers.unpack(expected=diff_id) as sink:
-        for chunk in decompressed(file, Compression.NONE):
+        for chunk in decompressed(file, Compression.NONE, limits=layers.limits):
             sink.write(chunk)
         sink.commit()
 

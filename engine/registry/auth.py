@@ -6,15 +6,17 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 from engine.errors import InvalidParameter, Unauthorized
-from engine.registry.hosts import is_loopback
+from engine.registry.hosts import is_address, is_loopback
 
 _HEADER_LIMIT: Final = 64 * 1024
+_SHORTEST_HOUSE: Final = 3
+_CLIENT: Final = "havre"
 _CHALLENGE: Final = re.compile(r"[\s,]*([A-Za-z][A-Za-z0-9._-]*)(?=[\s,]|$)(?!\s*=)")
 _PARAMETER: Final = re.compile(r'\s*,?\s*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
 
@@ -41,16 +43,21 @@ class RegistryAuth:
             values = json.loads(base64.b64decode(padded, altchars=b"-_")) if len(text) <= _HEADER_LIMIT else None
         except (binascii.Error, ValueError, RecursionError) as error:
             raise InvalidParameter(f"invalid X-Registry-Auth header: {error}") from error
+        auth = cls.from_document(values)
+        return auth if auth != cls(server_address=auth.server_address) else None
+
+    @classmethod
+    def from_document(cls, values: object) -> Self:
+        """The credentials in the JSON of an `AuthConfig`."""
         if not isinstance(values, dict) or not all(isinstance(value, str | None) for value in values.values()):
-            raise InvalidParameter("invalid X-Registry-Auth header: expected a JSON object of strings")
-        auth = cls(
+            raise InvalidParameter("invalid credentials: expected a JSON object of strings")
+        return cls(
             username=values.get("username") or "",
             password=values.get("password") or "",
             identity_token=values.get("identitytoken") or "",
             registry_token=values.get("registrytoken") or "",
             server_address=values.get("serveraddress") or "",
         )
-        return auth if auth != cls(server_address=auth.server_address) else None
 
     @property
     def basic(self) -> str:
@@ -94,12 +101,20 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
 
 
 def token_request(
-    challenge: Challenge, *, registry_url: str, scopes: Sequence[str], auth: RegistryAuth | None
+    challenge: Challenge,
+    *,
+    registry_url: str,
+    scopes: Sequence[str],
+    auth: RegistryAuth | None,
+    known: Collection[str] = (),
+    keep: bool = False,
 ) -> TokenRequest:
     """What to ask the token server that *challenge* names, for access to *scopes* (`repository:library/debian:pull`).
 
-    `Unauthorized` when the server may not be trusted with credentials: it must be reached by TLS, unless it is the
-    registry's own host or both are on the loopback, and the registry itself was reached without TLS.
+    `Unauthorized` when the server may not be trusted: it must be reached by TLS, unless it is the registry's own host
+    or both are on the loopback, and the registry itself was reached without TLS. Credentials go to it only when it
+    belongs to the registry (`belongs`) or is one of the *known* hosts. With *keep*, a password is to be exchanged for a
+    token that can be kept.
     """
     realm = challenge.parameters.get("realm", "")
     if not _trusted(realm, registry_url):
@@ -107,11 +122,16 @@ def token_request(
             f"registry {urlsplit(registry_url).netloc} wants a token from {realm[:200]!r}, which is not reached by "
             "TLS: refused"
         )
+    if auth is not None and not belongs(realm, registry_url) and urlsplit(realm).hostname not in known:
+        raise Unauthorized(
+            f"registry {urlsplit(registry_url).netloc} wants its credentials sent to {urlsplit(realm).netloc[:200]}, "
+            "which does not seem to belong to it: refused; if it does, name it in HAVRE_TOKEN_SERVERS"
+        )
     service = challenge.parameters.get("service", "")
     if auth and auth.identity_token:
         form = {
             "grant_type": "refresh_token",
-            "client_id": "havre",
+            "client_id": _CLIENT,
             "refresh_token": auth.identity_token,
             "service": service,
             "scope": " ".join(scopes),
@@ -124,8 +144,16 @@ def token_request(
         parameters["scope"] = tuple(scopes)
     if auth and auth.username:
         parameters["account"] = auth.username
+        if keep:
+            parameters |= {"client_id": _CLIENT, "offline_token": "true"}
         return TokenRequest(realm=realm, parameters=parameters, authorization=auth.basic)
     return TokenRequest(realm=realm, parameters=parameters)
+
+
+def identity_token_of(document: object) -> str:
+    """The token to be kept that a token server gave along, if it did."""
+    token = document.get("refresh_token") if isinstance(document, dict) else None
+    return token if isinstance(token, str) and token.isascii() and token.isprintable() else ""
 
 
 def token_of(document: object) -> str:
@@ -135,6 +163,25 @@ def token_of(document: object) -> str:
         if isinstance(token, str) and token.isascii() and token.isprintable():
             return token
     raise Unauthorized("authorization server did not include a token in the response")
+
+
+def belongs(realm: str, registry_url: str) -> bool:
+    """Whether the token server at *realm* is of the same house as the registry: the same host, one below it, or another
+    below the domain that the registry's host is in (`registry.example.org` and `auth.example.org`)."""
+    server, registry = urlsplit(realm).hostname or "", urlsplit(registry_url).hostname or ""
+    if server == registry or (is_loopback(server) and is_loopback(registry)):
+        return True
+    if is_address(server) or is_address(registry):
+        return False
+    if server.endswith(f".{registry}"):
+        return True
+    house = registry.partition(".")[2]
+    labels = house.split(".")
+    # In `example.co.uk` the rest is no house, but everybody's. The public suffix list would tell; this errs on the
+    # side of refusing.
+    if len(labels) < 2 or (len(labels) == 2 and len(labels[0]) <= _SHORTEST_HOUSE):
+        return False
+    return server == house or server.endswith(f".{house}")
 
 
 def _trusted(realm: str, registry_url: str) -> bool:

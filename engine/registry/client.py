@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urljoin
 
 import requests
 
@@ -14,13 +16,17 @@ from engine.registry.auth import RegistryAuth
 from engine.registry.failures import unreachable
 from engine.registry.hosts import RegistryHosts
 from engine.registry.media import ACCEPTED, MANIFEST_LIMIT, Descriptor, Index, Manifest, parse_document
+from engine.registry.patience import NETWORK_ERRORS, Patience
 from engine.registry.purpose import pulling
 from engine.registry.reference import Reference
-from engine.registry.transport import NETWORK_ERRORS, Patience, Transport
+from engine.registry.transport import Transport
 from engine.types import Digest
 
 CHUNK: Final = 512 * 1024
 """Bytes read from a blob at a time."""
+
+TAG_LIMIT: Final = 10_000
+_PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +92,11 @@ class RegistryClient:
             broken: Exception | None = None
             before = offset
             response = self._open(descriptor, offset)
+            pace = self._transport.pace(response)
             with response:
                 while True:
                     try:
-                        chunk = response.raw.read(CHUNK, decode_content=False)
+                        chunk = pace.read(CHUNK)
                     except NETWORK_ERRORS as error:
                         broken = error
                         break
@@ -108,6 +115,22 @@ class RegistryClient:
             if broken is None or failures >= self._transport.attempts:
                 raise self._short(descriptor, offset, broken)
             self._transport.pause(failures)
+
+    def tags(self) -> list[str]:
+        """Every tag of the repository, in the registry's order (distribution-spec, "Listing Tags").
+
+        `InvalidParameter` when there are more than `TAG_LIMIT`.
+        """
+        tags: dict[str, None] = {}
+        place = f"{self._reference.path}/tags/list?n={_PAGE}"
+        for _ in range(TAG_LIMIT // _PAGE + 1):
+            response = self._transport.get(place, headers={"Accept": "application/json"})
+            link = response.links.get("next", {}).get("url", "")
+            tags |= dict.fromkeys(_tags(self._read_all(response, MANIFEST_LIMIT, "list of tags")))
+            if not link:
+                return list(tags)
+            place = urljoin(response.url, link)
+        raise InvalidParameter(f"{self._reference.familiar_name} has more than the {TAG_LIMIT} tags allowed")
 
     def read_blob(self, descriptor: Descriptor) -> bytes:
         """A whole small blob (a config), verified."""
@@ -128,9 +151,10 @@ class RegistryClient:
         if offset and not _resumes_at(response, offset):
             # A registry that ignores ranges sends the whole again: skip what is there already.
             remaining = offset if response.status_code == 200 else 0
+            pace = self._transport.pace(response)
             try:
                 while remaining:
-                    skipped = response.raw.read(min(CHUNK, remaining), decode_content=False)
+                    skipped = pace.read(min(CHUNK, remaining))
                     if not skipped:
                         break
                     remaining -= len(skipped)
@@ -147,7 +171,7 @@ class RegistryClient:
     def _read_all(self, response: requests.Response, limit: int, what: str) -> bytes:
         with response:
             try:
-                data: bytes = response.raw.read(limit + 1, decode_content=False)
+                data = self._transport.pace(response).read_all(limit)
             except NETWORK_ERRORS as error:
                 self._transport.check()
                 raise unreachable(self._reference.domain, error) from error
@@ -166,3 +190,13 @@ class RegistryClient:
 def _resumes_at(response: requests.Response, offset: int) -> bool:
     match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     return response.status_code == 206 and match is not None and int(match[1]) == offset
+
+
+def _tags(data: bytes) -> list[str]:
+    try:
+        tags = json.loads(data)["tags"] or []
+    except (ValueError, RecursionError, LookupError, TypeError) as error:
+        raise InvalidParameter(f"the registry's list of tags is malformed: {error}") from error
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise InvalidParameter("the registry's list of tags is malformed")
+    return tags

@@ -7,14 +7,17 @@ import socket
 import ssl
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.poolmanager import PoolManager
-from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
+from urllib3.util.ssl_ import resolve_cert_reqs
+
+from engine.registry.certificates import Trust
 
 _POOL_SIZE = 8
 
@@ -43,6 +46,30 @@ class SocketSwitch:
         for connection in connections:
             _shut(connection)
 
+    @contextlib.contextmanager
+    def deadline(self, connection: HTTPConnection) -> Iterator[None]:
+        """Cut *connection* when the block takes twice as long as its timeout: a head may drip in for ever."""
+        timeout = connection.timeout
+        if not isinstance(timeout, int | float):
+            yield
+            return
+        late = threading.Event()
+
+        def cut() -> None:
+            late.set()
+            _shut(connection)
+
+        timer = threading.Timer(2 * timeout, cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+        if late.is_set():
+            # To http.client the end of a connection is the end of a head as well.
+            raise TimeoutError("the head of its answer did not come in time")
+
 
 class CuttableAdapter(HTTPAdapter):
     """A requests adapter whose connections are registered with a `SocketSwitch`.
@@ -50,21 +77,22 @@ class CuttableAdapter(HTTPAdapter):
     It never retries: `engine.registry.transport` does, because it knows what has been read already.
     """
 
-    def __init__(self, switch: SocketSwitch) -> None:
+    def __init__(self, switch: SocketSwitch, trust: Trust | None) -> None:
         self._switch = switch
+        self._trust = trust
         super().__init__(pool_connections=_POOL_SIZE, pool_maxsize=_POOL_SIZE, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _install(self.poolmanager, self._switch)
+        _install(self.poolmanager, self._switch, self._trust)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
         manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)
-        _install(manager, self._switch)
+        _install(manager, self._switch, self._trust)
         return manager
 
 
-def new_session(switch: SocketSwitch) -> requests.Session:
+def new_session(switch: SocketSwitch, trust: Trust | None = None) -> requests.Session:
     """A session that takes nothing from the environment: neither `.netrc` nor proxies nor certificates.
 
     What of the environment counts is passed with each request by the transport.
@@ -72,25 +100,35 @@ def new_session(switch: SocketSwitch) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     for scheme in ("http://", "https://"):
-        session.mount(scheme, CuttableAdapter(switch))
+        session.mount(scheme, CuttableAdapter(switch, trust))
     return session
 
 
-def _install(manager: PoolManager, switch: SocketSwitch) -> None:
+def _install(manager: PoolManager, switch: SocketSwitch, trust: Trust | None) -> None:
+    trusted = trust or Trust(None, ())
+
     class PlainConnection(HTTPConnection):
         def connect(self) -> None:
             super().connect()
             switch.register(self)
 
+        def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+            with switch.deadline(self):
+                return super().getresponse()
+
     class SecureConnection(HTTPSConnection):
         def connect(self) -> None:
-            if resolve_cert_reqs(self.cert_reqs) == ssl.CERT_NONE and self.ssl_context is None:
-                # Without a context of our own the host's certificates are loaded, 27 ms for nothing.
-                self.ssl_context = create_urllib3_context(cert_reqs=ssl.CERT_NONE)
+            if self.ssl_context is None:
+                verified = resolve_cert_reqs(self.cert_reqs) != ssl.CERT_NONE
+                self.ssl_context = trusted.context(self.host, self.port, verified=verified)
             super().connect()
             # Skipping verification is the configuration's decision here, not an oversight to be warned of.
             self.is_verified = True
             switch.register(self)
+
+        def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+            with switch.deadline(self):
+                return super().getresponse()
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = PlainConnection

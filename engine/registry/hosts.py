@@ -6,10 +6,12 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from engine.errors import InvalidParameter
+from engine.registry.certificates import Trust
 from engine.registry.reference import DEFAULT_DOMAIN
 
 DEFAULT_HOST: Final = "registry-1.docker.io"
@@ -32,11 +34,14 @@ class Endpoint:
 class RegistryHosts:
     """How this host reaches its registries: the mirrors of the default one, and those without proper TLS.
 
-    `mirrors` are base URLs; `insecure` are `host`, `host:port` or CIDR, as in `EngineConfig`.
+    `mirrors` are base URLs; `insecure` are `host`, `host:port` or CIDR; `certificates` is the directory of those for
+    single registries; `token_servers` are hosts that may ask for any registry's credentials; as in `EngineConfig`.
     """
 
     mirrors: Sequence[str] = ()
     insecure: Sequence[str] = ()
+    certificates: Path | None = None
+    token_servers: Sequence[str] = ()
     _networks: tuple[IPv4Network | IPv6Network, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +67,11 @@ class RegistryHosts:
             return (secure,)
         return (plain,) if port == 80 else (secure, plain)
 
+    def trust(self, endpoints: Sequence[Endpoint]) -> Trust:
+        """The certificates for *endpoints*; `InvalidParameter` when there are some that cannot be used."""
+        secure = [urlsplit(each.url).netloc for each in endpoints if each.url.startswith("https:")]
+        return Trust(self.certificates, secure)
+
     def is_insecure(self, domain: str) -> bool:
         """Whether plain HTTP and unverified TLS are allowed with *domain* (`host[:port]`)."""
         host = urlsplit(f"//{domain}").hostname or ""
@@ -78,6 +88,15 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_address(host: str) -> bool:
+    """Whether *host* is an IP address."""
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _addresses(host: str) -> list[object]:

@@ -25,6 +25,8 @@ class Purpose:
     """The error that an answer of 400 or more stands for; it closes the answer."""
     mirrors: bool = False
     """Whether a mirror will do."""
+    keep: bool = False
+    """Whether a token to be kept is asked for, instead of the password."""
 
 
 def pulling(reference: Reference) -> Purpose:
@@ -50,6 +52,13 @@ def pushing(reference: Reference, *, mounted_from: Collection[str] = ()) -> Purp
     )
 
 
-def visiting(domain: str, *, what: str) -> Purpose:
+def visiting(domain: str, *, what: str, keep: bool = False) -> Purpose:
     """To ask the registry itself, not one of its repositories."""
-    return Purpose(domain=domain, name=what, scopes=(), refused=lambda response: refusal_of_visit(response, domain))
+    scopes = () if keep else ("registry:catalog:*",)
+    return Purpose(
+        domain=domain,
+        name=what,
+        scopes=scopes,
+        refused=lambda response: refusal_of_visit(response, domain),
+        keep=keep,
+    )

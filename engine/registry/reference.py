@@ -107,6 +107,11 @@ class Reference:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
 
+def names_all(text: str) -> bool:
+    """Whether *text*, a name that can be parsed, has neither tag nor digest: it may mean all of its repository."""
+    return ":" not in text.rpartition("/")[2] and "@" not in text
+
+
 def _split_domain(text: str) -> tuple[str, str]:
     """The registry that *text* names or implies, and the rest.
 

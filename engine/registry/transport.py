@@ -11,20 +11,26 @@ import json
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, TypedDict
 from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.utils import get_environ_proxies
-from urllib3.exceptions import HTTPError
 
 from engine.errors import Cancelled, EngineError, ManifestUnknown, Unauthorized, Unavailable
-from engine.registry.auth import RegistryAuth, TokenRequest, parse_challenges, token_of, token_request
+from engine.registry.auth import (
+    RegistryAuth,
+    TokenRequest,
+    identity_token_of,
+    parse_challenges,
+    token_of,
+    token_request,
+)
 from engine.registry.connections import SocketSwitch, new_session
 from engine.registry.failures import unreachable
 from engine.registry.hosts import Endpoint, RegistryHosts, is_loopback
+from engine.registry.patience import NETWORK_ERRORS, Pace, Patience
 from engine.registry.purpose import Purpose
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -34,22 +40,6 @@ _SAFE: Final = frozenset({"GET", "HEAD"})
 _HOPS: Final = 5
 _TOKEN_LIMIT: Final = 1024 * 1024
 _SYSTEM_CERTIFICATES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
-NETWORK_ERRORS: Final = (requests.RequestException, HTTPError, OSError)
-"""What requests and urllib3 raise when the network or the peer fails."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long to wait for a registry, in seconds, and how often to ask again."""
-
-    connect: float = 10.0
-    read: float = 30.0
-    attempts: int = 5
-    first_pause: float = 0.25
-    """Before the second attempt; doubles each time."""
-    longest_pause: float = 10.0
-    """The most that a registry's `Retry-After` is obeyed."""
-
 
 Body = Callable[[], bytes | Iterable[bytes]]
 """Makes the body of a request, from its beginning. One of many chunks has a length (`len`)."""
@@ -74,6 +64,7 @@ class _Wanted(NamedTuple):
     body: Body | None
     accepted: frozenset[int]
     attempts: int
+    storing: bool
 
 
 class Transport:
@@ -93,12 +84,14 @@ class Transport:
         self._cancelled = threading.Event()
         self._patience = patience or Patience()
         self._switch = SocketSwitch()
-        self._session = new_session(self._switch)
         self._lock = threading.Lock()
         self._endpoints = tuple(each for each in hosts.endpoints(purpose.domain) if purpose.mirrors or not each.mirror)
+        self._session = new_session(self._switch, hosts.trust(self._endpoints))
         self._reached: set[str] = set()
         """URLs of the endpoints that have answered."""
         self._authorization: dict[str, str] = {}
+        self.identity_token = ""
+        """What the token server gave to be kept, where the purpose asks for it."""
 
     def close(self) -> None:
         self._session.close()
@@ -136,14 +129,17 @@ class Transport:
         body: Body | None = None,
         accepted: Collection[int] = (),
         once: bool = False,
+        storing: bool = False,
     ) -> requests.Response:
         """The open answer, of a status under 400 or one of *accepted*. Close it.
 
         *place* is a path below `/v2/`, or a URL that the registry has given. *body* is called for each attempt. With
-        *once* there is only one, because the next would have to send something else. Raises what the purpose makes of
+        *once* there is only one, because the next would have to send something else. A registry that is *storing* what
+        it got may take longer. Raises what the purpose makes of
         a refusal, `Unavailable` when no endpoint answers.
         """
-        wanted = _Wanted(method, place, headers or {}, body, frozenset(accepted), 1 if once else self.attempts)
+        attempts = 1 if once else self.attempts
+        wanted = _Wanted(method, place, headers or {}, body, frozenset(accepted), attempts, storing)
         while True:
             endpoint, *others = self._endpoints
             try:
@@ -223,7 +219,14 @@ class Transport:
         auth = None if endpoint.mirror else self._auth
         for challenge in parse_challenges(header):
             if challenge.scheme == "bearer":
-                request = token_request(challenge, registry_url=endpoint.url, scopes=self._purpose.scopes, auth=auth)
+                request = token_request(
+                    challenge,
+                    registry_url=endpoint.url,
+                    scopes=self._purpose.scopes,
+                    auth=auth,
+                    known=self._hosts.token_servers,
+                    keep=self._purpose.keep,
+                )
                 return f"Bearer {self._token(endpoint, request)}"
             if challenge.scheme == "basic" and not refused:
                 if auth is None or not auth.username:
@@ -247,11 +250,13 @@ class Transport:
         if response.status_code >= 400:
             raise self._purpose.refused(response)
         with response:
-            data = response.raw.read(_TOKEN_LIMIT, decode_content=True)
+            data = self.pace(response).read_all(_TOKEN_LIMIT)
         try:
-            return token_of(json.loads(data))
+            document = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise Unauthorized(f"authorization server {urlsplit(asked.realm).netloc} answered no JSON") from error
+        self.identity_token = identity_token_of(document)
+        return token_of(document)
 
     def _follow(self, endpoint: Endpoint, wanted: _Wanted, authorization: str) -> requests.Response:
         """The answer after redirects. The `Authorization` goes to the endpoint's own origin and nowhere else."""
@@ -264,7 +269,7 @@ class Transport:
                 sent["Authorization"] = authorization
             body = wanted.body() if wanted.body else None
             response = self._session.request(
-                wanted.method, url, headers=sent, data=body, **self._options(url, endpoint)
+                wanted.method, url, headers=sent, data=body, **self._options(url, endpoint, storing=wanted.storing)
             )
             location = response.headers.get("Location", "")
             redirected = response.status_code in (_REDIRECTS if wanted.method in _SAFE else _KEEPING)
@@ -284,19 +289,24 @@ class Transport:
         if downgrade and not self._hosts.is_insecure(parts.netloc):
             raise Unavailable(f"registry {self._purpose.domain} redirects to plain HTTP at {parts.netloc}: refused")
 
-    def _options(self, url: str, endpoint: Endpoint) -> RequestOptions:
+    def pace(self, response: requests.Response) -> Pace:
+        """Read the body of *response* by this."""
+        return Pace(response, domain=self._purpose.domain, patience=self._patience)
+
+    def _options(self, url: str, endpoint: Endpoint, *, storing: bool = False) -> RequestOptions:
         own = _origin(url) == _origin(endpoint.url)
         verify = endpoint.verify if own else not self._hosts.is_insecure(urlsplit(url).netloc)
-        return environment_options(url, verify=verify, patience=self._patience)
+        wait = self._patience.storing if storing else self._patience.read
+        return environment_options(url, verify=verify, timeout=(self._patience.connect, wait))
 
 
-def environment_options(url: str, *, verify: bool, patience: Patience) -> RequestOptions:
+def environment_options(url: str, *, verify: bool, timeout: tuple[float, float]) -> RequestOptions:
     """How to send a request for *url*: what requests would else take from the environment, decided here."""
     loopback = is_loopback(urlsplit(url).hostname or "")
     return {
         "stream": True,
         "allow_redirects": False,
-        "timeout": (patience.connect, patience.read),
+        "timeout": timeout,
         "verify": _certificates() if verify else False,
         "proxies": {} if loopback else get_environ_proxies(url),
     }

@@ -16,9 +16,10 @@ from engine.errors import DigestMismatch, InvalidParameter, Unavailable
 from engine.registry.auth import RegistryAuth
 from engine.registry.hosts import RegistryHosts
 from engine.registry.media import Descriptor
+from engine.registry.patience import Patience
 from engine.registry.purpose import pushing
 from engine.registry.reference import Reference
-from engine.registry.transport import Patience, Transport
+from engine.registry.transport import Transport
 from engine.types import Digest
 
 _PIECE: Final = 256 * 1024
@@ -105,6 +106,7 @@ class RegistryUploader:
             f"{self._reference.path}/manifests/{tag_or_digest}",
             headers={"Content-Type": media_type},
             body=lambda: data,
+            storing=True,
         )
         with response:
             told = response.headers.get("Docker-Content-Digest", "")
@@ -174,6 +176,7 @@ class RegistryUploader:
                 body=lambda: _Rest(file, offset, blob.size, progress, self._transport.check),
                 accepted=_MISSING,
                 once=True,
+                storing=True,
             )
             with response:
                 self._check_known(response)
@@ -201,6 +204,7 @@ class RegistryUploader:
                 body=lambda: b"",
                 accepted=_MISSING,
                 once=True,
+                storing=True,
             ) as response:
                 self._check_known(response)
         except InvalidParameter as error:

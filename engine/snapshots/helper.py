@@ -46,6 +46,8 @@ class UnpackLimits:
 
     entries: int = 2_000_000
     bytes: int = 64 * 1024**3
+    ratio: int = 1500
+    """The most bytes that a compressed byte may become; deflate itself ends at 1032."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ class LayerStore:
 
     def __init__(self, root: Path, *, limits: UnpackLimits | None = None) -> None:
         self._root = root
-        self._limits = limits or UnpackLimits()
+        self.limits: Final = limits or UnpackLimits()
         self._lock = threading.RLock()
         self.links.mkdir(parents=True, exist_ok=True)
         # Layers hold setuid programs that the host's users must not reach.
@@ -93,7 +93,7 @@ class LayerStore:
             with _room_for(_shown(expected)):
                 (temporary / "diff").mkdir(parents=True)
                 (temporary / "diff").chmod(0o755)
-            unpacker = LayerUnpacker(self, temporary, expected, self._limits)
+            unpacker = LayerUnpacker(self, temporary, expected, self.limits)
             try:
                 yield unpacker
             finally:

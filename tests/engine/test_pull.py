@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from engine.errors import (
     Cancelled,
@@ -436,4 +438,55 @@ def test_a_killed_engines_leftovers_go_at_start(registry: RegistryServer, host: 
     host.images.reconcile()
     with pytest.raises(ImageNotFound):
         host.images.get(made.id)
+    assert host.traces() == []
+
+
+def test_all_tags(registry: RegistryServer, host: Host) -> None:
+    first, second = put(registry, tag="1"), put_image(registry, REPOSITORY, [TOP], tag="2")
+    reference = Reference.parse(f"{registry.address}/{REPOSITORY}")
+    results = host.images.pull_all(reference, progress=host.seen.append)
+    assert [(each.reference.tag, each.image) for each in results] == [("1", first.id), ("2", second.id)]
+    told = [each for each in host.seen if isinstance(each, Message)]
+    assert [each.id for each in told if each.text.startswith("Pulling from")] == ["1", "2"]
+    assert told[-1].text == f"Status: Downloaded newer image for {reference.familiar_name}"
+    assert sum(each.text.startswith("Status") for each in told) == 1
+    host.images.pull_all(reference, progress=host.seen.append)
+    assert host.seen[-1] == Message(text=f"Status: Image is up to date for {reference.familiar_name}")
+    with pytest.raises(ManifestUnknown, match="has no tags"):
+        host.images.pull_all(Reference.parse(f"{registry.address}/empty"), progress=host.seen.append)
+
+
+def test_a_layer_keeps_the_blob_that_it_has(registry: RegistryServer, host: Host) -> None:
+    """Two images have the same layer in different blobs. When the first goes, the second can still be saved."""
+    first = put_image(registry, REPOSITORY, [LayerBlob.gzip(TOP.tar)], tag="1")
+    put_image(registry, REPOSITORY, [LayerBlob.zstd(TOP.tar)], tag="2", config={"author": "another"})
+    host.pull(registry, ":1")
+    host.pull(registry, ":2")
+    host.images.remove(first.id, force=True, in_use=lambda _: ())
+    assert host.content.has(Digest(first.layers[0].digest))
+    assert host.save(f"{registry.address}/{REPOSITORY}:2")
+
+
+def test_zstd_chunked_is_read_as_zstd(registry: RegistryServer, host: Host) -> None:
+    """Its table of contents and footer are frames that a reader of zstd skips (RFC 8878, 3.1.2)."""
+    frame = zstandard.compress(MIDDLE.tar[:700]), zstandard.compress(MIDDLE.tar[700:])
+    skipped = struct.pack("<II", 0x184D2A50, 1000) + os.urandom(1000)
+    layer = LayerBlob(MIDDLE.tar, frame[0] + skipped + frame[1] + skipped, MIDDLE.media_type)
+    put_image(registry, REPOSITORY, [layer])
+    image = host.images.get(host.pull(registry).image)
+    assert image.diff_ids == (MIDDLE.diff_id,)
+    assert (host.layers.diff(Digest(MIDDLE.diff_id)) / "middle").read_bytes() == b"middle\n"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    ],
+)
+def test_foreign_layers_are_refused(registry: RegistryServer, host: Host, kind: str) -> None:
+    put_image(registry, REPOSITORY, [BASE, LayerBlob(TOP.tar, TOP.blob, kind)])
+    with pytest.raises(InvalidParameter, match=r"is a foreign layer .*, kept outside of the registry: refused"):
+        host.pull(registry)
     assert host.traces() == []

@@ -24,6 +24,7 @@ from engine.images.filters import filtered
 from engine.images.model import Image, ImageConfig, LayerPhase, LayerProgress, Message
 from engine.images.progress import ProgressBoard
 from engine.registry.media import Compression
+from engine.snapshots.helper import UnpackLimits
 from engine.types import Digest, Platform
 
 DATA = os.urandom(3 * STEP) + bytes(2 * STEP)
@@ -173,13 +174,13 @@ def test_damaged_streams(packed: bytes, words: str) -> None:
 
 def test_bombs(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = zstandard.compress(bytes(64 * STEP))
-    monkeypatch.setattr(decompress, "SIZE_LIMIT", 10 * STEP)
+    monkeypatch.setattr(decompress, "_HEADERS", 0)
     with pytest.raises(InvalidParameter, match="more than the 10485760 bytes allowed"):
-        list(decompressed(io.BytesIO(bomb), Compression.ZSTD))
-    monkeypatch.undo()
+        list(decompressed(io.BytesIO(bomb), Compression.ZSTD, limits=UnpackLimits(bytes=10 * STEP)))
     monkeypatch.setattr(decompress, "_RATIO_FREE", STEP)
     with pytest.raises(InvalidParameter, match="more than 1500 times its size"):
         list(decompressed(io.BytesIO(bomb), Compression.ZSTD))
+    assert list(decompressed(io.BytesIO(bomb), Compression.ZSTD, limits=UnpackLimits(ratio=100_000)))
 
 
 @given(

@@ -62,12 +62,11 @@ def test_identity_token_is_sent_in_the_body() -> None:
 @pytest.mark.parametrize(
     ("realm", "registry", "trusted"),
     [
-        ("https://auth.example/token", "https://registry.example", True),
-        ("https://auth.example/token", "http://127.0.0.1:5000", True),
+        ("https://auth.example.org/token", "https://registry.example.org", True),
         ("http://127.0.0.1:5001/token", "http://127.0.0.1:5000", True),
         ("http://localhost:5001/token", "http://127.0.0.1:5000", True),
         ("http://lab:5001/token", "http://lab:5000", True),
-        ("http://auth.example/token", "http://lab:5000", False),
+        ("http://auth.example.org/token", "http://lab:5000", False),
         ("http://auth.example/token", "https://auth.example", False),
         ("http://127.0.0.1:9/token", "https://registry.example", False),
         ("http://127.0.0.1:9/token", "http://registry.example", False),
@@ -85,6 +84,37 @@ def test_where_credentials_may_go(realm: str, registry: str, trusted: bool) -> N
     else:
         with pytest.raises(Unauthorized, match="not reached by TLS"):
             token_request(challenge, registry_url=registry, scopes=[SCOPE], auth=USER)
+
+
+@pytest.mark.parametrize(
+    ("realm", "registry", "of_one_house"),
+    [
+        ("https://auth.docker.io/token", "https://registry-1.docker.io", True),
+        ("https://example.org/token", "https://registry.example.org", True),
+        ("https://auth.registry.example.org/token", "https://registry.example.org", True),
+        ("https://a.b.example.org/token", "https://registry.b.example.org", True),
+        ("https://Auth.Example.org/token", "https://registry.example.org:5000", True),
+        ("https://example.org.evil.net/token", "https://registry.example.org", False),
+        ("https://evilexample.org/token", "https://registry.example.org", False),
+        ("https://other.co.uk/token", "https://example.co.uk", False),
+        ("https://evil.org/token", "https://example.org", False),
+        ("https://a.example.org/token", "https://registry.b.example.org", False),
+        ("https://10.0.0.2/token", "https://10.0.0.1", False),
+        ("https://10.0.0.1:8443/token", "https://10.0.0.1", True),
+        ("https://auth.example.org/token", "http://127.0.0.1:5000", False),
+        ("https://auth/token", "https://registry", False),
+    ],
+)
+def test_credentials_stay_in_the_house(realm: str, registry: str, of_one_house: bool) -> None:
+    challenge = Challenge(scheme="bearer", parameters={"realm": realm})
+    assert token_request(challenge, registry_url=registry, scopes=[SCOPE], auth=None).authorization == ""
+    if of_one_house:
+        assert token_request(challenge, registry_url=registry, scopes=[SCOPE], auth=USER).authorization
+        return
+    with pytest.raises(Unauthorized, match="does not seem to belong to it"):
+        token_request(challenge, registry_url=registry, scopes=[SCOPE], auth=USER)
+    known = [realm.split("/")[2]]
+    assert token_request(challenge, registry_url=registry, scopes=[SCOPE], auth=USER, known=known).authorization
 
 
 @pytest.mark.parametrize("document", [{}, [], None, {"token": 5}, {"token": "a\r\nb"}, {"token": "ü"}])
@@ -110,14 +140,16 @@ def test_the_header_of_dockers_clients() -> None:
 
 @pytest.mark.parametrize("text", ["***", header([]), header({"username": 1}), "bnVsbA==", "x" * 70_000])
 def test_bad_headers_are_refused(text: str) -> None:
-    with pytest.raises(InvalidParameter, match="invalid X-Registry-Auth header"):
+    with pytest.raises(InvalidParameter, match=r"invalid (X-Registry-Auth header|credentials)"):
         RegistryAuth.from_header(text)
 
 
 def test_secrets_stay_out_of_logs() -> None:
     assert "secret" not in repr(USER)
     assert "secret" not in repr(RegistryAuth(identity_token="secret", registry_token="secret"))
-    assert USER.basic not in repr(token_request(HUB, registry_url="https://x", scopes=[SCOPE], auth=USER))
+    assert USER.basic not in repr(
+        token_request(HUB, registry_url="https://registry-1.docker.io", scopes=[SCOPE], auth=USER)
+    )
 
 
 def test_endpoints() -> None:

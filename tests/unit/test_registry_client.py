@@ -16,13 +16,14 @@ from engine.registry.auth import RegistryAuth
 from engine.registry.client import CHUNK, RegistryClient
 from engine.registry.hosts import RegistryHosts
 from engine.registry.media import MANIFEST_LIMIT, OCI_MANIFEST, Descriptor, Manifest
+from engine.registry.patience import Patience
 from engine.registry.reference import Reference
-from engine.registry.transport import Patience
 from engine.types import Digest
 from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, tar_of
 from tests.fixtures.registry_server import (
     Account,
     Corrupt,
+    Drip,
     Hang,
     NoRanges,
     Redirect,
@@ -323,6 +324,51 @@ def test_a_mirror_is_asked_first_and_gets_no_credentials() -> None:
         with RegistryClient(reference, hosts=hosts, auth=ADA, patience=QUICK) as client:
             assert client.manifest("latest").digest == image.manifest
         assert not any("Basic" in request.headers.get("authorization", "") for request in mirror.requests)
+
+
+@pytest.mark.parametrize("head", [False, True])
+@pytest.mark.parametrize("what", ["/manifests/", "/blobs/"])
+def test_a_registry_that_drips_is_left(registry: RegistryServer, what: str, head: bool) -> None:
+    """Each byte comes in time, but there are too few of them."""
+    descriptor = blob_of(registry)
+    registry.fault(what, Drip(seconds=0.02, head=head))
+    patience = Patience(connect=0.5, read=0.25, attempts=1, slow_for=0.4)
+    with client_of(registry, patience=patience) as client, pytest.raises(Unavailable, match=r"too slow|cannot reach"):
+        client.manifest("latest") if what == "/manifests/" else list(client.blob(descriptor))
+
+
+def test_a_token_server_that_drips_is_left() -> None:
+    with RegistryServer(Account("ada", "secret")) as registry:
+        registry.fault("/token", Drip(seconds=0.02))
+        patience = Patience(connect=0.5, read=0.25, attempts=1, slow_for=0.4)
+        with client_of(registry, patience=patience) as client, pytest.raises(Unavailable, match="too slow"):
+            client.manifest("latest")
+
+
+def test_tags_come_in_pages(registry: RegistryServer) -> None:
+    for number in range(7):
+        put_image(registry, REPOSITORY, [], tag=f"v{number}")
+    registry.page = 3
+    with client_of(registry) as client:
+        assert client.tags() == [f"v{number}" for number in range(7)]
+    assert registry.count("/tags/list") == 3
+
+
+def test_pages_of_tags_end_somewhere(registry: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.registry.client.TAG_LIMIT", 3000)
+    put_image(registry, REPOSITORY, [])
+    endless = {"Link": f'</v2/{REPOSITORY}/tags/list>; rel="next"', "Content-Type": "application/json"}
+    registry.fault("/tags/list", Status(200, headers=endless))
+    with client_of(registry) as client, pytest.raises(InvalidParameter):
+        client.tags()
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"tags": 5}', b'{"tags": [5]}', b"{", b"[" * 100_000])
+def test_lists_of_tags_that_are_malformed(registry: RegistryServer, body: bytes) -> None:
+    registry._blobs[REPOSITORY, "list"] = body
+    registry.fault("/tags/list", Replace(body))
+    with client_of(registry) as client, pytest.raises(InvalidParameter, match="malformed"):
+        client.tags()
 
 
 @pytest.mark.parametrize("fault", [Hang(), Slow(5.0)])

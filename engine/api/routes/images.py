@@ -10,7 +10,7 @@ from aiohttp import web
 from engine.api import render_image
 from engine.api.call import Call, empty_answer, json_answer
 from engine.api.router import Routes
-from engine.errors import EngineError, InvalidParameter, NotImplementedHere
+from engine.errors import InvalidParameter
 from engine.registry.reference import Reference
 
 routes = Routes()
@@ -19,43 +19,44 @@ routes = Routes()
 @routes.get("/images/json")
 async def image_list(call: Call) -> web.Response:
     everything, filters = call.query.flag("all"), call.query.filters()
-    counted = call.query.flag("shared-size") or call.query.flag("container-count")
+    if name := call.query.text("filter"):
+        filters = {**filters, "reference": (name,)}  # before API 1.25
+    shared, counted = call.query.flag("shared-size"), call.query.flag("container-count")
 
     def collect() -> list[dict[str, Any]]:
-        found = call.engine.images.list(all=everything, filters=filters)
-        uses = call.engine.containers.uses
-        return [render_image.summary(image, containers=len(uses(image.id)) if counted else -1) for image in found]
+        images, uses = call.engine.images, call.engine.containers.uses
+        sizes = {each.image.id: each.shared for each in images.usage(in_use=uses).images} if shared else {}
+        return [
+            render_image.summary(
+                image,
+                version=call.version,
+                containers=len(uses(image.id)) if counted else -1,
+                shared=sizes.get(image.id, -1),
+            )
+            for image in images.list(all=everything, filters=filters)
+        ]
 
     return json_answer(await call.workers.quick(collect))
 
 
 @routes.post("/images/prune")
 async def image_prune(call: Call) -> web.Response:
-    filters = call.query.filters()
-    if unknown := filters.keys() - {"dangling", "label"}:
-        raise NotImplementedHere(f"prune: the filter {min(unknown)!r} is not supported by this engine yet")
-    only_dangling = not set(filters.get("dangling", ())) & {"0", "false"}
-    wanted = {"label": filters["label"]} if "label" in filters else {}
-
-    def prune() -> dict[str, Any]:
-        lines, reclaimed = [], 0
-        for image in call.engine.images.list(filters=wanted):
-            if (only_dangling and image.tags) or call.engine.containers.uses(image.id):
-                continue
-            try:
-                done = call.engine.images.remove(image.id, force=True, in_use=call.engine.containers.uses)
-            except EngineError:
-                continue  # used by a container that was made meanwhile
-            lines += [render_image.removed(line) for line in done]
-            reclaimed += image.size
-        return {"ImagesDeleted": lines or None, "SpaceReclaimed": reclaimed}
-
-    return json_answer(await call.workers.patient(prune))
+    pruned = await call.workers.patient(
+        call.engine.images.prune, filters=call.query.filters(), in_use=call.engine.containers.uses
+    )
+    return json_answer(
+        {
+            "ImagesDeleted": [render_image.removed(line) for line in pruned.lines] or None,
+            "SpaceReclaimed": pruned.reclaimed,
+        }
+    )
 
 
-@routes.get("/images/search")
-async def image_search(_call: Call) -> web.Response:
-    raise NotImplementedHere("searching a registry is not supported by this engine")
+@routes.get("/havre/v1/images/usage")
+async def image_usage(call: Call) -> web.Response:
+    """What images take of the disk, told exactly: Docker's own numbers leave compressed layers out."""
+    usage = await call.workers.patient(call.engine.images.usage, in_use=call.engine.containers.uses)
+    return json_answer(render_image.store_usage(usage))
 
 
 @routes.get("/images/{name*}/json")

@@ -14,7 +14,7 @@ from engine.api.told import Tell, told
 from engine.errors import InvalidParameter
 from engine.registry.auth import RegistryAuth
 from engine.registry.platforms import parse_platform
-from engine.registry.reference import Reference
+from engine.registry.reference import Reference, names_all
 
 routes = Routes()
 
@@ -23,12 +23,13 @@ routes = Routes()
 async def image_create(call: Call) -> web.StreamResponse:
     if call.query.text("fromSrc"):
         return await image_import(call)
-    reference = _reference(call)
+    reference, all_tags = _reference(call)
     platform = parse_platform(call.query.text("platform"))
     auth = RegistryAuth.from_header(call.request.headers.get("X-Registry-Auth", ""))
 
     def pull(tell: Tell, cancel: threading.Event) -> None:
-        call.engine.images.pull(
+        images = call.engine.images
+        (images.pull_all if all_tags else images.pull)(
             reference,
             platform=platform,
             auth=auth,
@@ -39,10 +40,11 @@ async def image_create(call: Call) -> web.StreamResponse:
     return await told(call, pull)
 
 
-def _reference(call: Call) -> Reference:
+def _reference(call: Call) -> tuple[Reference, bool]:
+    """What to pull, and whether every tag is meant: it is where neither name nor parameter has one."""
     name, tag = call.query.text("fromImage"), call.query.text("tag")
     if not name:
         raise InvalidParameter("fromImage: name the image to pull")
-    if not tag:
-        return Reference.parse(name)
-    return Reference.parse(f"{name}@{tag}" if ":" in tag else f"{name}:{tag}")
+    if tag:
+        return Reference.parse(f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"), False
+    return Reference.parse(name), names_all(name)

@@ -12,7 +12,7 @@ from engine.api.router import Routes
 from engine.api.told import Tell, told
 from engine.errors import InvalidParameter
 from engine.registry.auth import RegistryAuth
-from engine.registry.reference import Reference
+from engine.registry.reference import Reference, names_all
 
 routes = Routes()
 
@@ -24,7 +24,7 @@ async def image_push(call: Call) -> web.StreamResponse:
     if reference.digest is not None:
         raise InvalidParameter("cannot push a digest reference: name the tag to push")
     # Without a tag anywhere, all of the repository's are meant.
-    all_tags = not tag and ":" not in name.rpartition("/")[2]
+    all_tags = not tag and names_all(name)
     auth = RegistryAuth.from_header(call.request.headers.get("X-Registry-Auth", ""))
 
     def push(tell: Tell, cancel: threading.Event) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from aiohttp import web
 
 from engine.api import host_facts, render_build, render_container, render_image, render_volume
 from engine.api.call import COMMON_HEADERS, Call, error_answer, json_answer
 from engine.api.router import Routes
 from engine.containers.model import Status
-from engine.errors import NotImplementedHere
 from engine.types import now
 
 routes = Routes()
@@ -62,11 +59,9 @@ async def disk_usage(call: Call) -> web.Response:
     engine = call.engine
 
     def collect() -> dict[str, object]:
-        images = engine.images.list(all=True)
+        usage = engine.images.usage(in_use=engine.containers.uses)
         instant = now()
-        sizes = {diff_id: engine.layers.size(diff_id) for image in images for diff_id in image.diff_ids}
-        by_id = {image.id: image for image in images}
-        shared = Counter(diff_id for image in images for diff_id in set(image.diff_ids))
+        by_id = {image.id: image for image in engine.images.list(all=True)}
         users = engine.containers.volume_uses()
         kept = engine.builds.kept()
         containers = []
@@ -78,11 +73,10 @@ async def disk_usage(call: Call) -> web.Response:
                 | {"SizeRw": written, "SizeRootFs": written + below}
             )
         return {
-            "LayersSize": sum(sizes.values()),
+            "LayersSize": usage.layers,
             "Images": [
-                render_image.summary(image, containers=len(engine.containers.uses(image.id)))
-                | {"SharedSize": sum(sizes[diff_id] for diff_id in set(image.diff_ids) if shared[diff_id] > 1)}
-                for image in images
+                render_image.summary(each.image, version=call.version, containers=each.containers, shared=each.shared)
+                for each in usage.images
             ],
             "Containers": containers,
             "Volumes": [
@@ -95,11 +89,6 @@ async def disk_usage(call: Call) -> web.Response:
         }
 
     return json_answer(await call.workers.patient(collect))
-
-
-@routes.post("/auth")
-async def auth(_call: Call) -> web.Response:
-    raise NotImplementedHere("login: this engine does not check credentials by itself yet; they are used when pulling")
 
 
 @routes.get("/plugins")

@@ -1,0 +1,85 @@
+"""How much of the disk images take: what they share, what is theirs alone, what would come free."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.images.model import Image
+from engine.types import Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageUsage:
+    """One image. All sizes are bytes; those of layers are of their files, unpacked."""
+
+    image: Image
+    containers: int
+    """How many were made from it."""
+    shared: int
+    """Of the layers that other images have as well."""
+    unique: int
+    """Of the layers that no other image has."""
+    compressed: int
+    """Of the compressed layers and documents that no other image has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreUsage:
+    """All images together, each layer and each blob counted once; also what is kept for containers of removed ones."""
+
+    images: tuple[ImageUsage, ...]
+    layers: int
+    compressed: int
+    reclaimable: int
+    """Of layers and blobs that only images without containers have: what removing all of these frees."""
+
+
+def measured(
+    images: Sequence[Image],
+    *,
+    layers_of: Mapping[Digest, frozenset[Digest]],
+    blobs_of: Mapping[Digest, frozenset[Digest]],
+    layer_size: Callable[[Digest], int],
+    blob_size: Callable[[Digest], int],
+    containers: Mapping[Digest, int],
+) -> StoreUsage:
+    """The usage of *images*, where *layers_of* and *blobs_of* tell what each image needs, also those not in *images*.
+
+    *containers* counts, for each image that has some, those made from it.
+    """
+    layers, blobs = _sizes(layers_of, layer_size), _sizes(blobs_of, blob_size)
+    layer_users, blob_users = _users(layers_of), _users(blobs_of)
+    used = [image_id for image_id in layers_of if containers.get(image_id)]
+    kept = _total(layers, frozenset().union(*(layers_of[each] for each in used)))
+    kept += _total(blobs, frozenset().union(*(blobs_of.get(each, frozenset()) for each in used)))
+    everything = sum(layers.values()) + sum(blobs.values())
+    return StoreUsage(
+        images=tuple(
+            ImageUsage(
+                image=image,
+                containers=containers.get(image.id, 0),
+                shared=sum(layers[each] for each in layers_of[image.id] if layer_users[each] > 1),
+                unique=sum(layers[each] for each in layers_of[image.id] if layer_users[each] == 1),
+                compressed=sum(blobs[each] for each in blobs_of[image.id] if blob_users[each] == 1),
+            )
+            for image in images
+            if image.id in layers_of and image.id in blobs_of
+        ),
+        layers=sum(layers.values()),
+        compressed=sum(blobs.values()),
+        reclaimable=everything - kept,
+    )
+
+
+def _sizes(needs: Mapping[Digest, frozenset[Digest]], size: Callable[[Digest], int]) -> dict[Digest, int]:
+    return {digest: size(digest) for digest in frozenset().union(*needs.values())}
+
+
+def _users(needs: Mapping[Digest, frozenset[Digest]]) -> Counter[Digest]:
+    return Counter(digest for needed in needs.values() for digest in needed)
+
+
+def _total(sizes: Mapping[Digest, int], digests: frozenset[Digest]) -> int:
+    return sum(sizes[digest] for digest in digests)
