@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.built import File, build, saved, write_context
+from tests.fixtures.built import File, build, comparable, write_context
 from tests.fixtures.daemons import Daemon, HavreDaemon, PeerDaemon
 
 
@@ -184,31 +183,10 @@ def test_both_engines_make_the_same_image(
     arguments: tuple[str, ...],
 ) -> None:
     write_context(tmp_path, dockerfile.lstrip(), files)
-    ours, theirs = (_made(daemon, tmp_path, *arguments) for daemon in both)
+    made = []
+    for daemon in both:
+        build(daemon, tmp_path, "-t", "same", *arguments)
+        made.append(comparable(daemon, "same"))
+    ours, theirs = made
     for name, value in theirs.items():
         assert ours[name] == value, name
-
-
-def _made(daemon: Daemon, directory: Path, *arguments: str) -> dict[str, object]:
-    """What both engines must agree on: layers, config, and history without digests."""
-    build(daemon, directory, "-t", "same", *arguments)
-    image = saved(daemon, "same")
-    config = {name: value for name, value in image.config["config"].items() if value and name != "Image"}
-    history = [
-        (
-            re.sub(r"(file|dir|multi):[0-9a-f]{64}", r"\1:…", line["created_by"])
-            .replace("--chown=33dir", "--chown=33 dir")
-            .replace("--chown=1:2dir", "--chown=1:2 dir"),
-            line.get("empty_layer", False),
-            line.get("author", ""),
-        )
-        for line in image.config["history"]
-    ]
-    # Of what stands for a removed file, only the name means something.
-    layers = [[line.split(" ")[0] if "/.wh." in line else line for line in layer] for layer in image.layers]
-    return {
-        "config": json.loads(json.dumps(config)),
-        "history": history,
-        "layers": layers,
-        "author": image.config.get("author", ""),
-    }
