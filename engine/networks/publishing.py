@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.errors import EngineError, EngineFault
+from engine.networks import conntrack
 from engine.networks.drivers.bridge import host_address
 from engine.networks.firewall import Firewall, Target
 from engine.networks.model import Driver, Endpoint, Network, PublishedPort
@@ -42,6 +43,9 @@ class Publishing:
         """Lead ports that are held to *endpoint*."""
         self._records.publish(endpoint.container_id, ports)
         self._firewall.publish(_targets(ports, endpoint))
+        conntrack.forget_datagrams(
+            (6 if ":" in port.host_ip else 4, port.host_port) for port in ports if port.protocol == "udp"
+        )
         self._relay(endpoint, ports)
 
     def move(self, old: Endpoint, new: Endpoint) -> None:
@@ -55,6 +59,8 @@ class Publishing:
         ports = self._records.ports(container_id)
         for endpoint in endpoints:
             self._withdraw(_targets(ports, endpoint))
+            if ports:
+                conntrack.forget(address.ip for address in endpoint.addresses)
         self._ports.release(container_id)
         self._records.withdraw(container_id)
 

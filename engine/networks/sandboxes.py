@@ -16,7 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from engine.errors import EngineFault, InvalidParameter
 from engine.kernel import netns
-from engine.networks import interfaces
+from engine.networks import conntrack, interfaces
 from engine.networks.creation import is_user_defined
 from engine.networks.dns.resolver import Resolver
 from engine.networks.drivers import Drivers
@@ -103,6 +103,8 @@ class Sandboxes:
         self._resolver.names.remove(endpoint)
         self._lead_out(path, before, [each for each in before if each.id != endpoint.id], wanted=wanted)
         self._drivers.of(self._network(endpoint)).detach([endpoint])
+        if wanted:
+            conntrack.forget(address.ip for address in endpoint.addresses)
         with _explained(path):
             netns.run_inside(path, lambda: interfaces.remove(endpoint.interface))
         self._records.leave(endpoint.container_id, endpoint.id)
