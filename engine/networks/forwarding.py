@@ -2,14 +2,14 @@
 
 A table of our own can only add refusals to those of another table, so what it lets through is accepted in theirs too.
 Docker keeps the chain DOCKER-USER for exactly this, and takes one that it finds: where dockerd is installed it is made,
-in case that starts later than we. Without Docker the rules go into FORWARD itself, where that refuses anything.
+in case that starts later than we. Where FORWARD does not lead there, and refuses anything, the rules go into it, too.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 _PATH: Final = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin:/usr/local/bin"
@@ -23,10 +23,11 @@ def accept(bridges: Collection[str]) -> None:
     if not bridges:
         return
     for program in _PROGRAMS:
-        chain, present = _chain(program)
-        for rule in _rules(bridges):
-            if chain and rule not in present:
-                _run(program, "-I", chain, *rule.split())
+        for chain in _chains(program):
+            present = _listed(program, chain)
+            for rule in _rules(bridges):
+                if rule not in present:
+                    _run(program, "-I", chain, *rule.split())
 
 
 def forget(bridges: Collection[str]) -> None:
@@ -39,14 +40,15 @@ def forget(bridges: Collection[str]) -> None:
                     _run(program, "-D", chain, *rule.split())
 
 
-def _chain(program: str) -> tuple[str, Sequence[str]]:
-    """Where rules of ours must stand, and those that do; "" where nothing refuses."""
+def _chains(program: str) -> Iterator[str]:
+    """Where rules of ours must stand; nowhere, where nothing refuses."""
     if program == "iptables" and shutil.which("dockerd", path=_PATH) is not None:
         _run(program, "-N", _DOCKERS)
-    if present := _listed(program, _DOCKERS):
-        return _DOCKERS, present
-    present = _listed(program, _FORWARD)
-    return (_FORWARD, present) if present not in ([], ["-P FORWARD ACCEPT"]) else ("", ())
+    if _listed(program, _DOCKERS):
+        yield _DOCKERS
+    forward = _listed(program, _FORWARD)
+    if forward not in ([], [f"-P {_FORWARD} ACCEPT"]) and f"-j {_DOCKERS}" not in forward:
+        yield _FORWARD
 
 
 def _listed(program: str, chain: str) -> Sequence[str]:

@@ -259,7 +259,11 @@ class NetworkService:
         self._known.forget(network)
         driver = self._drivers.of(network)
         if (side := driver.side(network)) is not None:
-            self._firewall.dismiss(side)
+            try:
+                self._firewall.dismiss(side)
+            except EngineFault as error:
+                # The table is gone, after a restart of the host or by somebody's hand: so is all that it knew.
+                _LOG.debug("network %s was not in the firewall: %s", network.name, error)
             forwarding.forget([side.bridge])
         driver.delete(network)
         self._records.delete(network.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -20,11 +21,13 @@ KILLS = int(os.environ.get("HAVRE_TEST_KILLS", "15"))
 WORKERS = 3
 
 
-@pytest.mark.timeout(120 + 5 * KILLS)
+@pytest.mark.timeout(120 + 15 * KILLS)
 def test_killed_at_any_instant(havre: HavreDaemon) -> None:
     havre.docker("pull", "-q", "busybox")
     steady = havre.docker("run", "-d", "--name=steady", "busybox", "sleep", "1000").stdout.strip()
     pid = havre.docker("inspect", "--format={{.State.Pid}}", steady).stdout
+    havre.docker("network", "create", "shared")
+    havre.docker("network", "connect", "shared", "steady")
     dice = random.Random(20)
     for _ in range(KILLS):
         ended = threading.Event()
@@ -37,7 +40,10 @@ def test_killed_at_any_instant(havre: HavreDaemon) -> None:
         havre.start()
         assert havre.docker("inspect", "--format={{.State.Pid}}", steady).stdout == pid
         _agrees(havre)
+    address = havre.docker("inspect", "--format={{.NetworkSettings.Networks.shared.IPAddress}}", "steady").stdout
+    assert address in havre.docker("exec", "steady", "nslookup", "-type=a", "steady").stdout
     havre.remove_everything()
+    havre.docker("network", "prune", "-f")
     havre.docker("rmi", "-f", *(f"made{number}" for number in range(WORKERS)), check=False)
     if names := havre.docker("volume", "ls", "-q").stdout.split():
         havre.docker("volume", "rm", *names)
@@ -64,6 +70,23 @@ def _work(havre: HavreDaemon, number: int, ended: threading.Event) -> None:
         ("start", name),
         ("rm", "-f", "-v", name),
         ("run", "--rm", "busybox", "true"),
+        ("network", "create", f"net{number}"),
+        (
+            "run",
+            "-d",
+            f"--name={name}",
+            f"--network=net{number}",
+            "-p",
+            f"{9100 + number}:80",
+            "busybox",
+            "sleep",
+            "99",
+        ),
+        ("network", "connect", "bridge", name),
+        ("network", "connect", "shared", name),
+        ("network", "disconnect", f"net{number}", name),
+        ("rm", "-f", name),
+        ("network", "rm", f"net{number}"),
     )
     while not ended.is_set():
         for call in calls:
@@ -85,12 +108,34 @@ def _agrees(havre: HavreDaemon) -> None:
             *(f"{identifier[:12]} runs without {kind}" for kind, ids in found.items() for identifier in running - ids),
             *(f"{kind} of {identifier[:12]} is left" for kind, ids in found.items() for identifier in ids - running),
             *(f"directory {identifier[:12]} is left" for identifier in _directories(havre) - told.keys()),
+            *_network_differences(havre),
         ]
 
     try:
         wait_until(lambda: not differences(), seconds=5)
     except AssertionError:
         assert not differences(), havre.process.tail(4000)
+
+
+def _network_differences(havre: HavreDaemon) -> list[str]:
+    """Bridges, elements of the firewall and links of containers that no network has, and the other way round."""
+    ids = set(havre.docker("network", "ls", "-q", "--no-trunc", "--filter=type=custom").stdout.split())
+    bridges = {f"br-{identifier[:12]}" for identifier in ids}
+    table = havre.namespace.run("nft", "list", "set", "inet", f"havre-{havre.bridge}", "bridges").stdout
+    in_firewall = {word.strip('"') for word in table.replace(",", " ").split() if word.startswith('"br-')}
+    there = {
+        line.split(":")[1].strip().partition("@")[0]
+        for line in havre.namespace.run("ip", "-o", "link").stdout.splitlines()
+    }
+    on_host = {name for name in there if name.startswith("br-")}
+    rows = json.loads(havre.docker("network", "inspect", "bridge", *ids).stdout)
+    endpoints = {f"veth{each['EndpointID'][:11]}" for row in rows for each in row["Containers"].values()}
+    return [
+        *(f"{name} has no network" for name in on_host - bridges),
+        *(f"{name} is not there" for name in bridges - on_host),
+        *(f"{name} is not as in the firewall" for name in in_firewall ^ bridges),
+        *(f"{name} is not as in the rows" for name in endpoints ^ havre.links()),
+    ]
 
 
 def _on_host(havre: HavreDaemon) -> dict[str, set[str]]:

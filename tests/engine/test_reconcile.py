@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,8 +16,10 @@ import pytest
 from engine.containers.model import Status
 from engine.containers.options import RestartPolicy, RestartPolicyName
 from engine.engine import Engine
-from engine.errors import NotModified
+from engine.errors import EngineFault, Forbidden, NotModified
 from engine.kernel.process import Process
+from engine.networks.creation import NetworkRequest
+from engine.networks.model import Attachment
 from engine.types import new_id
 from tests.conftest import needs_root
 from tests.fixtures.engine_host import EngineHost, engine_host, reaches, remove_all
@@ -298,3 +302,104 @@ def test_a_restart_is_cut_off(host: EngineHost) -> None:
         wait_until(lambda: host.log(engine, container_id).count("life") > before)
         engine.containers.stop(container_id, timeout=0)
         whole(host, engine)
+
+
+# --- networks
+
+
+NETWORK_RECORDS = "engine.networks.records:NetworkRecords"
+SANDBOXES = "engine.networks.sandboxes:Sandboxes"
+BRIDGES = "engine.networks.drivers.bridge:BridgeDriver"
+FIREWALL = "engine.networks.firewall:Firewall"
+
+
+def network_state(engine: Engine) -> dict[str, set[str]]:
+    """What the host and the rows have of networks, by network id or endpoint id."""
+    listed = subprocess.run(["ip", "-brief", "link"], capture_output=True, text=True, check=True).stdout
+    names = {line.split()[0].partition("@")[0] for line in listed.splitlines()}
+    table = subprocess.run(
+        ["nft", "list", "set", "inet", engine.config.instance, "bridges"], capture_output=True, text=True, check=True
+    ).stdout
+    own = [network for network in engine.networks.list() if network.name not in ("bridge", "host", "none")]
+    return {
+        "known": {f"br-{network.id[:12]}" for network in own},
+        "links": {name for name in names if name.startswith("br-")},
+        "firewall": {word.strip('"') for word in table.replace(",", " ").split() if word.startswith('"br-')},
+        "endpoints": {row["id"][:11] for row in engine.database.query("SELECT id FROM endpoints WHERE address <> ''")},
+        "plugged": {name.removeprefix("veth") for name in names if name.startswith("veth")},
+    }
+
+
+def networks_whole(engine: Engine) -> None:
+    """Every network has its bridge and its elements, every endpoint its link, and there is nothing else."""
+
+    def differences() -> dict[str, set[str]]:
+        state = network_state(engine)
+        return (
+            {}
+            if state["known"] == state["links"] == state["firewall"] and state["endpoints"] == state["plugged"]
+            else state
+        )
+
+    wait_until(lambda: not differences(), what=f"networks to agree: {differences()}")
+
+
+def slow(point: str, call: str) -> object:
+    return pytest.param(point, call, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("point", "call"),
+    [
+        (f"after {NETWORK_RECORDS}.put", "create"),
+        slow(f"after {BRIDGES}.ensure", "create"),
+        slow(f"after {FIREWALL}.admit", "create"),
+        (f"after {NETWORK_RECORDS}.retire", "remove"),
+        slow(f"after {FIREWALL}.dismiss", "remove"),
+        slow(f"after {BRIDGES}.delete", "remove"),
+        slow(f"after {RECORDS}.update", "connect"),
+        (f"after {NETWORK_RECORDS}.join", "connect"),
+        (f"after {BRIDGES}.attach", "connect"),
+        slow(f"before {SANDBOXES}._lead_out", "connect"),
+        slow(f"after {SANDBOXES}.connect", "connect"),
+        slow(f"after {SANDBOXES}._lead_out", "disconnect"),
+        slow(f"after {BRIDGES}.detach", "disconnect"),
+        (f"after {NETWORK_RECORDS}.leave", "disconnect"),
+        slow(f"after {NETWORKS}.disconnect", "disconnect"),
+    ],
+)
+def test_killed_in_the_middle_of_a_networks_change(host: EngineHost, point: str, call: str) -> None:
+    with host.engine() as engine:
+        for name in ("left", "right"):
+            engine.networks.create(NetworkRequest(name=name))
+        container_id = host.run(engine, *SLEEP, network_mode="right")
+        if call == "disconnect":
+            engine.containers.networking.connect(container_id, Attachment(network="left"))
+        if call == "remove":
+            engine.networks.create(NetworkRequest(name="third"))
+    arguments = {
+        "create": ("networks.create", "third"),
+        "remove": ("networks.remove", "third"),
+        "connect": ("containers.networking.connect", container_id, "left"),
+        "disconnect": ("containers.networking.disconnect", container_id, "left"),
+    }[call]
+    host.dies(point, *arguments)
+    with host.engine() as engine:
+        networks_whole(engine)
+        assert {endpoint.container_id for endpoint in engine.networks.endpoints(engine.networks.get("right").id)} == {
+            container_id
+        }
+        # What was cut off can be done again, and all of it undone.
+        if call == "connect":
+            with suppress(Forbidden):  # it may have been there
+                engine.containers.networking.connect(container_id, Attachment(network="left"))
+            assert len(engine.containers.get(container_id).sandbox.endpoints) == 2  # type: ignore[union-attr]
+        if call == "disconnect":
+            with suppress(EngineFault):  # it may have been done
+                engine.containers.networking.disconnect(container_id, "left")
+            assert [each.network for each in engine.containers.get(container_id).attachments] == ["right"]
+        networks_whole(engine)
+        engine.containers.remove(container_id, force=True)
+        engine.networks.prune({})
+        networks_whole(engine)
+        assert network_state(engine)["known"] == set()

@@ -1,0 +1,136 @@
+"""Macvlan networks: containers as neighbours on a link of the host."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.errors import EngineFault, Forbidden, InvalidParameter
+from engine.networks.model import Attachment, Driver, Sandbox
+from tests.conftest import needs_root
+from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside, lab
+
+WEB = 8080
+GATEWAY = "172.16.0.1"
+"""The neighbour's address on the link, which is the way out of the network."""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Lab]:
+    needs_root()
+    with lab(tmp_path) as made:
+        made.beyond(lambda: run("ip", "address", "add", f"{GATEWAY}/16", "dev", "lan0"))
+        yield made
+
+
+@pytest.fixture
+def networks(host: Lab) -> LabService:
+    return host.service()
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def links() -> set[str]:
+    """The links of the host by name."""
+    return {line.split()[0].partition("@")[0] for line in run("ip", "-brief", "link").splitlines()}
+
+
+def public(networks: LabService, name: str = "public", subnet: str = "172.16.0.0/16", **options: str) -> None:
+    networks.made(name, subnet, driver=Driver.MACVLAN, options={"parent": "lan0", **options})
+
+
+def shown(sandbox: Sandbox, *command: str) -> str:
+    return inside(sandbox, lambda: run(*command))
+
+
+def test_a_container_is_a_neighbour(host: Lab, networks: LabService) -> None:
+    public(networks)
+    one, two = networks.plug(network="public", name="one"), networks.plug(network="public", name="two")
+    assert (address(one), one.endpoints[0].mac) == ("172.16.0.2", "02:42:ac:10:00:02")
+    assert "inet 172.16.0.2/16 brd 172.16.255.255 scope global eth0" in shown(one, "ip", "address")
+    assert shown(one, "ip", "route").startswith(f"default via {GATEWAY} dev eth0")
+    with host.beyond(lambda: Echo(port=WEB)), inside(two, lambda: Echo(port=WEB)):
+        # Both see the container's own address: nothing is translated.
+        assert inside(one, lambda: ask(GATEWAY, WEB)) == "172.16.0.2 hello"
+        assert inside(one, lambda: ask(address(two), WEB)) == "172.16.0.2 hello"
+        assert host.beyond(lambda: ask(address(two), WEB)).endswith(" hello")
+
+
+def test_modes(networks: LabService) -> None:
+    public(networks, macvlan_mode="private")
+    one, two = networks.plug(network="public"), networks.plug(network="public")
+    assert "macvlan mode private" in shown(one, "ip", "-details", "link", "show", "eth0")
+    with inside(two, lambda: Echo(port=WEB)), pytest.raises(OSError):
+        inside(one, lambda: ask(address(two), WEB, timeout=0.5))
+
+
+def test_nothing_of_it_is_on_the_host(networks: LabService) -> None:
+    before = links()
+    public(networks)
+    networks.release(networks.plug(network="public").container_id)
+    networks.remove("public")
+    assert links() == before
+
+
+def test_joined_and_left_while_it_runs(networks: LabService) -> None:
+    public(networks)
+    sandbox = networks.plug_all(Attachment(network="bridge"), Attachment(network="public"))
+    assert shown(sandbox, "ip", "route", "show", "default").split()[2] == "172.17.0.1"
+    (_, endpoint) = sandbox.endpoints
+    networks._sandboxes.disconnect(endpoint, wanted=())
+    assert "eth1" not in shown(sandbox, "ip", "-brief", "link")
+
+
+def test_what_is_refused(networks: LabService) -> None:
+    public(networks)
+    with pytest.raises(Forbidden, match="is already using parent interface lan0"):
+        public(networks, "second", "172.26.0.0/16")
+    for parent, words in (
+        ("nope", "invalid subinterface vlan name nope"),
+        ("nope.10", "parent interface nope was not found"),
+        ("lan0.5000", "invalid subinterface vlan name"),
+    ):
+        with pytest.raises(InvalidParameter, match=words):
+            networks.made("wrong", driver=Driver.MACVLAN, options={"parent": parent})
+    with pytest.raises(InvalidParameter, match="requested macvlan mode 'x' is not valid"):
+        networks.made("wrong", driver=Driver.MACVLAN, options={"parent": "lo", "macvlan_mode": "x"})
+    assert [network.name for network in networks.list()] == ["bridge", "host", "none", "public"]
+
+
+def test_without_a_parent_it_leads_nowhere(networks: LabService) -> None:
+    before = links()
+    network = networks.made("alone", "172.26.0.0/16", driver=Driver.MACVLAN)
+    assert network.internal
+    one, two = networks.plug(network="alone"), networks.plug(network="alone")
+    assert shown(one, "ip", "route", "show", "default") == ""
+    with inside(two, lambda: Echo(port=WEB)):
+        assert inside(one, lambda: ask(address(two), WEB)) == "172.26.0.2 hello"
+    for sandbox in (one, two):
+        networks.release(sandbox.container_id)
+    networks.remove("alone")
+    assert links() == before
+
+
+def has_vlans() -> bool:
+    """Whether this kernel has 8021q: the link that tells is gone with the test's host."""
+    return subprocess.run(["ip", "link", "add", "tried", "link", "lo", "type", "vlan", "id", "9"]).returncode == 0
+
+
+def test_a_vlan_is_made_on_demand_and_goes_with_its_network(networks: LabService) -> None:
+    there = has_vlans()
+    before = links()
+    options = {"parent": "lan0.10"}
+    if there:
+        networks.made("tagged", "172.27.0.0/16", driver=Driver.MACVLAN, options=options)
+        assert "vlan protocol 802.1Q id 10" in run("ip", "-details", "link", "show", "lan0.10")
+        networks.remove("tagged")
+    else:
+        with pytest.raises(EngineFault, match=r"failed to create the link lan0\.10 \(vlan\)"):
+            networks.made("tagged", "172.27.0.0/16", driver=Driver.MACVLAN, options=options)
+        assert "tagged" not in {network.name for network in networks.list()}
+    assert links() == before
