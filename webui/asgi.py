@@ -13,7 +13,8 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from webui.live.origin import SameOrigin  # noqa: E402
 from webui.live.routing import websocket_urlpatterns  # noqa: E402
+from webui.pacing import Paced  # noqa: E402
 
 application = ProtocolTypeRouter(
-    {"http": _pages, "websocket": SameOrigin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))}
+    {"http": Paced(_pages), "websocket": SameOrigin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))}
 )

@@ -45,3 +45,6 @@ document.addEventListener("htmx:configRequest", (event) => {
   const pull = event.target.dataset?.pull;
   if (pull) event.detail.parameters.set("reference", pull);
 });
+
+// On a phone the rail is wider than the screen: show where one is.
+document.querySelector(".rail nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

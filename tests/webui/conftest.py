@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from tests.fixtures.daemons import HavreDaemon, PeerDaemon
+from tests.fixtures.daemons import Daemon, HavreDaemon, PeerDaemon
 from webui.accounts.models import Grant, Role, User
 from webui.environments.models import Environment, Kind
 
@@ -28,19 +28,19 @@ def environment() -> Environment:
 @pytest.fixture
 def engine(environment: Environment, havre: HavreDaemon) -> Environment:
     """The local environment with a real engine."""
-    environment.url = f"unix://{havre.socket}"
-    environment.kind = Kind.HAVRE
-    environment.save()
-    return environment
+    return _led_to(environment, havre)
 
 
 @pytest.fixture
 def stock(environment: Environment, dockerd: PeerDaemon) -> Environment:
     """The local environment with a stock dockerd: the pages drive any engine that speaks Docker's API."""
-    environment.url = f"unix://{dockerd.socket}"
-    environment.kind = Kind.DOCKER
-    environment.save()
-    return environment
+    return _led_to(environment, dockerd)
+
+
+@pytest.fixture
+def either(environment: Environment, daemon: Daemon) -> Environment:
+    """The local environment with Havre's engine and with a stock dockerd in turn; `daemon` looks behind it."""
+    return _led_to(environment, daemon)
 
 
 @pytest.fixture
@@ -75,6 +75,13 @@ def signed_in() -> Callable[[User | None], Client]:
         return client
 
     return sign_in
+
+
+def _led_to(environment: Environment, daemon: Daemon) -> Environment:
+    environment.url = f"unix://{daemon.socket}"
+    environment.kind = Kind.HAVRE if daemon.kind == "havre" else Kind.DOCKER
+    environment.save()
+    return environment
 
 
 def _person(name: str, environment: Environment, role: Role) -> User:

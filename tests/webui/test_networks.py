@@ -1,4 +1,4 @@
-"""The network pages, with a stock dockerd behind them: what they ask for is Docker's API and nothing else."""
+"""The network pages, with Havre's engine and with a stock dockerd behind them: the API is Docker's, nothing more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.fixtures.daemons import PeerDaemon
+from tests.fixtures.daemons import Daemon
 from webui.accounts.models import User
 from webui.environments.models import Environment
 from webui.networks.forms import NetworkForm
@@ -18,21 +18,21 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-def browser(operator: User, stock: Environment, signed_in: Callable[[User | None], Client]) -> Client:
+def browser(operator: User, either: Environment, signed_in: Callable[[User | None], Client]) -> Client:
     return signed_in(operator)
 
 
 @pytest.fixture(autouse=True)
 def _no_networks(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
-    if "dockerd" in request.fixturenames:
-        dockerd = request.getfixturevalue("dockerd")
-        dockerd.remove_everything()
-        dockerd.docker("network", "prune", "-f")
+    if "daemon" in request.fixturenames:
+        daemon = request.getfixturevalue("daemon")
+        daemon.remove_everything()
+        daemon.docker("network", "prune", "-f")
 
 
-def _inspect(dockerd: PeerDaemon, network: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(dockerd.docker("network", "inspect", network).stdout)[0]
+def _inspect(daemon: Daemon, network: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(daemon.docker("network", "inspect", network).stdout)[0]
     return found
 
 
@@ -40,12 +40,12 @@ def _text(browser: Client, address: str) -> str:
     return browser.get(address).content.decode()
 
 
-def test_a_network_is_made_used_and_removed(browser: Client, dockerd: PeerDaemon) -> None:
+def test_a_network_is_made_used_and_removed(browser: Client, daemon: Daemon) -> None:
     assert "own networks so far" in _text(browser, "/e/local/networks/")
     form = {"name": "app", "driver": "bridge", "subnet": "10.77.0.9/24", "gateway": "10.77.0.254", "labels": "team=web"}
     answer = browser.post("/e/local/networks/new/", {**form, "isolated": "on", "mtu": "1300"})
     assert answer.status_code == 302
-    found = _inspect(dockerd, "app")
+    found = _inspect(daemon, "app")
     assert found["IPAM"]["Config"] == [{"Subnet": "10.77.0.0/24", "Gateway": "10.77.0.254"}]
     assert found["Options"] == {
         "com.docker.network.bridge.enable_icc": "false",
@@ -57,8 +57,8 @@ def test_a_network_is_made_used_and_removed(browser: Client, dockerd: PeerDaemon
     assert "--gateway 10.77.0.254" in page
     assert "Nothing breaks" in page
 
-    dockerd.docker("pull", "-q", "busybox")
-    dockerd.docker("run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sleep", "600")
+    daemon.docker("pull", "-q", "busybox")
+    daemon.docker("run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sleep", "600")
     connect = {"container": "web", "aliases": "www, site", "ipv4": "10.77.0.9"}
     answer = browser.post("/e/local/networks/app/connect/", connect, headers=HTMX)
     assert answer.status_code == 200
@@ -72,28 +72,28 @@ def test_a_network_is_made_used_and_removed(browser: Client, dockerd: PeerDaemon
     refused = browser.post("/e/local/networks/remove/", {"networks": ["app"]}, headers=HTMX).content.decode()
     assert "active endpoints" in refused
     browser.post("/e/local/networks/app/disconnect/", {"container": "web"})
-    assert _inspect(dockerd, "app")["Containers"] == {}
+    assert _inspect(daemon, "app")["Containers"] == {}
     browser.post("/e/local/networks/app/connect/", connect)
     gone = browser.post(
         "/e/local/networks/remove/", {"networks": [found["Id"]], "disconnect": "1", "leave": "1"}, headers=HTMX
     )
     assert gone["HX-Redirect"] == "/e/local/networks/"
-    assert "app" not in dockerd.docker("network", "ls", "--format", "{{.Name}}").stdout.split()
+    assert "app" not in daemon.docker("network", "ls", "--format", "{{.Name}}").stdout.split()
     assert "This network is gone" in browser.get(f"/e/local/networks/{found['Id']}/", headers=HTMX).content.decode()
     assert _text(browser, f"/e/local/networks/{found['Id']}/row/") == ""
 
 
-def test_a_stopped_container_is_told_of(browser: Client, dockerd: PeerDaemon) -> None:
-    dockerd.docker("network", "create", "app")
-    dockerd.docker("pull", "-q", "busybox")
-    dockerd.docker("create", "--name", "sleeper", "--network", "app", "busybox")
+def test_a_stopped_container_is_told_of(browser: Client, daemon: Daemon) -> None:
+    daemon.docker("network", "create", "app")
+    daemon.docker("pull", "-q", "busybox")
+    daemon.docker("create", "--name", "sleeper", "--network", "app", "busybox")
     page = _text(browser, "/e/local/networks/app/")
     assert "sleeper is stopped: it will not start any more" in page
     assert ">sleeper</a>" in _text(browser, "/e/local/networks/?q=driver:bridge app")
 
 
-def test_the_unused_ones_are_named_before_and_after(browser: Client, dockerd: PeerDaemon) -> None:
-    dockerd.docker("network", "create", "lonely")
+def test_the_unused_ones_are_named_before_and_after(browser: Client, daemon: Daemon) -> None:
+    daemon.docker("network", "create", "lonely")
     page = _text(browser, "/e/local/networks/?q=unused")
     assert "1 network goes now: lonely" in page
     assert ">bridge</a>" not in page
@@ -101,8 +101,8 @@ def test_the_unused_ones_are_named_before_and_after(browser: Client, dockerd: Pe
     assert "none was removed" in browser.post("/e/local/networks/prune/", headers=HTMX).content.decode()
 
 
-def test_the_engines_no_stands_on_the_form(browser: Client, dockerd: PeerDaemon) -> None:
-    dockerd.docker("network", "create", "taken", "--subnet", "10.78.0.0/24")
+def test_the_engines_no_stands_on_the_form(browser: Client, daemon: Daemon) -> None:
+    daemon.docker("network", "create", "taken", "--subnet", "10.78.0.0/24")
     form = {"name": "new", "driver": "bridge", "subnet": "10.78.0.0/24"}
     answer = browser.post("/e/local/networks/new/", form)
     assert answer.status_code == 422
@@ -113,23 +113,23 @@ def test_the_engines_no_stands_on_the_form(browser: Client, dockerd: PeerDaemon)
     assert "No such container" in wrong.content.decode()
 
 
-def test_names_from_outside_are_text(browser: Client, dockerd: PeerDaemon) -> None:
-    dockerd.docker("network", "create", "--label", "x=<script>1</script>", "evil")
+def test_names_from_outside_are_text(browser: Client, daemon: Daemon) -> None:
+    daemon.docker("network", "create", "--label", "x=<script>1</script>", "evil")
     page = _text(browser, "/e/local/networks/evil/")
     assert "<script>1" not in page
     assert "&lt;script&gt;1" in page
 
 
 def test_a_viewer_looks_and_changes_nothing(
-    viewer: User, stock: Environment, signed_in: Callable[[User | None], Client], dockerd: PeerDaemon
+    viewer: User, either: Environment, signed_in: Callable[[User | None], Client], daemon: Daemon
 ) -> None:
-    dockerd.docker("network", "create", "seen")
+    daemon.docker("network", "create", "seen")
     client = signed_in(viewer)
     page = _text(client, "/e/local/networks/seen/")
     assert "Remove" not in page.partition("If it is removed")[0]
     for door in ("new/", "remove/", "prune/", "seen/connect/", "seen/disconnect/"):
         assert client.post(f"/e/local/networks/{door}", {"networks": "seen"}).status_code == 403, door
-    assert _inspect(dockerd, "seen")
+    assert _inspect(daemon, "seen")
 
 
 # --- the form, without an engine -------------------------------------------------------------------------------------
