@@ -161,6 +161,9 @@ class ContainerService(ContainerStreams):
         """The container that *text* names: an id, a name, or an unambiguous beginning of an id."""
         return self._with_sandbox(self.register.find(text).container)
 
+    def known(self, text: str) -> Container:
+        return self.register.find(text).container
+
     def list(
         self,
         *,

@@ -37,6 +37,10 @@ class ContainerStreams:
     def get(self, text: str) -> Container:
         raise NotImplementedError
 
+    def known(self, text: str) -> Container:
+        """As `get`, without its network, which takes a query: for what only wants to know what and how it is."""
+        raise NotImplementedError
+
     def _logs(self) -> Iterable[tuple[str, Path, LogOptions]]:
         """The ids of running containers, with their logs and what is to become of these."""
         raise NotImplementedError
@@ -46,7 +50,7 @@ class ContainerStreams:
 
     def monitor(self, text: str) -> Monitor:
         """The monitor of a running container; `NotRunning` or `Conflict` when it does not run."""
-        container = self.get(text)
+        container = self.known(text)
         require_running(container)
         monitor = self.monitors.find(container.id)
         if monitor is None:
@@ -56,11 +60,11 @@ class ContainerStreams:
     def resize(self, text: str, *, rows: int, cols: int) -> None:
         """Set the size of a running container's terminal."""
         self.monitor(text).resize(rows=rows, columns=cols)
-        self.tell(self.get(text), "resize", height=str(rows), width=str(cols))
+        self.tell(self.known(text), "resize", height=str(rows), width=str(cols))
 
     def attach(self, text: str, *, stdin: bool, stdout: bool, stderr: bool) -> Attachment:
         """A stream to a container that runs, or that will be started."""
-        container = self.get(text)
+        container = self.known(text)
         if container.state.status is Status.PAUSED:
             raise Conflict(f"Container {container.id} is paused, unpause the container before attach.")
         config = container.config
@@ -79,22 +83,22 @@ class ContainerStreams:
 
     def log_reader(self, text: str) -> LogReader:
         """The container's log, from its first start on; `NotImplementedHere` where it keeps none."""
-        container = self.get(text)
+        container = self.known(text)
         if container.host.log.driver == "none":
             raise NotImplementedHere("configured logging driver does not support reading: this container keeps no log")
         exited = self._end_of(container.id) if container.state.running else None
-        if exited is not None and not self.get(container.id).state.running:
+        if exited is not None and not self.known(container.id).state.running:
             # It has ended in between, perhaps before anybody waited for that.
             exited = None
         return LogReader(Path(container.log_path), exited=exited)
 
     def exec_create(self, text: str, config: ExecConfig) -> str:
         """A new exec session's id; nothing runs yet. `Conflict` when the container does not run."""
-        return self.execs.create(container=self.get(text), config=config)
+        return self.execs.create(container=self.known(text), config=config)
 
     def exec_start(self, exec_id: str, *, detach: bool = False, rows: int = 0, cols: int = 0) -> Attachment | None:
         """Run a session's command; its streams, or `None` when *detach*. Errors as `ExecSessions.start`."""
-        container = self.get(self.execs.inspect(exec_id).container_id)
+        container = self.known(self.execs.inspect(exec_id).container_id)
         return self.execs.start(exec_id, container=container, detach=detach, rows=rows, columns=cols)
 
     def exec_inspect(self, exec_id: str) -> Exec:
@@ -133,4 +137,4 @@ class ContainerStreams:
 
     def _announce(self, container_id: str, action: str, attributes: Mapping[str, str]) -> None:
         with suppress(ContainerNotFound):
-            self.tell(self.get(container_id), action, **attributes)
+            self.tell(self.known(container_id), action, **attributes)

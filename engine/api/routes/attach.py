@@ -80,7 +80,7 @@ async def _typed(socket: web.WebSocketResponse, attachment: Attachment) -> None:
 async def _attach(call: Call, connection: Connection) -> None:
     query, containers, identifier = call.query, call.engine.containers, call.arguments["id"]
     stdout, stderr = query.flag("stdout"), query.flag("stderr")
-    container = await call.workers.quick(containers.get, identifier)
+    container = await call.workers.quick(containers.known, identifier)
     tty = container.config.tty
     keys = DetachKeys(query.text("detachKeys"))
     if not query.flag("stream"):

@@ -69,7 +69,7 @@ async def exec_start(call: Call) -> web.StreamResponse:
 
 @routes.get("/exec/{id}/json")
 async def exec_inspect(call: Call) -> web.Response:
-    return json_answer(exec_session(await _inspect(call)))
+    return json_answer(exec_session(_inspect(call)))
 
 
 @routes.post("/exec/{id}/resize")
@@ -85,11 +85,11 @@ async def exec_resize(call: Call) -> web.Response:
 async def _attached(call: Call, connection: Connection, *, framed: bool, rows: int, cols: int) -> None:
     """Accept, then start: what can be refused is refused before, and the client's way to the stream costs no time."""
     containers, exec_id = call.engine.containers, call.arguments["id"]
-    session = await _inspect(call)
+    session = _inspect(call)
     rows, cols = (rows, cols) if rows and cols else session.config.console_size
     if session.running or session.exit_code is not None:
         raise Conflict(f"Error: Exec command {exec_id} has already run")
-    container = await call.workers.quick(containers.get, session.container_id)
+    container = await call.workers.quick(containers.known, session.container_id)
     if not container.state.running:
         raise NotRunning(f"Container {container.id} is not running")
     config = session.config
@@ -112,5 +112,6 @@ async def _attached(call: Call, connection: Connection, *, framed: bool, rows: i
     await pump(connection, attachment, framed=framed, keys=keys)
 
 
-async def _inspect(call: Call) -> Exec:
-    return await call.workers.quick(call.engine.containers.exec_inspect, call.arguments["id"])
+def _inspect(call: Call) -> Exec:
+    """Sessions are kept in memory: asking for one takes less than the way to a thread."""
+    return call.engine.containers.exec_inspect(call.arguments["id"])
