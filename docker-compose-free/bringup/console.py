@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-COLOURS = {"havre": "1", "engine": "36", "redis": "31", "web": "32", "worker": "33", "beat": "35"}
+COLOURS = {"havre": "1", "engine": "36", "redis": "31", "web": "32", "worker": "33"}
 
 
 class Failure(Exception):

@@ -33,7 +33,7 @@ def engine_environ(config: Config) -> dict[str, str]:
 def run_stack(config: Config) -> int:
     """Start everything and stay until told to stop; the exit code."""
     prepare = reach.become(config.user, config.group, _needed(config))
-    web, worker, beat = _web(config, prepare)
+    web, worker = _web(config, prepare)
     links: list[str] = []
 
     def migrate() -> None:
@@ -46,7 +46,7 @@ def run_stack(config: Config) -> int:
         say(f"docker CLI: export DOCKER_HOST=unix://{config.socket}")
 
     # The page first, so that a person can sign in while the worker still imports its libraries.
-    stages = [_foundations(config, prepare), [web], [worker, beat]]
+    stages = [_foundations(config, prepare), [web], [worker]]
     return asyncio.run(supervise(stages, prepare={1: migrate, 2: announce}))
 
 
@@ -100,10 +100,8 @@ def _redis(config: Config, path: Path) -> list[str]:
 def _web(config: Config, prepare: Callable[[], None]) -> list[Service]:
     python = str(config.python)
     celery = [python, "-m", "celery", "--app", "webui"]
-    schedule = config.web_state / "beat-schedule"
     worker = ["worker", "--pool", "threads", "--concurrency", str(config.jobs), "--loglevel", "warning"]
-    worker += ["--without-gossip", "--without-mingle"]
-    beat = ["beat", "--loglevel", "warning", "--schedule", str(schedule), "--pidfile", ""]
+    worker += ["--without-gossip", "--without-mingle", "--schedules"]
     daphne = ["daphne", "--bind", config.host, "--port", str(config.port), "--verbosity", "0", "--no-server-name"]
 
     def service(name: str, command: list[str], ready: Callable[[], bool]) -> Service:
@@ -112,7 +110,6 @@ def _web(config: Config, prepare: Callable[[], None]) -> list[Service]:
     return [
         service("web", [python, "-m", *daphne, "webui.asgi:application"], lambda: _serves(config)),
         service("worker", [*celery, "--quiet", *worker], lambda: True),
-        service("beat", [*celery, "--quiet", *beat], lambda: True),
     ]
 
 

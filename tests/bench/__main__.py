@@ -1,4 +1,4 @@
-"""Measure Havre against dockerd: `python -m tests.bench [--only TEXT] [--rounds N] [--readme]`, as root.
+"""Measure Havre against dockerd: `python -m tests.bench [--only TEXT] [--rounds N] [--footprint] [--readme]`, as root.
 
 Both engines run at once, each in a network namespace of its own with its state on tmpfs, and take turns: every round
 measures both, in alternating order, with the same docker CLI (whose own start, about 30 ms, is in every figure).
@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.footprint import footprint
 from tests.bench.works import WORKS, Work
 from tests.conftest import running
 from tests.fixtures.daemons import PROJECT, Daemon, HavreDaemon, PeerDaemon
@@ -36,6 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="measure only works whose name holds this text")
     parser.add_argument("--rounds", type=int, help="rounds of each work, instead of its own number")
+    parser.add_argument("--footprint", action="store_true", help="measure memory and growth as well (two minutes)")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     options = parser.parse_args()
     if os.geteuid() != 0 or not PeerDaemon.installed():
@@ -53,6 +55,10 @@ def main() -> int:
                 results.append(compare(work, havre, dockerd, rounds=options.rounds or work.rounds))
                 print(line(results[-1]), file=sys.stderr)
         table = render(results, version=version_of(dockerd))
+        if options.footprint:
+            for daemon in (havre, dockerd):
+                daemon.remove_everything()
+            table = "\n".join([table, "", *footprint(havre, dockerd)])
     print(table)
     if options.readme:
         put_into_readme(PROJECT / "README.md", table)
