@@ -2,7 +2,8 @@
 
     EngineError
     ├── InvalidParameter        the request cannot mean anything valid
-    │   └── CommandUnusable     the container's command cannot be executed (carries an exit code)
+    │   ├── CommandUnusable     the container's command cannot be executed (carries an exit code)
+    │   └── DockerfileError     a Dockerfile means nothing (in `engine.build.dockerfile.errors`, with its place)
     ├── NotFound
     │   ├── ContainerNotFound
     │   ├── ExecNotFound

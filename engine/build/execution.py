@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from engine.build.cachefrom import CacheSources
-from engine.build.dockerfile.errors import Mistake
+from engine.build.dockerfile.errors import DockerfileError, Mistake
 from engine.build.dockerfile.model import Arg, Dockerfile, Instruction, Label, Pair, Span
 from engine.build.dockerfile.scope import PROXIES, GlobalScope, StageScope, predefined
 from engine.build.graph import Plan, plan
@@ -32,7 +32,8 @@ def prepared(dockerfile: Dockerfile, options: BuildOptions) -> tuple[Plan, Globa
     try:
         scope = GlobalScope.of(dockerfile, platform=values, given=given)
     except Mistake as mistake:
-        raise InvalidParameter(str(mistake)) from mistake
+        span = Span(dockerfile.arguments[0].span.start, dockerfile.arguments[-1].span.end)
+        raise DockerfileError.of(mistake, span, dockerfile.lines) from mistake
     last = (_labels(options.labels),) if options.labels else ()
     return plan(dockerfile, scope, target=options.target, last=last), scope, last
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from engine.build.dockerfile.errors import Mistake
+from engine.build.dockerfile.errors import DockerfileError, Mistake
 from engine.build.dockerfile.model import Copy, Dockerfile, Instruction, Run, Stage
 from engine.build.dockerfile.mounts import mount_origin
 from engine.build.dockerfile.scope import GlobalScope
+from engine.build.dockerfile.words import did_you_mean
 from engine.build.progress import Step
 from engine.errors import InvalidParameter
 
@@ -55,7 +56,7 @@ def plan(dockerfile: Dockerfile, scope: GlobalScope, *, target: str, last: Seque
         index = waiting.pop()
         if index in needs:
             continue
-        bases[index] = _base(stages, stages[index], scope)
+        bases[index] = _base(dockerfile, stages[index], scope)
         found = {bases[index][1]} - {None}
         for name in origins(stages[index].instructions):
             if (other := stage_of(stages, name, below=index)) is not None:
@@ -103,16 +104,17 @@ def _target(stages: Sequence[Stage], target: str) -> int:
             return stage.index
     if target.isdecimal() and int(target) < len(stages):
         return int(target)
-    raise InvalidParameter(f"failed to reach build target {target[:100]} in Dockerfile")
+    names = [stage.name for stage in stages if stage.name]
+    raise InvalidParameter(did_you_mean(f"failed to reach build target {target[:100]} in Dockerfile", target, names))
 
 
-def _base(stages: Sequence[Stage], stage: Stage, scope: GlobalScope) -> tuple[str, int | None, str]:
+def _base(dockerfile: Dockerfile, stage: Stage, scope: GlobalScope) -> tuple[str, int | None, str]:
     """The image, the stage and the platform that a FROM names."""
     try:
         name, platform = scope.image(stage.base), scope.platform(stage.base)
     except Mistake as mistake:
-        raise InvalidParameter(f"dockerfile parse error on line {stage.base.span.start}: {mistake}") from mistake
-    for other in reversed(stages[: stage.index]):
+        raise DockerfileError.of(mistake, stage.base.span, dockerfile.lines) from mistake
+    for other in reversed(dockerfile.stages[: stage.index]):
         if other.name and other.name == name.lower():
             return "", other.index, platform
     return name, None, platform

@@ -63,6 +63,17 @@ def test_base_images_that_are_here_are_known(havre: HavreDaemon, tmp_path: Path)
     ]
 
 
+def test_a_build_shows_where_the_dockerfile_is_wrong(havre: HavreDaemon, tmp_path: Path) -> None:
+    write_context(tmp_path, "FROM scratch\nRUNN true\n", {})
+    result = build(havre, tmp_path, check=False)
+    assert "dockerfile parse error on line 2: unknown instruction: RUNN (did you mean RUN?)" in result.stderr
+    assert "2 | RUNN true\n  | ^^^^\n" in result.stderr
+    write_context(tmp_path, "ARG A=${}\nFROM scratch\nENV A=b\n", {})
+    assert "1 | ARG A=${}\n  |       ^^^\n" in build(havre, tmp_path, check=False).stderr
+    write_context(tmp_path, "FROM scratch AS final\nENV A=b\n", {})
+    assert "(did you mean final?)" in build(havre, tmp_path, "--target", "finel", check=False).stderr
+
+
 def test_another_engine_has_no_checks(dockerd: PeerDaemon) -> None:
     with Client(f"unix://{dockerd.socket}") as client, pytest.raises(NotSupported, match="has no checks"):
         client.lint("FROM a")

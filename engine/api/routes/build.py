@@ -15,6 +15,7 @@ from engine.api.build_transcript import Transcript
 from engine.api.call import Call, empty_answer, encode, json_answer
 from engine.api.router import Routes
 from engine.build.context import ContextSource, from_address, from_archive
+from engine.build.dockerfile.errors import DockerfileError
 from engine.build.progress import Event
 from engine.errors import Cancelled, EngineError, InvalidParameter, NotImplementedHere
 
@@ -96,6 +97,8 @@ async def _build(call: Call, make: Callable[[Write, Callable[[], None]], Teller]
                 options, source=source, tell=teller.tell, cancel=cancel, build_id=call.query.text("buildid")
             )
         except EngineError as error:
+            if not begun and isinstance(error, DockerfileError):
+                raise InvalidParameter(error.shown) from error
             if not begun:
                 raise
             if not cancel.is_set():

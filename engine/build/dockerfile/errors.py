@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from engine.build.dockerfile.model import Span
 from engine.errors import InvalidParameter
@@ -41,6 +41,16 @@ class DockerfileError(InvalidParameter):
         self.place = place
         self.excerpt = excerpt(lines, place)
         """The line, and below it carets; empty for a file without lines."""
+
+    @classmethod
+    def of(cls, mistake: Mistake, span: Span, lines: Sequence[str]) -> Self:
+        """*mistake*, which was made in the lines *span*."""
+        return cls(str(mistake), place=locate(lines, span, mistake.token), lines=lines)
+
+    @property
+    def shown(self) -> str:
+        """The whole for somebody at a terminal."""
+        return f"{self}\n{self.excerpt}" if self.excerpt else str(self)
 
 
 def locate(lines: Sequence[str], span: Span, token: str) -> Place:

@@ -60,7 +60,7 @@ def _next(reader: Reader, lines: tuple[str, ...], escape: str) -> tuple[Instruct
             joined.text, span=span, escape=escape, comments=joined.comments, documents=documents
         )
     except Mistake as mistake:
-        raise DockerfileError(str(mistake), place=locate(lines, span, mistake.token), lines=lines) from mistake
+        raise DockerfileError.of(mistake, span, lines) from mistake
     return instruction, joined.empty_continuation
 
 

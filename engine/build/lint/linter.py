@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from engine.build.dockerfile.errors import DockerfileError, Mistake, locate
+from engine.build.dockerfile.errors import DockerfileError, Mistake
 from engine.build.dockerfile.ignore import IgnoreMatcher
 from engine.build.dockerfile.model import Dockerfile, Instruction, Span, Stage
 from engine.build.dockerfile.parser import parse
@@ -58,7 +58,7 @@ def lint_parsed(dockerfile: Dockerfile, surroundings: Surroundings | None = None
         settings = Settings.parse(dockerfile.directives.check)
     except Mistake as mistake:
         line = dockerfile.directives.check_line
-        return Report(error=_error(dockerfile, mistake, Span(line, line)))
+        return Report(error=DockerfileError.of(mistake, Span(line, line), dockerfile.lines))
     notes = Notes(dockerfile.lines, settings)
     error = _Check(dockerfile, surroundings or Surroundings(), notes).run()
     return Report(findings=notes.sorted(), error=error, findings_fail=settings.error)
@@ -88,7 +88,7 @@ class _Check:
                 if self._surroundings.stages is None or stage.index in self._surroundings.stages:
                     self._stage(stage, scope)
         except Mistake as mistake:
-            return _error(self._dockerfile, mistake, self._span)
+            return DockerfileError.of(mistake, self._span, self._dockerfile.lines)
         return None
 
     def _stage(self, stage: Stage, scope: GlobalScope) -> None:
@@ -129,8 +129,3 @@ class _Check:
             known=image is not None,
             shell=bool(image and image.shell),
         )
-
-
-def _error(dockerfile: Dockerfile, mistake: Mistake, span: Span) -> DockerfileError:
-    place = locate(dockerfile.lines, span, mistake.token)
-    return DockerfileError(str(mistake), place=place, lines=dockerfile.lines)
