@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
-from typing import Final
+from typing import Any, Final
 
 from engine.build.options import BuildOptions
 from engine.build.progress import Pulling, Tell
@@ -21,20 +20,22 @@ _HUB: Final = ("docker.io", "index.docker.io", "https://index.docker.io/v1/", "h
 
 
 class Bases:
-    """The images of one build; a context manager's `close` lets go of them."""
+    """The images of one build; `close` lets go of them."""
 
     def __init__(self, images: ImageService, options: BuildOptions, *, tell: Tell, cancel: threading.Event) -> None:
         self._images = images
         self._options = options
         self._tell = tell
         self._cancel = cancel
-        self._stack = ExitStack()
+        self._kept: list[Digest] = []
         self._lock = threading.Lock()
         self._pulling = threading.Lock()
         self._pulled: set[str] = set()
 
     def close(self) -> None:
-        self._stack.close()
+        """Let go of all images."""
+        self._images.release(self._kept)
+        self._kept.clear()
 
     def get(self, name: str, *, platform: str, step: int) -> Image:
         """The image *name*, for *platform* or else the build's: pulled where it is missing or the caller wants it.
@@ -45,10 +46,10 @@ class Bases:
         with self._pulling:
             if self._options.pull and name not in self._pulled:
                 self._pull(name, wanted, step)
-            found = self._find(name)
+            found = self.find(name)
             if found is None or (wanted is not None and not _suits(found, wanted) and name not in self._pulled):
                 self._pull(name, wanted, step)
-                found = self._find(name)
+                found = self.find(name)
         if found is None:
             raise ImageNotFound(name)
         if wanted is not None and not _suits(found, wanted):
@@ -58,20 +59,24 @@ class Bases:
             )
         return found
 
-    def held(self, image: Digest) -> Image | None:
-        """The image of that id, held from now on; `None` when it has gone."""
-        try:
-            with self._lock:
-                return self._stack.enter_context(self._images.held(str(image)))
-        except ImageNotFound:
-            return None
+    def keep(self, image: Digest, document: Mapping[str, Any]) -> bool:
+        """Hold an image of the cache, whose config is *document*; false when it has gone."""
+        digests = (image, *(Digest(text) for text in document["rootfs"].get("diff_ids") or ()))
+        if not self._images.keep(image, digests):
+            return False
+        with self._lock:
+            self._kept += digests
+        return True
 
-    def _find(self, name: str) -> Image | None:
+    def find(self, name: str) -> Image | None:
+        """The image that is here under *name*, held from now on; `None` when there is none."""
         try:
-            with self._lock:
-                return self._stack.enter_context(self._images.held(name))
+            found = self._images.hold(name)
         except ImageNotFound:
             return None
+        with self._lock:
+            self._kept += (found.id, *found.diff_ids)
+        return found
 
     def _pull(self, name: str, platform: Platform | None, step: int) -> None:
         reference = Reference.parse(name)

@@ -6,13 +6,14 @@ text, only by `openat2` inside it.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.build import downloads, git
+from engine.build import downloads, git, plain
 from engine.build.archives import SNIFFED, is_archive, unpacked
 from engine.build.scratch import Scratch
 from engine.errors import EngineError, InvalidParameter
@@ -49,7 +50,19 @@ def unpack(source: Source, directory: Path, *, limits: UnpackLimits, what: str =
 
     `InvalidParameter` for an archive that is broken, hostile or larger than *limits*.
     """
-    return write_archive(unpacked(source, what=what), directory, limits=limits, what=what)
+    chunks = unpacked(source, what=what)
+    beginning: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        beginning.append(chunk)
+        size += len(chunk)
+        if size > plain.LARGEST:
+            break
+    else:
+        written = plain.unpack(b"".join(beginning), directory, limits=limits)
+        if written is not None:
+            return written
+    return write_archive(itertools.chain(beginning, chunks), directory, limits=limits, what=what)
 
 
 def write_archive(chunks: Iterable[bytes], directory: Path, *, limits: UnpackLimits, what: str) -> int:

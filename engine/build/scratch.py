@@ -63,19 +63,25 @@ class Scratches:
             repositories.mkdir(mode=0o711)
             yield Scratch(files=files, bundles=bundles, repositories=repositories)
         finally:
+            _unmount_below(files)
             for place in (bundles, files, repositories):
                 _discard(place)
 
     def sweep(self) -> None:
         """Remove what builds of a daemon that was killed have left. Only before anything else runs."""
         for top in (self._files, self._bundles, self._repositories):
+            _unmount_below(top)
             for place in list(top.iterdir()):
                 _discard(place)
 
 
-def _discard(place: Path) -> None:
+def _unmount_below(place: Path) -> None:
+    """What is mounted there is somebody else's, and must not be deleted along."""
     for target in mounts.mounts_below(place):
         mounts.unmount(Path(target))
+
+
+def _discard(place: Path) -> None:
     try:
         remove_tree(place)
     except FileNotFoundError:

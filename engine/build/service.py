@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final
+from typing import Any, Final
 
 from engine.build.bases import Bases
 from engine.build.cache import BuildCache
@@ -31,8 +33,7 @@ from engine.build.workplace import Machinery, Stop, Workplace
 from engine.config import EngineConfig
 from engine.containers.runtime import Runtime
 from engine.database import Database
-from engine.errors import ImageNotFound, InvalidParameter, NotFound
-from engine.images.model import Image
+from engine.errors import InvalidParameter, NotFound
 from engine.images.removal import InUse
 from engine.images.service import ImageService
 from engine.kernel.process import held_capabilities
@@ -46,6 +47,8 @@ _LOG: Final = logging.getLogger(__name__)
 _VERSION: Final = "20.10.24"
 """What images say of the builder that made them: the engine whose builder this one is like."""
 _SECOND: Final = 1_000_000_000
+_DOCUMENTS: Final = 512
+"""Images whose parsed config is kept: the steps of a build that is made again and again."""
 
 
 class BuildService:
@@ -78,6 +81,7 @@ class BuildService:
             caches=self.mounts,
             limits=UnpackLimits(entries=config.build_context_files, bytes=config.build_context_bytes),
             version=_VERSION,
+            document=functools.lru_cache(maxsize=_DOCUMENTS)(self._document),
         )
         self._pruning = Pruning(cache=self.cache, mounts=self.mounts, images=images, layers=layers, in_use=in_use)
         self._lock = threading.Lock()
@@ -225,16 +229,13 @@ class BuildService:
             with self._lock:
                 del self._running[name]
 
+    def _document(self, image: Digest) -> Mapping[str, Any]:
+        document: dict[str, Any] = json.loads(self._images.raw_config(image))
+        return document
+
     def _sources(self, options: BuildOptions, bases: Bases) -> CacheSources:
-        found: list[Image] = []
-        for name in options.cache_from:
-            try:
-                found.append(self._images.get(name))
-            except ImageNotFound:
-                _LOG.debug("no image %s to take steps from", name)
-                continue
-            bases.held(found[-1].id)
-        return CacheSources(images=tuple(found), asked=bool(options.cache_from))
+        found = [image for name in options.cache_from if (image := bases.find(name)) is not None]
+        return CacheSources(images=found, asked=bool(options.cache_from))
 
 
 def _epoch(arguments: Mapping[str, str | None]) -> int | None:

@@ -26,11 +26,10 @@ from engine.build.tips import Sealed, Tip
 from engine.build.trees import Missing, Tree
 from engine.build.workplace import Mounted, Workplace
 from engine.containers.model import Stream
-from engine.errors import Cancelled, EngineError, InvalidParameter
-from engine.images.model import Image
+from engine.errors import Cancelled, EngineError, InvalidParameter, NotFound
 from engine.kernel import paths
 from engine.snapshots.adoption import AdoptedLayer
-from engine.types import Platform, new_id
+from engine.types import Digest, Platform, new_id
 
 
 class StageRun:
@@ -80,7 +79,8 @@ class StageRun:
             if planned.image == SCRATCH:
                 tip = Tip.of_scratch(self._platform, version=self._work.machinery.version)
             else:
-                tip = self._tip_of(self._work.bases.get(planned.image, platform=planned.platform, step=self._number))
+                image = self._work.bases.get(planned.image, platform=planned.platform, step=self._number)
+                tip = self._tip_of(image.id)
             scope = StageScope(self._global, tip.env)
         triggers = [str(text) for text in tip.config.get("OnBuild") or ()]
         if triggers:
@@ -91,9 +91,9 @@ class StageRun:
                 tip = self._dispatch(tip, scope, parse_line(text))
         return tip, scope
 
-    def _tip_of(self, image: Image, *, key: str = "") -> Tip:
+    def _tip_of(self, image: Digest, *, key: str = "") -> Tip:
         machinery = self._work.machinery
-        return Tip.of_image(image, machinery.stores.images.raw_config(image.id), key=key, version=machinery.version)
+        return Tip.of_image(image, machinery.document(image), key=key, version=machinery.version)
 
     def _dispatch(self, tip: Tip, scope: StageScope, instruction: Instruction) -> Tip:
         """The tip after *instruction*."""
@@ -131,15 +131,22 @@ class StageRun:
         if self._cache.asked:
             return self._taken_from(tip, changed, inputs, history)
         key = inputs.key(tip.key)
-        found = stores.cache.find(key)
-        image = work.bases.held(found) if found is not None else None
-        if image is None:
+        image = stores.cache.find(key)
+        if image is None or not self._kept(image):
             miss = stores.cache.explain(tip.key, inputs)
             work.tell(Missed(step=self._number, reason=miss.reason, changed=miss.changed))
             return None
         work.hits.append(key)
         work.tell(Cached(step=self._number))
         return self._tip_of(image, key=key)
+
+    def _kept(self, image: Digest) -> bool:
+        """Hold an image of the cache; false when it has gone in between."""
+        try:
+            document = self._work.machinery.document(image)
+        except NotFound:
+            return False
+        return self._work.bases.keep(image, document)
 
     def _taken_from(self, tip: Tip, changed: Tip, inputs: Inputs, history: str) -> Tip | None:
         """The same, from the images that the build may take steps from."""
@@ -252,7 +259,7 @@ class StageRun:
             return work.context
         index = stage_of(work.stages, name, below=self._planned.stage.index)
         if index is None:
-            return work.tree_of(self._tip_of(work.bases.get(name, platform="", step=self._number)))
+            return work.tree_of(self._tip_of(work.bases.get(name, platform="", step=self._number).id))
         if index not in self._tips:
             raise InvalidParameter(f"invalid from flag value {name}: a trigger cannot name a stage of the Dockerfile")
         tip, _ = self._end_of(index)

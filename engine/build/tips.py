@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from engine.containers.spec import DEFAULT_PATH
-from engine.images.model import Image
 from engine.snapshots.adoption import AdoptedLayer
 from engine.types import Digest, Platform
 
@@ -55,17 +53,17 @@ class Tip:
         return cls(key="scratch", sealed=done(Sealed(None, ())), config={"Env": [DEFAULT_PATH]}, common=common)
 
     @classmethod
-    def of_image(cls, image: Image, raw: bytes, *, key: str = "", version: str) -> Tip:
-        """An image that is here and held; *raw* is its config document."""
-        document = json.loads(raw)
+    def of_image(cls, image: Digest, document: Mapping[str, Any], *, key: str = "", version: str) -> Tip:
+        """An image that is here and held; *document* is its config, which has been parsed as an image's before."""
         config = document.get("config")
+        layers = tuple(Digest(text) for text in document["rootfs"].get("diff_ids") or ())
         return cls(
-            key=key or str(image.id),
-            sealed=done(Sealed(image.id, image.diff_ids)),
-            layers=image.diff_ids,
-            config=dict(config) if isinstance(config, dict) else {},
+            key=key or str(image),
+            sealed=done(Sealed(image, layers)),
+            layers=layers,
+            config=config if isinstance(config, dict) else {},
             history=tuple(document.get("history") or ()),
-            author=image.author,
+            author=str(document.get("author") or ""),
             common={name: value for name, value in document.items() if name not in _OWN} | {"docker_version": version},
         )
 

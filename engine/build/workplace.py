@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.build.bases import Bases
 from engine.build.cachemounts import CacheMounts
@@ -23,7 +24,7 @@ from engine.errors import Cancelled
 from engine.snapshots.adoption import AdoptedLayer
 from engine.snapshots.helper import UnpackLimits
 from engine.snapshots.store import SnapshotStore
-from engine.types import new_id
+from engine.types import Digest, new_id
 
 
 class Stop:
@@ -66,6 +67,8 @@ class Machinery:
     caches: CacheMounts
     limits: UnpackLimits
     version: str
+    document: Callable[[Digest], Mapping[str, Any]]
+    """The config document of an image, parsed; nobody changes it."""
 
 
 class Workplace:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from engine.content.store import ContentStore
@@ -32,16 +32,24 @@ class Collector:
     @contextmanager
     def holding(self, digests: Collection[Digest]) -> Iterator[None]:
         """Keep *digests* (of blobs and of layers) while the block runs; then remove those that no image took."""
-        with self._lock:
-            self._held.update(digests)
+        self.hold(digests)
         try:
             yield
         finally:
-            with self._lock:
-                self._held.subtract(digests)
-                self._held += Counter()  # drops what is held no longer
-                self._ended += 1
-                self.collect(digests)
+            self.release(digests)
+
+    def hold(self, digests: Iterable[Digest]) -> None:
+        """Keep *digests* until they are released, as often as they are held."""
+        with self._lock:
+            self._held.update(digests)
+
+    def release(self, digests: Collection[Digest]) -> None:
+        """Give up holds; what no image took and nobody else holds is removed."""
+        with self._lock:
+            self._held.subtract(digests)
+            self._held += Counter()  # drops what is held no longer
+            self._ended += 1
+            self.collect(digests)
 
     @property
     def ended(self) -> int:

@@ -139,6 +139,10 @@ class ImageRecords:
         """An image that has not been removed."""
         return next(iter(self._read("WHERE id = ? AND removed = 0", (image_id,))), None)
 
+    def exists(self, image_id: Digest) -> bool:
+        """Whether there is such an image, and it has not been removed."""
+        return self._database.one("SELECT 1 FROM images WHERE id = ? AND removed = 0", (image_id,)) is not None
+
     def all(self) -> list[ImageRecord]:
         """Every image that has not been removed, in no particular order."""
         return self._read("WHERE removed = 0", ())

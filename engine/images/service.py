@@ -275,6 +275,25 @@ class ImageService:
         with self._collector.holding(digests):
             yield
 
+    def hold(self, text: str) -> Image:
+        """The image *text*, which cannot be removed until it is released. `ImageNotFound`, as `get`."""
+        with self._collector.quiet():
+            image = self.get(text)
+            self._collector.hold((image.id, *image.diff_ids))
+        return image
+
+    def keep(self, image_id: Digest, digests: Collection[Digest]) -> bool:
+        """Hold *digests*, the image's id and those of its layers, if the image is there; whether it is."""
+        with self._collector.quiet():
+            if not self._records.exists(image_id):
+                return False
+            self._collector.hold(digests)
+            return True
+
+    def release(self, digests: Collection[Digest]) -> None:
+        """Give up the digests that `hold` (an image's id and layers) and `keep` hold, once for each time."""
+        self._collector.release(digests)
+
     @contextmanager
     def held(self, text: str) -> Iterator[Image]:
         """The image *text*, which cannot be removed while the block runs: for the time of a container's creation."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from tests.bench import builds
 from tests.fixtures.daemons import Daemon
 
 Clock = Callable[[], float]
@@ -62,6 +63,16 @@ def run_detached(*options: str) -> Callable[[Daemon], float]:
             container = daemon.docker("run", "-d", *options, "busybox", "sleep", "1000").stdout.strip()
         daemon.docker("rm", "-f", container)
         return seconds()
+
+    return measure
+
+
+def built(name: str, dockerfile: str, *options: str, size: int = 0) -> Callable[[Daemon], float]:
+    command = builds.build(name, dockerfile, *options, size=size)
+
+    def measure(daemon: Daemon) -> float:
+        arguments = command(daemon)  # makes the context, outside the clock
+        return timed(daemon, *arguments)
 
     return measure
 
@@ -170,6 +181,15 @@ WORKS: Final = (
     Work("200 MiB through `run`'s attached output", 0.5, 3, stream),
     Work("`cp` of 100 MiB into a container", 0.8, 4, copy_in, _file_to_copy),
     Work("`commit` of 20 MiB", 0.7, 4, commit, _written),
+    Work(f"`build`, {builds.STEPS} uncached steps", 0.25, 3, built("steps", builds.steps(), "--no-cache")),
+    Work(f"`build`, {builds.STEPS} cached steps", 0.6, 10, built("steps", builds.steps())),
+    Work(
+        "`build` with 200 MiB of context",
+        None,
+        3,
+        built("large", "FROM busybox\nCOPY . /all\n", "--no-cache", size=builds.CONTEXT),
+    ),
+    Work(f"`build`, {builds.STAGES} stages side by side", None, 3, built("fan", builds.fan(), "--no-cache")),
     Work(f"{BURST} `run -d`, {AT_ONCE} at a time", 0.35, 3, burst),
     Work(f"`ps -a` with {CONTAINERS} containers", 1.0, 8, list_containers, _make_many),
 )

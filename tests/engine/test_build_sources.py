@@ -20,13 +20,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from engine.build import downloads, git
+from engine.build import downloads, git, plain
 from engine.build.context import Context, from_address, from_archive, write_archive
 from engine.build.scratch import Scratch, Scratches
 from engine.errors import Cancelled, DigestMismatch, InvalidParameter, Unavailable
 from engine.snapshots.helper import UnpackLimits
 from tests.conftest import needs_root, scratch_directory
-from tests.fixtures.raw_tar import END, member, symlink
+from tests.fixtures.raw_tar import END, archive, directory, hard_link, member, pax, symlink
 
 LIMITS = UnpackLimits(entries=100, bytes=1_000_000)
 
@@ -86,6 +86,52 @@ def test_a_context_has_limits(scratch: Scratch) -> None:
         sent(scratch, tar_of(big=b"0" * 1001), limits=UnpackLimits(entries=10, bytes=1000))
     with pytest.raises(InvalidParameter, match="more than the 10 entries that are allowed"):
         sent(scratch, tar_of(**{f"f{n}": "" for n in range(11)}), limits=UnpackLimits(entries=10, bytes=1000))
+
+
+def described(root: Path) -> list[str]:
+    return sorted(
+        f"{path.relative_to(root)} {status.st_mode:o} {status.st_uid} {status.st_mtime_ns} "
+        f"{path.read_bytes() if path.is_file() else b''!r}"
+        for path in root.rglob("*")
+        if (status := path.lstat())
+    )
+
+
+def test_a_small_context_is_unpacked_as_a_large_one_is(scratch: Scratch) -> None:
+    data = archive(
+        member(b"Dockerfile", content=b"FROM x", mode=0o4755, owner=(7, 8)),
+        directory(b"d", mode=0o710),
+        member(b"d/e/f", content=b"1" * 700),
+        directory(b"./d/g/"),
+    )
+    quick, slow = scratch.directory("quick"), scratch.directory("slow")
+    assert plain.unpack(data, quick, limits=LIMITS) == 706
+    assert write_archive([data], slow, limits=LIMITS, what="it") == 706
+    missing = "d/e "  # nobody has told its time
+    assert [line for line in described(quick) if not line.startswith(missing)] == [
+        line for line in described(slow) if not line.startswith(missing)
+    ]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        archive(member(b"a", content=b"1"), symlink(b"b", b"/etc/passwd")),
+        archive(member(b"a", content=b"1"), hard_link(b"b", b"a")),
+        archive(member(b"a", content=b"1"), member(b"a", content=b"2")),
+        archive(member(b"a", content=b"1"), member(b"a/b", content=b"2")),
+        archive(directory(b"a"), member(b"../b", content=b"2")),
+        archive(directory(b"a"), member(b"dev", kind=b"3", device=(1, 3))),
+        archive(pax({"SCHILY.xattr.user.x": b"1"}), member(b"a", content=b"1")),
+        archive(member(b"a", content=b"1"))[:600],
+        archive(member(b"a", content=b"1", checksum=1)),
+        archive(*(member(b"f%d" % number) for number in range(101))),
+    ],
+)
+def test_what_is_not_plain_is_left_to_the_helper(scratch: Scratch, data: bytes) -> None:
+    root = scratch.directory("x")
+    assert plain.unpack(data, root, limits=LIMITS) is None
+    assert list(root.iterdir()) == []
 
 
 def test_nothing_of_a_context_leaves_it(scratch: Scratch, place: Path) -> None:
