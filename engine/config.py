@@ -14,6 +14,7 @@ from engine.errors import InvalidParameter
 
 _CONTEXT_BYTES: Final = 8 * 1024**3
 _CONTEXT_FILES: Final = 1_000_000
+_KEEP_FREE: Final = 256 * 1024**2
 _LAYER_BYTES: Final = 64 * 1024**3
 _LAYER_FILES: Final = 2_000_000
 _LAYER_RATIO: Final = 1500
@@ -56,6 +57,10 @@ class EngineConfig:
     """Bytes of a build's context at most, unpacked (`HAVRE_BUILD_CONTEXT_SIZE`, such as `8g`)."""
     build_context_files: int = _CONTEXT_FILES
     """Files and directories of a build's context at most (`HAVRE_BUILD_CONTEXT_FILES`)."""
+    build_step_bytes: int = 0
+    """Bytes that a step of a build may write, 0 for no limit (`HAVRE_BUILD_STEP_SIZE`)."""
+    build_keep_free: int = _KEEP_FREE
+    """Bytes of the disk that a step of a build leaves free (`HAVRE_BUILD_KEEP_FREE`)."""
     cluster_url: str = ""
     """The Redis by which engines of several hosts share overlay networks (`HAVRE_CLUSTER_URL`); empty where alone."""
     cluster_address: IPv4Address | None = None
@@ -92,6 +97,8 @@ class EngineConfig:
             layer_ratio=_size("HAVRE_LAYER_RATIO", environ, _LAYER_RATIO),
             build_context_bytes=_size("HAVRE_BUILD_CONTEXT_SIZE", environ, _CONTEXT_BYTES),
             build_context_files=_size("HAVRE_BUILD_CONTEXT_FILES", environ, _CONTEXT_FILES),
+            build_step_bytes=_size("HAVRE_BUILD_STEP_SIZE", environ, 0),
+            build_keep_free=_size("HAVRE_BUILD_KEEP_FREE", environ, _KEEP_FREE),
         )
 
     @property

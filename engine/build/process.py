@@ -10,14 +10,13 @@ import os
 import selectors
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from engine.containers.failures import failed, runtime_failure
 from engine.containers.model import Stream
 from engine.containers.runtime import ENVIRONMENT, Runtime
-from engine.errors import EngineFault, RuntimeFailed
+from engine.errors import EngineFault
 
 _PIECE: Final = 64 * 1024
 _TICK: Final = 0.1
@@ -68,8 +67,7 @@ def run(
             _end(runtime, container_id, process)
             raise
     if process.returncode and failed(log):
-        if container_id in runtime.ids():
-            runtime.delete(container_id)
+        runtime.delete(container_id)
         raise runtime_failure(verb="create", said="", log=log, program=program)
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
@@ -99,12 +97,10 @@ def _pump(
 
 def _end(runtime: Runtime, container_id: str, process: subprocess.Popen[bytes]) -> None:
     """Kill the container and the runtime."""
-    with suppress(RuntimeFailed):  # it is on its way out by itself, and deletes what is being deleted
-        runtime.delete(container_id)
+    runtime.delete(container_id)
     try:
         process.wait(timeout=_LINGER)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if container_id in runtime.ids():
-        runtime.delete(container_id)
+    runtime.delete(container_id)

@@ -20,6 +20,7 @@ from engine.build.dockerfile.model import Dockerfile
 from engine.build.dockerfile.parser import parse
 from engine.build.execution import Execution, prepared
 from engine.build.graph import Plan
+from engine.build.guard import DiskLimits
 from engine.build.ignoring import remove_ignored
 from engine.build.lint.linter import lint, lint_parsed
 from engine.build.lint.model import Report
@@ -80,6 +81,7 @@ class BuildService:
             runner=StepRunner(runtime=runtime, held=held_capabilities(), cgroup_parent=config.instance),
             caches=self.mounts,
             limits=UnpackLimits(entries=config.build_context_files, bytes=config.build_context_bytes),
+            disk=DiskLimits(step=config.build_step_bytes, free=config.build_keep_free),
             version=_VERSION,
             document=functools.lru_cache(maxsize=_DOCUMENTS)(self._document),
         )

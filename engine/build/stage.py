@@ -18,6 +18,7 @@ from engine.build.dockerfile.parser import parse_line
 from engine.build.dockerfile.scope import PROXIES, GlobalScope, StageScope
 from engine.build.errors import CommandFailed
 from engine.build.graph import SCRATCH, PlannedStage, stage_of
+from engine.build.guard import DiskGuard
 from engine.build.ignoring import exclusion
 from engine.build.placing import Manner, Placer
 from engine.build.progress import Cached, Done, Failed, Missed, Note, Output, Removed, Running, Started
@@ -322,6 +323,12 @@ class StageRun:
         mounted: Mounted,
     ) -> int:
         work = self._work
+        guard = DiskGuard(mounted.upper, work.machinery.disk)
+
+        def check() -> None:
+            work.stop.check()
+            guard.check()
+
         bundle = work.scratch.bundles / step
         bundle.mkdir(mode=0o700)
         with ExitStack() as stack:
@@ -338,7 +345,7 @@ class StageRun:
                     check=work.stop.check,
                 )
             )
-            return work.machinery.runner.run(
+            code = work.machinery.runner.run(
                 Command(
                     words=command.words,
                     env=tuple(env),
@@ -355,8 +362,10 @@ class StageRun:
                 host=work.options.host,
                 sandbox=sandbox,
                 output=self._output,
-                check=work.stop.check,
+                check=check,
             )
+        guard.measure()
+        return code
 
     def _mount_digest(self, mount: RunMount) -> str | None:
         """What a bind mount shows, for the cache."""

@@ -13,6 +13,7 @@ from engine.build.bases import Bases
 from engine.build.cachemounts import CacheMounts
 from engine.build.context import Context
 from engine.build.dockerfile.model import Stage
+from engine.build.guard import DiskLimits
 from engine.build.options import BuildOptions
 from engine.build.progress import Tell
 from engine.build.running import Sandboxes, StepRunner
@@ -66,6 +67,7 @@ class Machinery:
     runner: StepRunner
     caches: CacheMounts
     limits: UnpackLimits
+    disk: DiskLimits
     version: str
     document: Callable[[Digest], Mapping[str, Any]]
     """The config document of an image, parsed; nobody changes it."""

@@ -61,7 +61,12 @@ class Runtime:
 
     def delete(self, container_id: str) -> None:
         """Kill what is left of a container and forget it; no error when the runtime does not know it."""
-        self._run("delete", "--force", container_id)
+        try:
+            self._run("delete", "--force", container_id)
+        except RuntimeFailed:
+            # A runtime in the foreground, as builds have them, forgets its container at the same moment.
+            if container_id in self.ids():
+                raise
 
     def pause(self, container_id: str) -> None:
         self._run("pause", container_id)

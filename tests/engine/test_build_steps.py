@@ -11,14 +11,17 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.build.errors import CommandFailed
+from engine.build.guard import DiskLimits
+from engine.build.progress import Event, Output
 from engine.containers.options import HostConfig, Ulimit
 from engine.engine import Engine
-from engine.errors import Cancelled, EngineError, InvalidParameter, NotImplementedHere
+from engine.errors import Cancelled, EngineError, InvalidParameter, NotImplementedHere, StorageFull
 from engine.registry.reference import Reference
 from engine.snapshots.packing import pack_directory
 from engine.types import Digest
@@ -365,6 +368,35 @@ def test_files_of_the_web_are_added(engine: Engine) -> None:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_a_step_may_write_only_so_much(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machinery = engine.builds._machinery
+    monkeypatch.setattr(engine.builds, "_machinery", replace(machinery, disk=DiskLimits(step=1 << 20)))
+    build(engine, "FROM box\nRUN head -c 1000000 /dev/zero > /f\n", no_cache=True)
+    for command in ("yes > /f", "head -c 1100000 /dev/zero > /f"):
+        with pytest.raises(StorageFull, match="HAVRE_BUILD_STEP_SIZE allows 1048576"):
+            build(engine, f"FROM box\nRUN {command}\n")
+    monkeypatch.setattr(engine.builds, "_machinery", replace(machinery, disk=DiskLimits(free=1 << 60)))
+    with pytest.raises(StorageFull, match="HAVRE_BUILD_KEEP_FREE"):
+        build(engine, "FROM box\nRUN sleep 50\n")
+
+
+def test_a_command_that_never_stops_printing_waits_for_its_reader(engine: Engine) -> None:
+    """What nobody has read yet is kept by the pipe alone."""
+    told = Told()
+
+    class Slow(Told):
+        def __call__(self, event: Event) -> None:
+            if isinstance(event, Output):
+                time.sleep(0.2)
+                told.events.append(event)
+                if len(told.events) == 5:
+                    self.cancel.set()
+
+    with pytest.raises(Cancelled):
+        build(engine, "FROM box\nRUN yes\n", told=Slow())
+    assert len(told.output()) <= 6 * 64 * 1024
 
 
 def test_scratch_has_nothing(engine: Engine) -> None:
