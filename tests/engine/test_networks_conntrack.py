@@ -35,7 +35,11 @@ def networks(host: Lab) -> LabService:
 def older(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of forgetting: a kernel before 6.11 refuses the first."""
     if request.param == "one by one":
-        monkeypatch.setattr(conntrack, "_flush", lambda *_: errno.EOPNOTSUPP)
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EOPNOTSUPP, "not by the kernel")
+
+        monkeypatch.setattr(conntrack, "_flush", refuse)
 
 
 def answered_from() -> list[str]:

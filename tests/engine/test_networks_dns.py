@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 
 from engine.networks.dns.upstream import HostServers
-from engine.networks.model import Attachment, Sandbox, SandboxRequest
+from engine.networks.model import Attachment, PublishedPort, Sandbox, SandboxRequest
 from tests.conftest import needs_root
 from tests.fixtures.netlab import Lab, LabService, inside, lab
 
@@ -219,3 +221,15 @@ def test_nonsense_is_not_answered_and_harms_nobody(networks: LabService) -> None
 
     inside(client, shout)
     assert addresses(client, "client") == ["10.61.0.2"]
+
+
+def test_a_daemon_with_many_descriptors_answers_all_the_same(networks: LabService) -> None:
+    """What waits with select(2) ends the process at descriptor 1024."""
+    networks.made("one", "10.61.0.0/24")
+    with ExitStack() as held:
+        for _ in range(1100):
+            held.callback(os.close, os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+        port = PublishedPort(container_port=80, protocol="udp", host_port=18080)
+        sandbox = networks.plug(port, network="one", name="late")
+        assert addresses(sandbox, "late") == ["10.61.0.2"]
+        networks.release(sandbox.container_id)

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from engine.kernel import netns
+from engine.networks.dns.redirect import redirect
 from engine.networks.files import EMBEDDED
-from engine.networks.nftables import Nftables
 
-_TABLE: Final = "ip havre_dns"
 _BACKLOG: Final = 64
 
 
@@ -44,24 +43,6 @@ def _listen() -> Listening:
             each.bind((EMBEDDED, 0))
             each.setblocking(False)
         stream.listen(_BACKLOG)
-        nft = Nftables()
-        try:
-            nft.run(_rules(datagrams.getsockname()[1], stream.getsockname()[1]))
-        finally:
-            nft.close()
+        redirect(datagrams=datagrams.getsockname()[1], stream=stream.getsockname()[1])
         stack.pop_all()
         return Listening(datagrams, stream)
-
-
-def _rules(datagrams: int, stream: int) -> str:
-    return f"""
-add table {_TABLE}
-delete table {_TABLE}
-table {_TABLE} {{
-    chain output {{
-        type nat hook output priority -100; policy accept
-        ip daddr {EMBEDDED} udp dport 53 dnat to {EMBEDDED}:{datagrams}
-        ip daddr {EMBEDDED} tcp dport 53 dnat to {EMBEDDED}:{stream}
-    }}
-}}
-"""
