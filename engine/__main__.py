@@ -13,13 +13,15 @@ from typing import Final
 
 from engine.api.server import ApiServer
 from engine.config import EngineConfig
-from engine.engine import Engine
+from engine.engine import Engine, image_stores
 from engine.errors import EngineError, Forbidden
+from engine.images.checking import Inspection
 
 _LOG: Final = logging.getLogger("engine")
 _USAGE: Final = 64
 """EX_USAGE and EX_UNAVAILABLE of sysexits.h."""
 _UNAVAILABLE: Final = 69
+_DAMAGED: Final = 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,14 +30,20 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     serve_parser = commands.add_parser("serve", help="offer the Docker Engine API on a unix socket, in the foreground")
     serve_parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    check_parser = commands.add_parser(
+        "check", help="verify images at rest against their digests; stop the engine first"
+    )
+    check_parser.add_argument("--repair", action="store_true", help="put right what can be put right")
     options = parser.parse_args(arguments)
-    _log_to_stderr(options.log_level.upper())
+    _log_to_stderr(getattr(options, "log_level", "warning").upper())
     try:
         config = EngineConfig.from_environ()
     except EngineError as error:
         return _refuse(error, _USAGE)
     try:
         _check_host()
+        if options.command == "check":
+            return check(config, repair=options.repair)
         asyncio.run(serve(config))
     except EngineError as error:
         return _refuse(error, _UNAVAILABLE)
@@ -60,6 +68,18 @@ async def serve(config: EngineConfig) -> None:
         _LOG.info("listening on %s", config.socket)
         await stop.wait()
         _LOG.info("stopping; containers go on running")
+
+
+def check(config: EngineConfig, *, repair: bool) -> int:
+    """Verify what lies in the stores and tell it on stdout; 0 when all is well or has been put right, else 1."""
+    left = found = 0
+    with image_stores(config) as stores:
+        for finding in Inspection(stores, repair=repair).run():
+            found += 1
+            left += not finding.repaired
+            sys.stdout.write(f"{finding}\n")
+    sys.stdout.write(f"{found} findings, {found - left} put right\n" if found else "everything is as it should be\n")
+    return _DAMAGED if left else 0
 
 
 def _check_host() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,11 +20,12 @@ from engine.containers.service import ContainerService
 from engine.containers.usage import ContainerUsage
 from engine.content.store import ContentStore
 from engine.database import Database
-from engine.errors import Conflict
+from engine.errors import Conflict, NotFound
 from engine.events import EventBus
 from engine.images.archives import ImageArchives
 from engine.images.distribution import Distribution
 from engine.images.service import ImageService
+from engine.images.stores import ImageStores
 from engine.kernel import cgroup
 from engine.networks.service import NetworkService
 from engine.registry.hosts import RegistryHosts
@@ -47,7 +49,7 @@ class Engine:
             _lock(config, stack)
             self.events = EventBus()
             self.database = stack.enter_context(Database(config.root / "havre.sqlite3"))
-            limits = UnpackLimits(entries=config.layer_files, bytes=config.layer_bytes, ratio=config.layer_ratio)
+            limits = layer_limits(config)
             self.content = ContentStore(config.root / "content")
             self.layers = LayerStore(config.root / "layers", limits=limits)
             self.snapshots = SnapshotStore(config.root / "snapshots", self.layers)
@@ -130,6 +132,28 @@ class Engine:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def layer_limits(config: EngineConfig) -> UnpackLimits:
+    """What a layer, or an upload, may be at most."""
+    return UnpackLimits(entries=config.layer_files, bytes=config.layer_bytes, ratio=config.layer_ratio)
+
+
+@contextmanager
+def image_stores(config: EngineConfig) -> Iterator[ImageStores]:
+    """The stores of the images alone, while no engine uses them; `Conflict` when one does."""
+    if not (config.root / "havre.sqlite3").is_file():
+        raise NotFound(f"there is no engine's state in {config.root}: set HAVRE_ROOT")
+    with ExitStack() as stack:
+        config.run.mkdir(parents=True, exist_ok=True, mode=0o711)
+        _lock(config, stack)
+        images = ImageService(
+            database=stack.enter_context(Database(config.root / "havre.sqlite3")),
+            events=EventBus(),
+            content=ContentStore(config.root / "content"),
+            layers=LayerStore(config.root / "layers", limits=layer_limits(config)),
+        )
+        yield images.stores
 
 
 def _remove_groups(instance: str) -> None:

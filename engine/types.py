@@ -130,6 +130,11 @@ def parse_instant(text: str) -> int:
     return parse_rfc3339(text) or 0
 
 
+def printable(text: str, limit: int = 200) -> str:
+    """The beginning of *text* without what could disturb a terminal: for messages that repeat a stranger's words."""
+    return "".join(char for char in text[:limit] if char.isprintable())
+
+
 def parse_duration(text: str) -> int | None:
     """Nanoseconds of a duration as Go writes it, such as `1h30m` or `1.5s`; `None` when *text* is none."""
     parts = _DURATION_PART.findall(text)

@@ -24,7 +24,7 @@ from engine.images.progress import ProgressBoard
 from engine.images.stores import ImageStores
 from engine.registry.media import MANIFEST_LIMIT, Descriptor, Index, Manifest, choose, parse_document
 from engine.registry.reference import Reference
-from engine.types import Digest
+from engine.types import Digest, printable
 
 PARALLEL_LAYERS: Final = 2
 """Layers that are unpacked at once; each keeps a helper and a decompressor busy."""
@@ -243,10 +243,8 @@ def _blob(archive: Archive, descriptor: Descriptor) -> SpooledFile:
 def _config(file: SpooledFile) -> ParsedConfig:
     parsed = parse_config(file.read(limit=MANIFEST_LIMIT))
     if parsed.platform.os not in ("", "linux"):
-        raise InvalidParameter(
-            f'cannot load {parsed.platform.os[:40]!r} image: image operating system "{parsed.platform.os[:40]}" '
-            "cannot be used on this platform"
-        )
+        system = printable(parsed.platform.os, 40)
+        raise InvalidParameter(f'cannot load {system} image: operating system "{system}" is not supported here')
     return parsed
 
 

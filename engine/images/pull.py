@@ -25,7 +25,7 @@ from engine.registry.client import FetchedManifest, RegistryClient
 from engine.registry.media import MANIFEST_LIMIT, Descriptor, Index, Manifest, choose, layer_compression
 from engine.registry.platforms import suits
 from engine.registry.reference import Reference
-from engine.types import Digest, Platform
+from engine.types import Digest, Platform, printable
 
 PARALLEL_LAYERS: Final = 3
 """Layers of one pull that are fetched at once, as in Docker."""
@@ -156,7 +156,7 @@ class Pull(Errand[Sequence[PullResult]]):
         config = parse_config(data)
         if config.platform.os not in ("", "linux"):
             raise InvalidParameter(
-                f'image operating system "{config.platform.os}" cannot be used on this platform: '
+                f'image operating system "{printable(config.platform.os, 40)}" cannot be used on this platform: '
                 "operating system is not supported"
             )
         if len(config.diff_ids) != len(manifest.layers):
@@ -173,11 +173,12 @@ class Pull(Errand[Sequence[PullResult]]):
         return self._client.read_blob(config)
 
     def _fetch_layers(self, plan: _Plan) -> None:
-        if self._stores.records.get(plan.image_id) is not None:
-            return
+        known = self._stores.records.get(plan.image_id) is not None
         wanted = []
         for diff_id, layer in plan.layers.items():
-            if self._stores.layers.has(diff_id):
+            if self._is_here(layer, diff_id):
+                if known:
+                    continue
                 self._board.layer(layer.digest, LayerPhase.EXISTS)
             else:
                 self._board.layer(layer.digest, LayerPhase.WAITING)
@@ -191,11 +192,17 @@ class Pull(Errand[Sequence[PullResult]]):
                 pool.shutdown(cancel_futures=True)
                 raise failure
 
+    def _is_here(self, layer: Descriptor, diff_id: Digest) -> bool:
+        """Whether a layer is here, unpacked and in some blob: without one it could not be saved or pushed again."""
+        stores = self._stores
+        blobs = (layer.digest, *stores.records.blobs_of_layer(diff_id))
+        return stores.layers.has(diff_id) and any(map(stores.content.has, blobs))
+
     def _fetch_layer(self, layer: Descriptor, diff_id: Digest) -> None:
         stores = self._stores
         transfer = LayerTransfer(client=self._client, content=stores.content, layers=stores.layers, board=self._board)
         with stores.locks.locked(diff_id, check=self._check):
-            if stores.layers.has(diff_id):
+            if self._is_here(layer, diff_id):
                 self._board.layer(layer.digest, LayerPhase.EXISTS)
                 return
             stored = stores.content.has(layer.digest)

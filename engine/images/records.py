@@ -175,6 +175,17 @@ class ImageRecords:
             )
             connection.execute("UPDATE image_layers SET blob = ? WHERE diff_id = ? AND blob IS NULL", (blob, diff_id))
 
+    def drop_blob(self, digest: Digest) -> None:
+        """Note that no image keeps the blob *digest* any more."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE image_layers SET blob = NULL WHERE blob = ?", (digest,))
+            connection.execute("DELETE FROM image_blobs WHERE digest = ?", (digest,))
+
+    def images_with_layer(self, diff_id: Digest) -> list[Digest]:
+        """The images that have a layer, also removed ones that are kept for a container."""
+        rows = self._database.query("SELECT DISTINCT image_id FROM image_layers WHERE diff_id = ?", (diff_id,))
+        return [Digest(row["image_id"]) for row in rows]
+
     def chains(self) -> list[tuple[Digest, ...]]:
         """The layers of every image, also of the removed ones."""
         chains: dict[str, tuple[Digest, ...]] = {}

@@ -10,9 +10,9 @@ from urllib3.exceptions import HTTPError
 
 from engine.errors import EngineError, InvalidParameter, ManifestUnknown, Unauthorized, Unavailable
 from engine.registry.reference import Reference
+from engine.types import printable
 
 _BODY_LIMIT: Final = 64 * 1024
-_TEXT_LIMIT: Final = 300
 
 
 def refusal(response: requests.Response, reference: Reference) -> EngineError:
@@ -71,7 +71,7 @@ def _words(response: requests.Response) -> tuple[str, str]:
 
 
 def _status_line(response: requests.Response) -> str:
-    return f"received unexpected HTTP status: {response.status_code} {_printable(response.reason or '')}".rstrip()
+    return f"received unexpected HTTP status: {response.status_code} {printable(response.reason or '')}".rstrip()
 
 
 def _first_error(response: requests.Response) -> tuple[str, str]:
@@ -79,17 +79,12 @@ def _first_error(response: requests.Response) -> tuple[str, str]:
         try:
             body = json.loads(response.raw.read(_BODY_LIMIT, decode_content=True))
             if isinstance(body.get("details"), str):  # Docker Hub's token server
-                return "UNAUTHORIZED", _printable(body["details"])
+                return "UNAUTHORIZED", printable(body["details"])
             first = body["errors"][0]
             code, text = first.get("code") or "", first.get("message") or ""
         except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError, HTTPError):
             return "", ""
-    return (_printable(str(code)), _printable(str(text)))
-
-
-def _printable(text: str) -> str:
-    """*text* without what could disturb a terminal: it comes from a stranger."""
-    return "".join(char for char in text[:_TEXT_LIMIT] if char.isprintable())
+    return (printable(str(code)), printable(str(text)))
 
 
 def _reason(error: BaseException) -> str:
@@ -107,4 +102,4 @@ def _reason(error: BaseException) -> str:
             (argument for argument in current.args if isinstance(argument, BaseException)), None
         )
         current = inner if isinstance(inner, BaseException) else current.__cause__ or current.__context__
-    return best or _printable(str(error))
+    return best or printable(str(error))

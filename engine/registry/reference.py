@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from engine.errors import InvalidParameter
-from engine.types import Digest, is_id
+from engine.types import Digest, is_id, printable
 
 DEFAULT_DOMAIN: Final = "docker.io"
 DEFAULT_TAG: Final = "latest"
@@ -56,7 +56,7 @@ class Reference:
         repository = remainder.partition(":")[0]
         if repository.lower() != repository:
             raise InvalidParameter(
-                f"invalid reference format: repository name ({repository[:_PATH_LIMIT]}) must be lowercase"
+                f"invalid reference format: repository name ({printable(repository)}) must be lowercase"
             )
         match = _REFERENCE.fullmatch(f"{domain}/{remainder}") if len(text) <= _TEXT_LIMIT else None
         if match is None:

@@ -15,6 +15,7 @@ from engine.registry.patience import Patience
 from engine.registry.purpose import visiting
 from engine.registry.reference import DEFAULT_DOMAIN, Reference
 from engine.registry.transport import Transport
+from engine.types import printable
 
 MOST_RESULTS: Final = 100
 """Of one search, as in Docker."""
@@ -155,5 +156,4 @@ def _json(data: bytes) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    """*value* without what could disturb a terminal."""
-    return "".join(char for char in str(value or "")[:1000] if char.isprintable())
+    return printable(str(value or ""), 1000)

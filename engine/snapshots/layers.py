@@ -28,7 +28,7 @@ from engine.kernel import syscalls
 from engine.kernel.overlay import OPAQUE
 from engine.kernel.paths import open_in_root, opened_root
 from engine.kernel.trees import remove_tree
-from engine.snapshots.helper import FULL, UnpackHelper, UnpackLimits
+from engine.snapshots.helper import FULL, Unpacked, UnpackHelper, UnpackLimits
 from engine.types import Digest, is_id
 
 _LOG: Final = logging.getLogger(__name__)
@@ -160,6 +160,15 @@ class LayerStore:
             os.close(descriptor)
         return taken
 
+    def take_over(self, temporary: Path, diff_id: Digest, size: int) -> None:
+        """As `take`, in the place of the layer that has the name, whose link stays: snapshots know it."""
+        link = self._read(diff_id, "link")
+        doomed = self._root / f"tmp-{secrets.token_hex(8)}"
+        with self._lock:
+            (self._root / diff_id.hex).rename(doomed)
+            self.take(temporary, diff_id, size, link=link)
+        discard(doomed)
+
     def _link(self, name: str, target: str) -> None:
         place = self.links / name
         wanted = Path("..") / target / "diff"
@@ -185,6 +194,7 @@ class LayerUnpacker:
         self._temporary = temporary
         self._expected = expected
         self._hash = hashlib.sha256()
+        self._done: Unpacked | None = None
         self._helper = UnpackHelper(
             "layer", str(temporary / "diff"), str(limits.entries), str(limits.bytes), what=f"layer {_shown(expected)}"
         )
@@ -199,15 +209,34 @@ class LayerUnpacker:
         """The diffID of what has been written so far: for holding the layer before its `commit`."""
         return Digest("sha256:" + self._hash.hexdigest())
 
+    @property
+    def files(self) -> Path:
+        """Where the files are before they have their name."""
+        return self._temporary / "diff"
+
+    def verify(self) -> Digest:
+        """Take in the end of the tar, check the diffID and return it. Afterwards only `commit` or `replace`."""
+        if self._done is None:
+            done = self._helper.finish()
+            self._mark_opaque(done.opaque)
+            if self._expected is not None and self.digest != self._expected:
+                raise DigestMismatch(f"layer unpacks to {self.digest}, not to {self._expected} as its image says")
+            self._done = done
+        return self.digest
+
     def commit(self) -> Digest:
         """Verify the diffID, give the layer its name, and return it."""
-        done = self._helper.finish()
-        self._mark_opaque(done.opaque)
-        found = self.digest
-        if self._expected is not None and found != self._expected:
-            raise DigestMismatch(f"layer unpacks to {found}, not to {self._expected} as its image says")
-        self._store.take(self._temporary, found, done.bytes)
+        found = self.verify()
+        self._store.take(self._temporary, found, self._size)
         return found
+
+    def replace(self) -> None:
+        """The same, in the place of a layer that is there and damaged. Only while nothing uses it."""
+        self._store.take_over(self._temporary, self.verify(), self._size)
+
+    @property
+    def _size(self) -> int:
+        return self._done.bytes if self._done is not None else 0
 
     def close(self) -> None:
         """End the helper, whatever it is doing."""

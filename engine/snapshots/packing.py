@@ -40,13 +40,14 @@ _KINDS: Final = {
 _KEPT_XATTRS: Final = ("security.capability", "user.", "system.posix_acl_")
 
 
-def pack_directory(root: int, *, name: str = "", layer: bool = False) -> Iterator[bytes]:
+def pack_directory(root: int, *, name: str = "", layer: bool = False, dated: bool = True) -> Iterator[bytes]:
     """The tar of everything in the directory *root* (a descriptor, which stays open), in chunks of about 1 MiB.
 
     With *name*, the directory itself comes first under that name, and its content below it. With *layer*, marks of
-    overlayfs become those of layers (OCI image-spec, layer.md, "Whiteouts"). Sockets are left out.
+    overlayfs become those of layers (OCI image-spec, layer.md, "Whiteouts"). Sockets are left out. Unless *dated*,
+    directories have no times: one that an archive does not tell of has that of its unpacking.
     """
-    return _chunked(_tree(root, os.fsencode(name), layer=layer))
+    return _chunked(_tree(root, os.fsencode(name), layer=layer, dated=dated))
 
 
 def pack_entry(parent: int, entry: str, *, name: str) -> Iterator[bytes]:
@@ -66,7 +67,7 @@ def _chunked(parts: Iterator[bytes]) -> Iterator[bytes]:
     yield b"".join([*waiting, END])
 
 
-def _tree(root: int, name: bytes, *, layer: bool) -> Iterator[bytes]:
+def _tree(root: int, name: bytes, *, layer: bool, dated: bool) -> Iterator[bytes]:
     links: dict[tuple[int, int], bytes] = {}
     if name:
         yield header(_described(os.fstat(root), name, root))
@@ -92,7 +93,10 @@ def _tree(root: int, name: bytes, *, layer: bool) -> Iterator[bytes]:
                     elif stat.S_ISDIR(found.st_mode):
                         child = os.open(entry, _DIRECTORY | os.O_CLOEXEC, dir_fd=here)
                         try:
-                            yield header(_described(found, place, child))
+                            described = _described(found, place, child)
+                            if not dated:
+                                described.mtime = 0
+                            yield header(described)
                         finally:
                             os.close(child)
                         directories.append(b"%s/%s" % (path, os.fsencode(entry)))

@@ -377,7 +377,7 @@ def test_cancelling_one_of_two_pulls_of_a_layer_leaves_the_other(registry: Regis
 def test_a_full_disk(registry: RegistryServer, tmp_path: Path) -> None:
     big = LayerBlob.gzip(tar_of({"big": os.urandom(3_000_000)}))
     put_image(registry, REPOSITORY, [TOP, big])
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "havre-test", tmp_path], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5m", "havre-test", tmp_path], check=True)
     host = Host.at(tmp_path)
     try:
         with pytest.raises(StorageFull, match="No space left on device"):

@@ -6,12 +6,21 @@ import socket
 import subprocess
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from engine.errors import Cancelled, DigestMismatch, InvalidParameter, ManifestUnknown, Unauthorized, Unavailable
+from engine.errors import (
+    Cancelled,
+    DigestMismatch,
+    EngineError,
+    InvalidParameter,
+    ManifestUnknown,
+    Unauthorized,
+    Unavailable,
+)
 from engine.registry.auth import RegistryAuth
 from engine.registry.client import CHUNK, RegistryClient
 from engine.registry.hosts import RegistryHosts
@@ -343,6 +352,49 @@ def test_a_token_server_that_drips_is_left() -> None:
         patience = Patience(connect=0.5, read=0.25, attempts=1, slow_for=0.4)
         with client_of(registry, patience=patience) as client, pytest.raises(Unavailable, match="too slow"):
             client.manifest("latest")
+
+
+def test_tokens_that_never_suffice_end() -> None:
+    """The registry takes none of its token server's tokens: it is asked twice, not for ever."""
+    with RegistryServer(Account("ada", "secret")) as registry:
+        put_image(registry, REPOSITORY, [])
+        challenge = {"WWW-Authenticate": f'Bearer realm="http://{registry.address}/token",service="x"'}
+        registry.fault("/v2/", Status(401, "UNAUTHORIZED", "again", headers=challenge))
+        with client_of(registry, auth=ADA) as client, pytest.raises(Unauthorized, match="again"):
+            client.manifest("latest")
+        assert registry.count("/token") <= 2
+        assert registry.count("/manifests/") <= 3
+
+
+def test_a_token_server_that_sends_elsewhere_is_not_followed() -> None:
+    with RegistryServer() as other, RegistryServer(Account("ada", "secret")) as registry:
+        registry.fault("/token", Redirect(f"http://{other.address}"))
+        with client_of(registry, auth=ADA) as client, pytest.raises(EngineError):
+            client.manifest("latest")
+        assert other.requests == []
+
+
+def test_realms_that_ask_for_a_token_themselves_end() -> None:
+    with RegistryServer(Account("ada", "secret")) as registry:
+        challenge = {"WWW-Authenticate": f'Bearer realm="http://{registry.address}/token",service="x"'}
+        registry.fault("/token", Status(401, "UNAUTHORIZED", "ask me first", headers=challenge))
+        with client_of(registry, auth=ADA) as client, pytest.raises(Unauthorized, match="ask me first"):
+            client.manifest("latest")
+        assert registry.count("/token") == 1
+
+
+def test_a_manifest_of_a_hundred_mebibytes_is_not_read(registry: RegistryServer) -> None:
+    registry.add_manifest(REPOSITORY, b" " * (100 << 20), OCI_MANIFEST, tag="latest")
+    tracemalloc.start()
+    try:
+        with (
+            client_of(registry) as client,
+            pytest.raises(InvalidParameter, match="more than the 4194304 bytes allowed"),
+        ):
+            client.manifest("latest")
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_tags_come_in_pages(registry: RegistryServer) -> None:
