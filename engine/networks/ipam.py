@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import islice
@@ -81,17 +81,20 @@ def with_gateway(pool: Pool) -> Pool:
     """*pool* with a gateway: the first address that is free, where nobody chose one."""
     if pool.gateway is not None:
         return pool
-    taken = set(pool.reserved.values())
-    for address in _addresses(replace(pool, ip_range=None)):
-        if address not in taken:
-            return replace(pool, gateway=address)
-    raise InvalidParameter(f"failed to allocate gateway: {pool.subnet} has no address for one")
+    gateway = allocate(replace(pool, ip_range=None), ())
+    if gateway is None:
+        raise InvalidParameter(f"failed to allocate gateway: {pool.subnet} has no address for one")
+    return replace(pool, gateway=gateway)
 
 
-def allocate(pool: Pool, taken: Collection[Address]) -> Address | None:
-    """The lowest free address of *pool*; `None` where there is none left."""
-    occupied = {*taken, *pool.reserved.values(), pool.gateway}
-    return next((address for address in _addresses(pool) if address not in occupied), None)
+def allocate(pool: Pool, taken: Collection[int]) -> Address | None:
+    """The lowest address of *pool* that is not among the numbers *taken*; `None` where there is none left."""
+    first, last = span(pool)
+    reserved = {int(address) for address in (*pool.reserved.values(), pool.gateway) if address is not None}
+    number = int(first)
+    while number in taken or number in reserved:
+        number += 1
+    return type(first)(number) if number <= int(last) else None
 
 
 def span(pool: Pool) -> tuple[Address, Address]:
@@ -104,28 +107,16 @@ def span(pool: Pool) -> tuple[Address, Address]:
     )
 
 
-def claim(pools: Sequence[Pool], wanted: Address, taken: Collection[Address]) -> Pool:
+def claim(pools: Sequence[Pool], wanted: Address, taken: Collection[int]) -> Pool:
     """The pool that a container may have *wanted* of. `InvalidParameter`, `Forbidden` in Docker's words."""
     for pool in pools:
         if wanted.version == pool.subnet.version and wanted in pool.subnet:
-            if wanted in taken or wanted == pool.gateway or wanted in pool.reserved.values():
+            if int(wanted) in taken or wanted == pool.gateway or wanted in pool.reserved.values():
                 raise Forbidden(f"Address already in use: {wanted}")
             if not _usable(pool.subnet, wanted):
                 raise InvalidParameter(f"Invalid address {wanted}: it names the subnet {pool.subnet} itself")
             return pool
     raise InvalidParameter(f"Invalid address {wanted}: It does not belong to any of this network's subnets")
-
-
-def _addresses(pool: Pool) -> Iterator[Address]:
-    """What may be handed out, from the lowest on."""
-    place = pool.ip_range or pool.subnet
-    number, last = int(place.network_address), int(place.broadcast_address)
-    kind = type(place.network_address)
-    while number <= last:
-        address = kind(number)
-        if _usable(pool.subnet, address):
-            yield address
-        number += 1
 
 
 def _usable(subnet: Subnet, address: Address) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
@@ -233,7 +234,8 @@ class NetworkRecords:
             return None, None
         column = "address" if version == 4 else "address6"
         rows = transaction.execute(f"SELECT {column} FROM endpoints WHERE network_id = ?", (network.id,))  # noqa: S608 - one of two words above
-        taken = {ip_address(row[column]) for row in rows if row[column]}
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        taken = {int.from_bytes(socket.inet_pton(family, row[column])) for row in rows if row[column]}
         if wanted is not None:
             pool = ipam.claim(pools, wanted, taken)
             return interface_of(wanted, pool.subnet), pool.gateway

@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.database import Database
 from engine.errors import EngineFault, Forbidden, InvalidParameter
 from engine.networks.addresses import mac_of
-from engine.networks.ipam import with_gateway
+from engine.networks.ipam import PoolRequest, allocate, claim, pools, with_gateway
 from engine.networks.model import Attachment, Driver, Endpoint, Network, Pool
 from engine.networks.records import NetworkRecords
 from engine.types import new_id, now
@@ -134,3 +135,75 @@ def test_addresses_survive_a_restart(tmp_path: Path) -> None:
         again = NetworkRecords(database)
         assert again.networks() == [network]
         assert ip(again.join(new_id(), network)) == "172.17.0.3"
+
+
+def pool(subnet: str, **options: Any) -> Pool:
+    return Pool(subnet=ip_network(subnet), **options)
+
+
+@pytest.mark.parametrize(
+    ("subnet", "first", "last"),
+    [
+        ("10.0.0.0/29", "10.0.0.1", "10.0.0.6"),
+        ("10.0.0.0/31", "10.0.0.0", "10.0.0.1"),  # RFC 3021
+        ("10.0.0.7/32", "10.0.0.7", "10.0.0.7"),
+        ("fd00::/126", "fd00::1", "fd00::3"),
+    ],
+)
+def test_what_a_subnet_gives(subnet: str, first: str, last: str) -> None:
+    found = []
+    while (address := allocate(pool(subnet), {int(each) for each in found})) is not None:
+        found.append(address)
+    assert (str(found[0]), str(found[-1])) == (first, last)
+    assert found == sorted(found)
+
+
+def test_ranges_and_reserved_addresses() -> None:
+    reserved = {"printer": ip_address("10.0.5.1")}
+    asked = PoolRequest(subnet="10.0.0.0/16", ip_range="10.0.5.0/24", reserved={"printer": "10.0.5.1"})
+    (found,) = pools([asked], ipv6=False, taken=(), routed=())
+    assert (found.gateway, found.reserved, found.chosen) == (ip_address("10.0.0.1"), reserved, True)
+    assert allocate(found, set()) == ip_address("10.0.5.0")
+    assert allocate(found, {int(ip_address("10.0.5.0"))}) == ip_address("10.0.5.2")
+    # A fixed address may lie outside the range.
+    assert claim([found], ip_address("10.0.9.9"), set()) == found
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        (PoolRequest(), InvalidParameter),
+        (PoolRequest(subnet="junk"), InvalidParameter),
+        (PoolRequest(subnet="10.0.0.1"), InvalidParameter),
+        (PoolRequest(subnet="10.0.0.0/24", gateway="10.0.1.1"), Forbidden),
+        (PoolRequest(subnet="10.0.0.0/24", gateway="x"), InvalidParameter),
+        (PoolRequest(subnet="10.0.0.0/24", gateway="fd00::1"), Forbidden),
+        (PoolRequest(subnet="10.0.0.0/24", ip_range="10.0.1.0/25"), InvalidParameter),
+        (PoolRequest(subnet="10.0.0.0/24", ip_range="fd00::/64"), InvalidParameter),
+        (PoolRequest(subnet="10.0.0.0/24", reserved={"a": "10.9.0.1"}), Forbidden),
+        (PoolRequest(subnet="10.0.0.0/24", gateway="10.0.0.9", reserved={"a": "10.0.0.9"}), Forbidden),
+        (PoolRequest(subnet="10.0.0.0/24", reserved={"a": "10.0.0.9", "b": "10.0.0.9"}), Forbidden),
+        (PoolRequest(subnet="172.20.5.0/24"), Forbidden),
+    ],
+)
+def test_pools_that_cannot_be(request_: PoolRequest, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        pools([request_], ipv6=False, taken=[ip_network("172.20.0.0/16")], routed=())
+
+
+def test_default_pools_pass_over_what_is_used() -> None:
+    (found,) = pools([], ipv6=False, taken=[ip_network("172.17.0.0/16")], routed=[ip_network("172.18.9.0/24")])
+    assert (found.subnet, found.gateway, found.chosen) == (ip_network("172.19.0.0/16"), ip_address("172.19.0.1"), False)
+    with pytest.raises(EngineFault, match="choose a subnet, or remove networks"):
+        pools([], ipv6=False, taken=[ip_network("172.16.0.0/12"), ip_network("192.168.0.0/16")], routed=())
+    # What a person chooses may be a network that the host routes: Docker allows it, too.
+    (chosen,) = pools([PoolRequest(subnet="10.5.0.0/16")], ipv6=False, taken=(), routed=[ip_network("10.0.0.0/8")])
+    assert chosen.subnet == ip_network("10.5.0.0/16")
+
+
+def test_ipv6_alone_has_ipv4_beside_it() -> None:
+    four, six = pools([PoolRequest(subnet="fd00:7::/64")], ipv6=True, taken=(), routed=())
+    assert (four.subnet, six.gateway) == (ip_network("172.17.0.0/16"), ip_address("fd00:7::1"))
+    _, own = pools([], ipv6=True, taken=(), routed=())
+    assert own.subnet.prefixlen == 64
+    assert own.subnet.subnet_of(ip_network("fd00::/8"))  # type: ignore[arg-type]  # RFC 4193
