@@ -376,3 +376,32 @@ def test_links_that_cannot_be(daemon: Daemon, options: list[str], words: str) ->
     daemon.docker("network", "create", "named")
     sleeper(daemon, "apart", "--network=named")
     assert words in refused(daemon, "run", "--name=refused", *options, "busybox", "true")
+
+
+def test_a_container_on_the_host_s_own_network(daemon: Daemon) -> None:
+    """The course's macvlan, word for word; `eth0` is the host's link to the world."""
+    options = ("-d", "macvlan", "--subnet=172.16.0.0/16", "--gateway=172.16.0.1", "-o", "parent=eth0")
+    daemon.docker("network", "create", *options, "public")
+    assert "public    macvlan   local" in daemon.docker("network", "ls").stdout
+    container = daemon.docker("run", "-d", "--net=public", "alpine", "sleep", "3600").stdout.strip()
+    shown = daemon.docker("exec", container, "ip", "a").stdout
+    assert "eth0@if" in shown
+    assert "inet 172.16.0.2/16" in shown
+    assert "link/ether 02:42:ac:10:00:02" in shown
+    assert "is already using parent interface eth0" in refused(
+        daemon, "network", "create", "-d", "macvlan", "-o", "parent=eth0", "--subnet=172.26.0.0/16", "again"
+    )
+    assert "has active endpoints" in refused(daemon, "network", "rm", "public")
+    daemon.docker("rm", "-f", container)
+    daemon.docker("network", "rm", "public")
+
+
+def test_another_container_is_reached_by_its_name(daemon: Daemon) -> None:
+    """The course's database: published for the host, and found by name on a network that both are in."""
+    daemon.docker("network", "create", "NAME")
+    serve = "while :; do echo ready | nc -l -p 3306; done"
+    daemon.docker("run", "--name=my-mysql", "-d", "-p=3306:3306", "--network=NAME", "busybox", "sh", "-c", serve)
+    fetch = "for i in 1 2 3 4 5 6 7 8 9; do nc -w3 my-mysql 3306 < /dev/null && exit; sleep 0.2; done"
+    assert daemon.docker("run", "--rm", "--network=NAME", "busybox", "sh", "-c", fetch).stdout == "ready\n"
+    ports = daemon.docker("ps", "--format={{.Ports}}", "--filter=name=my-mysql").stdout
+    assert ports == "0.0.0.0:3306->3306/tcp, [::]:3306->3306/tcp\n"

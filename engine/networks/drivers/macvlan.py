@@ -21,6 +21,7 @@ MODE: Final = "macvlan_mode"
 _MODES: Final = ("bridge", "private", "vepa", "passthru")
 _VLAN: Final = re.compile(r"(?P<link>[^\s/]{1,13})\.(?P<id>[0-9]{1,4})")
 _LONGEST: Final = 15
+_FIRST_INDEX: Final = 10_000
 
 
 def parent_of(network: Network) -> str:
@@ -88,6 +89,8 @@ class MacvlanDriver(LocalDriver):
             options["mtu"] = mtu
         route.link(
             "add",
+            # Where the index was the parent's own, in the other namespace, the kernel would not tell of a parent.
+            index=_FIRST_INDEX + int(endpoint.interface.removeprefix("eth")),
             ifname=endpoint.interface,
             kind="macvlan",
             link=links.index_of(parent_of(network)),
