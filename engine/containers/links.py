@@ -5,6 +5,7 @@ In networks of one's own links are names that the resolver knows (`engine/networ
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -18,6 +19,7 @@ from engine.networks import files
 from engine.networks.model import Sandbox
 from engine.networks.service import NetworkService
 
+_LOG: Final = logging.getLogger(__name__)
 _BRIDGE: Final = "bridge"
 _BUNDLED: Final = 3
 """So many ports in a row are told as a range, too."""
@@ -102,7 +104,10 @@ class Links:
                 lines = [
                     Linked(alias=alias, parent=parent, child=child, address=address).hosts_line for alias in aliases
                 ]
-                files.change_hosts(self._bundle(parent.id) / "hosts", unnamed=aliases, come=lines)
+                try:
+                    files.change_hosts(self._bundle(parent.id) / "hosts", unnamed=aliases, come=lines)
+                except (EngineFault, OSError) as error:  # a start does not fail by what another did to its own file
+                    _LOG.warning("the hosts file of container %s is not changed: %s", parent.name, error)
 
     def told(self, container: Container) -> list[str]:
         """A container's links as inspect tells them: `/child:/parent/alias`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,10 +14,11 @@ from engine.containers.options import ContainerConfig, HostConfig
 from engine.containers.register import ContainerRegister
 from engine.errors import EngineFault, InvalidParameter, NetworkNotFound
 from engine.networks import files
-from engine.networks.model import Attachment, Driver, Network, PublishedPort, SandboxRequest
+from engine.networks.model import Address, Attachment, Driver, Network, PublishedPort, SandboxRequest
 from engine.networks.sandboxes import check, has_resolver
 from engine.networks.service import NetworkService
 
+_LOG: Final = logging.getLogger(__name__)
 _SHARED: Final = (
     "container sharing network namespace with another container or host cannot be connected to any other network"
 )
@@ -96,8 +98,7 @@ class ContainerNetworking:
                 self._register.save(record)
                 raise
             own = files.own_names(container.config.hostname, container.config.domainname)
-            lines = [f"{address.ip}\t{own}" for address in endpoint.addresses]
-            files.change_hosts(self._bundle(container.id) / "hosts", come=lines)
+            self._change_files(container, come=[f"{address.ip}\t{own}" for address in endpoint.addresses])
             if has_resolver([endpoint]):
                 files.change_resolv_conf(self._bundle(container.id) / "resolv.conf")
 
@@ -118,8 +119,14 @@ class ContainerNetworking:
             remaining = replace(container, attachments=rest)
             self._register.save(replace(record, container=remaining))
             if left is not None:
-                gone = [address.ip for address in left.addresses]
-                files.change_hosts(self._bundle(container.id) / "hosts", gone=gone)
+                self._change_files(container, gone=[address.ip for address in left.addresses])
+
+    def _change_files(self, container: Container, *, gone: Collection[Address] = (), come: Sequence[str] = ()) -> None:
+        """The hosts file is the container's to spoil: that it cannot be changed undoes no connection."""
+        try:
+            files.change_hosts(self._bundle(container.id) / "hosts", gone=gone, come=come)
+        except (EngineFault, OSError) as error:
+            _LOG.warning("the hosts file of container %s is not changed: %s", container.name, error)
 
     def _named(self, asked: Attachment) -> Attachment:
         try:
