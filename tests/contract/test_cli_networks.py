@@ -62,6 +62,18 @@ def test_a_network_is_made_shown_and_removed(daemon: Daemon) -> None:
     assert "network one not found" in refused(daemon, "network", "inspect", "one")
 
 
+def test_a_name_may_hold_anything(daemon: Daemon) -> None:
+    for name in ("with space", "with/slash", "Ünïcode"):
+        daemon.docker("network", "create", name)
+        assert daemon.docker("network", "inspect", "-f={{.Name}}", name).stdout == f"{name}\n"
+        sleeper(daemon, "member", "--network=none")
+        daemon.docker("network", "disconnect", "none", "member")
+        daemon.docker("network", "connect", name, "member")
+        assert set(networks_of(daemon, "member")) == {name}
+        daemon.docker("rm", "-f", "member")
+        daemon.docker("network", "rm", name)
+
+
 def test_lists_are_filtered(daemon: Daemon) -> None:
     daemon.docker("network", "create", "--label=kind=x", "lone")
     daemon.docker("network", "create", "--internal", "used")

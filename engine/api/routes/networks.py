@@ -37,7 +37,7 @@ async def network_prune(call: Call) -> web.Response:
     return json_answer({"NetworksDeleted": list(removed) or None})
 
 
-@routes.get("/networks/{id}")
+@routes.get("/networks/{id*}")
 async def network_inspect(call: Call) -> web.Response:
     if call.query.text("scope") not in ("", "local"):
         raise NetworkNotFound(call.arguments["id"])
@@ -52,13 +52,13 @@ async def network_inspect(call: Call) -> web.Response:
     return json_answer(await call.workers.quick(look))
 
 
-@routes.delete("/networks/{id}")
+@routes.delete("/networks/{id*}")
 async def network_remove(call: Call) -> web.Response:
     await call.workers.patient(call.engine.networks.remove, call.arguments["id"])
     return empty_answer()
 
 
-@routes.post("/networks/{id}/connect")
+@routes.post("/networks/{id*}/connect")
 async def network_connect(call: Call) -> web.Response:
     body = await call.body()
     asked = create_networks.attachment(body.section("EndpointConfig"), network=call.arguments["id"])
@@ -66,7 +66,7 @@ async def network_connect(call: Call) -> web.Response:
     return empty_answer(200)
 
 
-@routes.post("/networks/{id}/disconnect")
+@routes.post("/networks/{id*}/disconnect")
 async def network_disconnect(call: Call) -> web.Response:
     body = await call.body()
     container = _container(body.text("Container"))
