@@ -1,4 +1,4 @@
-// Builds static/dist: one script, one style sheet, the icons that the templates name, the favicon.
+// Builds static/dist: one script (and the editor's), one style sheet, the icons that the templates name, the favicon.
 
 import { context } from "esbuild";
 import { copyFile, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
@@ -66,6 +66,7 @@ await sprite();
 const build = await context({
   entryPoints: {
     app: path.join(here, "src/app.js"),
+    editor: path.join(here, "src/editor.js"),
     theme: path.join(here, "src/theme.js"),
   },
   bundle: true,

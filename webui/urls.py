@@ -18,6 +18,7 @@ urlpatterns = [
     path("e/<slug:env>/", dashboard.dashboard, name="dashboard"),
     path("e/<slug:env>/containers/", include("webui.containers.urls")),
     path("e/<slug:env>/images/", include("webui.images.urls")),
+    path("e/<slug:env>/builds/", include("webui.builds.urls")),
     path("e/<slug:env>/networks/", include("webui.networks.urls")),
     path("e/<slug:env>/volumes/", include("webui.volumes.urls")),
     path("e/<slug:env>/registries/", include("webui.registries.urls")),

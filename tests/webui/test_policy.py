@@ -24,6 +24,15 @@ from webui.registries.models import Registry
 
 # Applications that guard their own doors: allauth's are for people who are not signed in, the admin asks is_staff.
 GUARDED_ELSEWHERE = ("accounts/", "admin/")
+BUILD = {
+    **dict.fromkeys(("path", "upload", "remote", "target", "platform", "network"), ""),
+    "dockerfile": "FROM debian",
+    "tags": [],
+    "arguments": {},
+    "labels": {},
+    "no_cache": False,
+    "pull": False,
+}
 
 
 def _patterns(found: list[Any], prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -45,6 +54,7 @@ OF_ENVIRONMENTS = [(path, pattern) for path, pattern in PAGES if isinstance(patt
 
 def _address(path: str, *, job: Job, user: User | None = None) -> str:
     registry = Registry.objects.get_or_create(host="registry.example", environment=job.environment)[0]
+    build = Job.objects.get_or_create(kind=JobKind.BUILD, environment=job.environment, parameters=BUILD)[0]
     upload = Upload.objects.get_or_create(environment=job.environment, name="x.tar", size=1, created_by=user)[0]
     parts = {
         "<slug:env>": "local",
@@ -55,6 +65,7 @@ def _address(path: str, *, job: Job, user: User | None = None) -> str:
         "<str:image_id>": "0" * 12,
         "<uuid:upload_id>": str(upload.pk),
         "<uuid:job_id>": str(job.pk),
+        "<uuid:build_id>": str(build.pk),
         "<str:token>": "x",
     }
     for placeholder, value in parts.items():
@@ -116,6 +127,7 @@ def test_a_viewer_changes_nothing(environment: Environment, viewer: User) -> Non
         Action.CONTAINER_LOGS,
         Action.CONTAINER_USAGE,
         Action.IMAGE_VIEW,
+        Action.BUILD_VIEW,
         Action.NETWORK_VIEW,
         Action.VOLUME_VIEW,
         Action.JOB_VIEW,

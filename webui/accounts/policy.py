@@ -63,6 +63,8 @@ class Action(StrEnum):
     IMAGE_SAVE = "image.save"
     IMAGE_LOAD = "image.load"
     IMAGE_PRUNE = "image.prune"
+    BUILD_VIEW = "build.view"
+    BUILD_START = "build.start"
     NETWORK_VIEW = "network.view"
     NETWORK_CREATE = "network.create"
     NETWORK_CONNECT = "network.connect"
@@ -86,6 +88,7 @@ _VIEWER = {
     Action.CONTAINER_LOGS,
     Action.CONTAINER_USAGE,
     Action.IMAGE_VIEW,
+    Action.BUILD_VIEW,
     Action.NETWORK_VIEW,
     Action.VOLUME_VIEW,
     Action.JOB_VIEW,
@@ -103,6 +106,7 @@ _OF_JOBS = {
     "pull": Action.IMAGE_PULL,
     "push": Action.IMAGE_PUSH,
     "commit": Action.CONTAINER_COMMIT,
+    "build": Action.BUILD_START,
     "load": Action.IMAGE_LOAD,
     "import": Action.IMAGE_LOAD,
     "image-prune": Action.IMAGE_PRUNE,

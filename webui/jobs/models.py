@@ -6,6 +6,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -31,6 +32,7 @@ TRANSITIONS: dict[str, frozenset[str]] = {
 class JobKind(models.TextChoices):
     PULL = "pull", _("Pull")
     PUSH = "push", _("Push")
+    BUILD = "build", _("Build")
     LOAD = "load", _("Load")
     IMPORT = "import", _("Import")
     IMAGE_PRUNE = "image-prune", _("Remove unused images")
@@ -81,6 +83,19 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.subject}"
+
+    def get_absolute_url(self) -> str:
+        """Its page: a build has one of its own."""
+        if self.kind == JobKind.BUILD:
+            return reverse("build", kwargs={"env": self.environment.slug, "build_id": self.pk})
+        return reverse("job", kwargs={"env": self.environment.slug, "job_id": self.pk})
+
+    @property
+    def seconds(self) -> int | None:
+        """How long it ran; `None` for one that never began, or still runs."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return round((self.finished_at - self.started_at).total_seconds())
 
     @property
     def active(self) -> bool:

@@ -38,7 +38,10 @@ def job_indicator(request: HttpRequest) -> HttpResponse:
 @policy.view(Action.JOB_VIEW)
 @require_GET
 def job_detail(request: HttpRequest, environment: Environment, job_id: uuid.UUID) -> HttpResponse:
-    context = {"job": _job(environment, job_id), "may_act": _may_act(request, environment)}
+    job = _job(environment, job_id)
+    if job.get_absolute_url() != request.path:
+        return redirect(job)
+    context = {"job": job, "may_act": _may_act(request, environment)}
     return render(request, "jobs/_job.html" if request.htmx else "jobs/detail.html", context)
 
 
@@ -53,7 +56,7 @@ def job_cancel(request: HttpRequest, environment: Environment, job_id: uuid.UUID
     if request.htmx:
         job.refresh_from_db()
         return render(request, "jobs/_job.html", {"job": job, "may_act": True})
-    return redirect("job", env=environment.slug, job_id=job.pk)
+    return redirect(job)
 
 
 @policy.view(Action.JOB_RETRY)
@@ -65,7 +68,7 @@ def job_retry(request: HttpRequest, environment: Environment, job_id: uuid.UUID)
         job = services.job_retry(job=job, user=request.user)
     except services.IllegalTransition as error:
         messages.error(request, str(error))
-    return redirect("job", env=environment.slug, job_id=job.pk)
+    return redirect(job)
 
 
 def _job(environment: Environment, job_id: uuid.UUID) -> Job:

@@ -25,6 +25,8 @@ HAVRE_SOCKET = os.environ.get("HAVRE_SOCKET") or str(HAVRE_RUN / "engine.sock")
 HAVRE_BIND = os.environ.get("HAVRE_BIND") or "127.0.0.1:8000"
 STATE_DIR = HAVRE_ROOT / "web"
 UPLOADS_DIR = STATE_DIR / "uploads"
+# What the steps of builds have printed.
+BUILD_LOGS_DIR = STATE_DIR / "builds"
 REDIS_URL = os.environ.get("REDIS_URL") or f"unix://{HAVRE_RUN}/redis.sock"
 
 
@@ -79,6 +81,7 @@ INSTALLED_APPS = [
     "webui.jobs",
     "webui.containers",
     "webui.images",
+    "webui.builds",
     "webui.networks",
     "webui.volumes",
     "webui.registries",
@@ -155,6 +158,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "reap-jobs": {"task": "jobs.reap", "schedule": 30.0},
     "sweep-uploads": {"task": "images.sweep-uploads", "schedule": 3600.0},
+    "sweep-build-logs": {"task": "builds.sweep-logs", "schedule": 3600.0},
 }
 
 # --- people ----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ const TRIES = 6;
 
 export default class extends Controller {
   static targets = ["id", "file", "drop", "name", "sum", "bar", "words", "button", "stop"];
-  static values = { begin: String, piece: Number, sending: String, waiting: String, done: String, failed: String };
+  static values = { optional: String, begin: String, piece: Number, sending: String, waiting: String, done: String, failed: String };
 
   disconnect() {
     this.stop();
@@ -46,6 +46,7 @@ export default class extends Controller {
   }
 
   async send(event) {
+    if (!this.wanted()) return;
     // What is here already, of a form that came back with a mistake, is not sent again.
     if (this.idTarget.value && !this.fileTarget.files.length) return;
     event.preventDefault();
@@ -70,6 +71,12 @@ export default class extends Controller {
 
   stop() {
     this.abort?.abort();
+  }
+
+  /** Whether the form, as it is filled in, has a file to send: `optional` names the field that says so, and its value. */
+  wanted() {
+    const [name, value] = this.optionalValue.split(":");
+    return !name || this.element.querySelector(`[name="${CSS.escape(name)}"]:checked`)?.value === value;
   }
 
   async begin(file) {

@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { completions, stages } from "./dockerfile_words.js";
+
+const labels = (text, before) => completions(text, before).map((each) => each.label);
+
+test("a line begins with an instruction", () => {
+  assert.ok(labels("", "").includes("FROM"));
+  assert.ok(labels("", "  ").includes("HEALTHCHECK"));
+});
+
+test("stages are named by AS, in any case", () => {
+  assert.deepEqual(stages("FROM debian AS build\nfrom alpine as Small\nFROM scratch"), ["build", "Small"]);
+});
+
+test("COPY --from= takes a stage, FROM a stage or scratch", () => {
+  const text = "FROM debian AS build\n";
+  assert.deepEqual(labels(text, "COPY --from="), ["build"]);
+  assert.deepEqual(labels(text, "FROM "), ["build", "scratch"]);
+});
+
+test("flags come before everything else", () => {
+  assert.ok(labels("", "RUN ").includes("--network=none"));
+  assert.deepEqual(labels("", "RUN apt "), []);
+  assert.deepEqual(labels("", "MAINTAINER "), []);
+});

@@ -1,0 +1,111 @@
+"""The form of a build: what to build, what to call it, and how."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from webui.environments.pairs import PairsField
+from webui.images.services import reference_of
+
+_REMOTE: Final = re.compile(r"(https?|git|ssh)://\S+|git@\S+:\S+")
+STARTER: Final = """\
+FROM debian:12
+
+RUN apt-get update \\
+    && apt-get install -y --no-install-recommends nginx \\
+    && rm -rf /var/lib/apt/lists/*
+
+EXPOSE 80
+CMD ["nginx", "-g", "daemon off;"]
+"""
+
+
+class Context:
+    """Where the files come from that COPY and ADD see."""
+
+    NONE, UPLOAD, REMOTE = "none", "upload", "remote"
+
+
+CONTEXTS: Final = (
+    (Context.NONE, _("None"), _("The Dockerfile alone: nothing to copy.")),
+    (Context.UPLOAD, _("An archive"), _("A zip or tar of a folder, sent from here.")),
+    (Context.REMOTE, _("Git"), _("A repository that the engine fetches, with its own Dockerfile.")),
+)
+
+
+class BuildForm(forms.Form):
+    """Which fields count depends on the context: of a repository, the Dockerfile is the repository's own."""
+
+    dockerfile = forms.CharField(
+        label=_("Dockerfile"), required=False, max_length=1_000_000, strip=False, widget=forms.Textarea, initial=STARTER
+    )
+    tags = forms.CharField(
+        label=_("Name"),
+        required=False,
+        max_length=4000,
+        help_text=_("What the image shall be called, such as team/app:1. Several with spaces between them."),
+    )
+    context = forms.ChoiceField(choices=[(name, label) for name, label, _line in CONTEXTS], initial=Context.NONE)
+    own = forms.BooleanField(
+        label=_("Use the archive's own Dockerfile"), required=False, help_text=_("Not the one of the editor above.")
+    )
+    remote = forms.CharField(
+        label=_("Address"),
+        required=False,
+        max_length=2000,
+        help_text=_("Such as https://git.example.org/app.git#main:docker: a branch, and a folder in it."),
+    )
+    path = forms.CharField(
+        label=_("Path of the Dockerfile"),
+        required=False,
+        max_length=1000,
+        help_text=_("In the archive or repository; empty: Dockerfile."),
+    )
+    target = forms.CharField(
+        label=_("Target"), required=False, max_length=200, help_text=_("A stage to stop at; empty: the last.")
+    )
+    arguments = PairsField(label=_("Build arguments"), help_text=_("For ARG, one a line, such as VERSION=1.2."))
+    labels = PairsField(label=_("Labels"), help_text=_("One a line, such as team=web."))
+    platform = forms.CharField(
+        label=_("Platform"), required=False, max_length=60, help_text=_("Such as linux/arm64; empty: this host's.")
+    )
+    network = forms.ChoiceField(
+        label=_("Network of RUN"),
+        required=False,
+        choices=[("", _("as usual: out, by the default network")), ("none", _("none: nothing can be fetched"))],
+    )
+    no_cache = forms.BooleanField(
+        label=_("Without cache"), required=False, help_text=_("Every step runs, whether or not anything changed.")
+    )
+    pull = forms.BooleanField(
+        label=_("Look for newer base images"), required=False, help_text=_("Ask the registry, though they are here.")
+    )
+
+    @property
+    def kinds(self) -> list[dict[str, Any]]:
+        chosen = self["context"].value()
+        return [
+            {"name": name, "label": label, "line": line, "chosen": name == chosen} for name, label, line in CONTEXTS
+        ]
+
+    def clean_tags(self) -> list[str]:
+        return [reference_of(tag) for tag in self.cleaned_data["tags"].split()]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        context = cleaned.get("context")
+        if context == Context.REMOTE and not _REMOTE.fullmatch(cleaned.get("remote", "").strip()):
+            self.add_error("remote", _("Give the address of a repository: https://…, ssh://… or git@host:path."))
+        if self.from_editor and not cleaned.get("dockerfile", "").strip():
+            self.add_error("dockerfile", _("Write a Dockerfile: it begins with FROM and the image to build on."))
+        return cleaned
+
+    @property
+    def from_editor(self) -> bool:
+        """Whether the Dockerfile of the editor counts."""
+        context = self.cleaned_data.get("context")
+        return context == Context.NONE or (context == Context.UPLOAD and not self.cleaned_data.get("own"))

@@ -1,0 +1,43 @@
+"""What the build pages read."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+
+from webui.jobs.models import Job, JobKind
+
+if TYPE_CHECKING:
+    from webui.environments.models import Environment
+
+
+def builds_of(environment: Environment) -> QuerySet[Job]:
+    """The builds of an environment, newest first."""
+    return Job.objects.filter(environment=environment, kind=JobKind.BUILD).select_related("environment", "created_by")
+
+
+def command_of(job: Job) -> str:
+    """The build as the docker CLI would be asked for it; a Dockerfile of the editor is read from standard input."""
+    parameters: dict[str, Any] = job.parameters
+    words = ["docker", "build"]
+    for tag in parameters["tags"]:
+        words += ["-t", tag]
+    for name, value in parameters["arguments"].items():
+        words += ["--build-arg", f"{name}={value}"]
+    for name, value in parameters["labels"].items():
+        words += ["--label", f"{name}={value}"]
+    for option in ("target", "platform", "network"):
+        if parameters[option]:
+            words += [f"--{option}", parameters[option]]
+    words += ["--no-cache"] * parameters["no_cache"] + ["--pull"] * parameters["pull"]
+    if parameters["path"]:
+        words += ["-f", parameters["path"]]
+    if parameters["remote"]:
+        words.append(parameters["remote"])
+    elif parameters["upload"]:
+        words.append(".")
+    else:
+        return f"{shlex.join(words)} - < Dockerfile"
+    return shlex.join(words)
