@@ -29,6 +29,7 @@ _ROOM: Final = 2 * 1024 * 1024
 """Bytes of free pages, and of the log."""
 _CHECKPOINT: Final = 128
 """Pages in the log after which it is taken over into the file: half a MiB."""
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
 _COMMITS: Final = 64
 """Commits between two looks at how much room is left."""
 
@@ -44,11 +45,31 @@ class Database:
         self._depth = 0
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         self._connection.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"wal_autocheckpoint={_CHECKPOINT}"):
-            self._connection.execute(f"PRAGMA {pragma}")
         self._commits = 0
-        self._migrate(path)
-        self._keep_room()
+        try:
+            self._check()
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
+            self._migrate(path)
+            self._keep_room()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _check(self) -> None:
+        """`EngineFault` for a file that is no whole database, which is left as it is."""
+        try:
+            found: str = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+                raise
+            found = str(error)
+        if found != "ok":
+            raise EngineFault(
+                f"{self._path} is damaged ({found}): bring it back from a backup; without it the engine would take all "
+                "containers for strangers and remove them"
+            )
 
     def close(self) -> None:
         with self._lock:

@@ -22,7 +22,7 @@ from engine.networks.creation import NetworkRequest
 from engine.networks.model import Attachment
 from engine.types import new_id
 from tests.conftest import needs_root
-from tests.fixtures.engine_host import EngineHost, engine_host, reaches, remove_all
+from tests.fixtures.engine_host import EngineHost, engine_host, reaches, remove_all, whole
 from tests.fixtures.processes import wait_until
 
 SLEEP = ("sleep", "1000")
@@ -55,19 +55,6 @@ def host(module_host: EngineHost) -> Iterator[EngineHost]:
         remove_all(engine)
         wait_until(lambda: not module_host.traces(), what=f"nothing to be left but {module_host.traces()}")
         assert not module_host.processes(engine)
-
-
-def whole(host: EngineHost, engine: Engine) -> None:
-    """Rows, processes, mounts and directories agree."""
-    every = {container.id: container for container in engine.containers.list(all=True)}
-    running = {key for key, container in every.items() if container.state.status in (Status.RUNNING, Status.PAUSED)}
-    wait_until(lambda: not [name for name in host.traces().get("snapshots", ()) if "trash" in name])
-    traces = host.traces()
-    assert host.processes(engine) == running
-    assert set(traces.get("containers", ())) == set(traces.get("snapshots", ())) == set(every)
-    for place in ("monitors", "runtime", "netns"):
-        assert set(traces.get(place, ())) == running, place
-    assert all(engine.snapshots.mounted(key) is not None for key in running)
 
 
 # --- what goes on, and what has ended meanwhile

@@ -29,5 +29,6 @@ def test_links_of_the_documents_lead_somewhere() -> None:
 def _programs() -> Iterator[Path]:
     for directory in ("engine", "webui", "docker-compose-free/bringup"):
         yield from (PROJECT / directory).rglob("*.py")
-    tests = ("tests/fixtures/cache.py", "tests/engine/test_crash.py", "tests/engine/test_hostile_requests.py")
+    tests = ["tests/fixtures/cache.py"]
+    tests += [f"tests/engine/test_{name}.py" for name in ("crash", "crash_points", "hostile_requests")]
     yield from (PROJECT / name for name in ("manage.py", "docker-compose-free/up", *tests))

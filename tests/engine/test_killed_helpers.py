@@ -1,0 +1,134 @@
+"""What the engine works with is killed in the middle of a start: the start says so, and leaves nothing half made."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from engine.containers.model import Status
+from engine.containers.runtime import Runtime
+from engine.engine import Engine
+from engine.errors import EngineError
+from tests.conftest import needs_root
+from tests.fixtures.engine_host import EngineHost, engine_host, reaches, remove_all, whole
+from tests.fixtures.processes import wait_until
+
+SLEEP = ("sleep", "1000")
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[EngineHost]:
+    needs_root()
+    with engine_host() as host:
+        yield host
+
+
+@pytest.fixture
+def engine(host: EngineHost) -> Iterator[Engine]:
+    with host.engine() as engine:
+        yield engine
+        remove_all(engine)
+        wait_until(lambda: not host.traces(), what=f"nothing to be left but {host.traces()}")
+        assert not host.processes(engine)
+
+
+def _starts_after_all(host: EngineHost, engine: Engine, container_id: str) -> None:
+    whole(host, engine)
+    assert engine.containers.get(container_id).state.status in (Status.CREATED, Status.EXITED)
+    engine.containers.start(container_id)
+    reaches(engine, container_id, Status.RUNNING)
+    whole(host, engine)
+
+
+@pytest.mark.parametrize("victim", ["process", "monitor"])
+def test_between_create_and_start(
+    host: EngineHost, engine: Engine, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    """The container is made, its process waits for the word to begin: it, or what watches it, is killed."""
+    real = Runtime.start
+
+    def start(runtime: Runtime, container_id: str) -> None:
+        monitor = engine.containers.monitor(container_id)
+        getattr(monitor, victim).send(signal.SIGKILL)
+        wait_until(lambda: not getattr(monitor, victim).alive)
+        real(runtime, container_id)
+
+    container_id = host.create(engine, *SLEEP, network_mode="default")
+    monkeypatch.setattr(Runtime, "start", start)
+    with suppress(EngineError):
+        engine.containers.start(container_id)
+    monkeypatch.undo()
+    # Without its monitor it may have begun, and then ends by that.
+    reaches(engine, container_id, Status.CREATED, Status.EXITED)
+    _starts_after_all(host, engine, container_id)
+
+
+@pytest.mark.parametrize("work", ["runtime create", "runtime start", "monitor"])
+def test_a_program_is_killed_at_its_work(host: EngineHost, engine: Engine, work: str) -> None:
+    """At whatever instant it is caught: the container runs, or its start has failed and can be tried again."""
+    kind, _, verb = work.partition(" ")
+    name = "conmon" if kind == "monitor" else engine.containers.runtime.program.name
+    caught = 0
+    for _ in range(4):
+        container_id = host.create(engine, *SLEEP, network_mode="default")
+        with _Hunter(name=name, words={verb} - {""}, text=container_id) as hunter, suppress(EngineError):
+            engine.containers.start(container_id)
+        caught += hunter.caught
+        _settles(host, engine, container_id)
+        whole(host, engine)
+        if engine.containers.get(container_id).state.status is not Status.RUNNING:
+            engine.containers.start(container_id)
+        engine.containers.remove(container_id, force=True)
+    assert caught, f"{work} was never seen"
+
+
+def _settles(host: EngineHost, engine: Engine, container_id: str) -> None:
+    """Wait until what is told of a container is what is there: the end of a process is heard of a moment later."""
+    wait_until(
+        lambda: (
+            (engine.containers.get(container_id).state.status is Status.RUNNING)
+            == (container_id in host.processes(engine))
+        )
+    )
+
+
+class _Hunter(threading.Thread):
+    """Kills the first new process called *name* with these *words* and that *text* in its command line."""
+
+    def __init__(self, *, name: str, words: set[str], text: str) -> None:
+        super().__init__()
+        self._wanted = (name, words, text)
+        self._over = threading.Event()
+        self._known = _processes()
+        self.caught = False
+
+    def run(self) -> None:
+        name, wanted, text = self._wanted
+        while not self._over.is_set():
+            for pid in _processes() - self._known:
+                with suppress(OSError):
+                    line = Path("/proc", pid, "cmdline").read_bytes().decode(errors="replace")
+                    words = line.split("\0")
+                    if Path(words[0]).name == name and wanted <= set(words) and text in line:
+                        os.kill(int(pid), signal.SIGKILL)
+                        self.caught = True
+                        return
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+
+def _processes() -> set[str]:
+    return {entry.name for entry in Path("/proc").iterdir() if entry.name.isdecimal()}
