@@ -32,6 +32,9 @@ ARGUMENTS: Final = [
     "--disable-sync",
 ]
 PICTURES: Final = PROJECT / ".cache/browser"
+SignIn = Callable[..., Page]
+"""The fixture `sign_in`: `sign_in("olga")`, `sign_in("olga", on=page)`."""
+
 PATIENCE: Final = 15_000
 """Milliseconds that an expectation waits; the machine may be busy."""
 

@@ -23,7 +23,7 @@ from webui.containers.reach import container_reached
 from webui.live.consumers import Ending, PolicyConsumer
 
 LINES_A_FRAME = 500
-FRAMES_AHEAD = 8
+FRAMES_AHEAD = 16
 """Frames of log lines that may be under way before the page has acknowledged one."""
 
 BYTES_AHEAD = 256 * 1024

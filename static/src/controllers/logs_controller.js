@@ -17,6 +17,8 @@ import { nodes } from "../lib/ansi.js";
 import { CHUNK, LogStore } from "../lib/log_store.js";
 import { LiveSocket } from "../lib/socket.js";
 
+const TOGETHER = 100; // milliseconds between two looks at what has come
+
 export default class extends Controller {
   static targets = ["viewport", "search", "count", "chip", "state", "timestamps", "wrap", "tail"];
   static values = {
@@ -36,7 +38,10 @@ export default class extends Controller {
     this.elements = new Map(); // chunk number -> element
     this.pinned = true;
     this.unread = 0;
+    this.top = 0;
     this.matchList = [];
+    this.waiting = [];
+    this.taken = 0;
     this.observer = new IntersectionObserver((entries) => this.seen(entries), {
       root: this.viewportTarget,
       rootMargin: "1200px 0px",
@@ -51,6 +56,9 @@ export default class extends Controller {
     this.observer.disconnect();
     this.viewportTarget.removeEventListener("scroll", this.scrolled);
     this.socket?.close();
+    clearTimeout(this.taking);
+    clearTimeout(this.recount);
+    this.busy = null;
   }
 
   // --- the stream ---------------------------------------------------------------------------------------------------
@@ -60,6 +68,8 @@ export default class extends Controller {
     this.clear();
     this.tell(this.connectingValue, "connecting");
     this.last = "";
+    this.atLast = 0;
+    this.known = null;
     this.socket = new LiveSocket(() => this.path(), {
       open: () => this.tell(this.liveValue, "live"),
       message: (data) => this.receive(JSON.parse(data)),
@@ -78,21 +88,46 @@ export default class extends Controller {
 
   receive(message) {
     if (message.type === "lines") {
-      let lines = message.lines.map(([time, stream, text]) => ({ time, stream, text }));
-      if (this.last) lines = lines.filter((line) => line.time > this.last || !this.resumed);
-      this.resumed = false;
-      if (lines.length) {
-        this.last = lines[lines.length - 1].time;
-        this.add(lines);
-      }
-      this.socket.send(JSON.stringify({ type: "ack" }));
+      this.waiting.push(...this.unseen(message.lines.map(([time, stream, text]) => ({ time, stream, text }))));
+      this.owed += 1;
+      // What comes quickly is shown in one go: each look at the page costs the same, however many lines it is for.
+      const wait = Math.max(0, this.taken + TOGETHER - performance.now());
+      this.taking ??= setTimeout(() => this.take(), wait);
     } else if (message.type === "end") {
       this.tell(message.reason || this.endedValue, "ended");
     } else if (message.type === "resumed") {
-      this.resumed = true;
+      this.known = { time: this.last, lines: this.atLast };
     } else if (message.type === "error") {
       this.tell(message.reason, "ended");
     }
+  }
+
+  /**
+   * Without those that are here already: a stream that goes on begins with the lines of the last line's own moment, and
+   * several may have come in one.
+   */
+  unseen(lines) {
+    if (this.known) {
+      const { time } = this.known;
+      lines = lines.filter((line) => line.time > time || (line.time === time && this.known.lines-- <= 0));
+      if (lines.length && lines[lines.length - 1].time > time) this.known = null;
+    }
+    for (const { time } of lines) {
+      this.atLast = time === this.last ? this.atLast + 1 : 1;
+      this.last = time;
+    }
+    return lines;
+  }
+
+  /** Shows the lines that wait, and tells the server that it may send more. */
+  take() {
+    clearTimeout(this.taking);
+    this.taking = null;
+    this.taken = performance.now();
+    const lines = this.waiting;
+    this.waiting = [];
+    if (lines.length) this.add(lines);
+    for (; this.owed > 0; this.owed--) this.socket.send(JSON.stringify({ type: "ack" }));
   }
 
   add(lines) {
@@ -193,6 +228,13 @@ export default class extends Controller {
     this.observer.disconnect();
     this.elements.clear();
     this.viewportTarget.replaceChildren();
+    clearTimeout(this.taking);
+    this.taking = null;
+    this.waiting = [];
+    this.owed = 0;
+    this.matchList = [];
+    this.busy = null;
+    this.searched = { number: 0, index: 0 };
     this.chipTarget.hidden = true;
     this.unread = 0;
     this.pinned = true;
@@ -202,7 +244,11 @@ export default class extends Controller {
 
   onScroll() {
     const view = this.viewportTarget;
-    this.pinned = view.scrollHeight - view.scrollTop - view.clientHeight < view.clientHeight / 2;
+    const near = view.scrollHeight - view.scrollTop - view.clientHeight < view.clientHeight / 2;
+    // New lines take the end away from the reader as well: only who goes up wants to stay there.
+    if (near) this.pinned = true;
+    else if (view.scrollTop < this.top) this.pinned = false;
+    this.top = view.scrollTop;
     if (this.pinned) {
       this.unread = 0;
       this.chipTarget.hidden = true;
@@ -228,32 +274,52 @@ export default class extends Controller {
 
   search() {
     clearTimeout(this.searching);
-    this.searching = setTimeout(() => {
-      this.find();
+    this.searching = setTimeout(async () => {
+      this.matchList = [];
+      this.at = -1;
       this.redraw();
+      await this.find({ number: 0, index: 0 });
       if (this.matchList.length) this.jump(this.matchList.length - 1);
     }, 120);
   }
 
+  /** New lines are searched by themselves, not all of them once more. */
   searchSoon() {
     this.recount ??= setTimeout(() => {
       this.recount = null;
-      this.find();
+      if (!this.busy) this.find(this.searched);
     }, 500);
   }
 
-  find() {
-    this.matchList = this.store.search(this.searchTarget.value);
-    if (!(this.at < this.matchList.length)) this.at = this.matchList.length - 1;
+  /** Looks for the text from a place on, with breaks in which the page can do other things. */
+  async find(from) {
+    const text = this.searchTarget.value;
+    const run = (this.busy = {});
+    this.searched = this.store.end();
+    for (const found of this.store.scan(text, from)) {
+      if (this.busy !== run) return;
+      this.matchList.push(...found);
+      this.showCount();
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    if (this.busy !== run) return;
+    this.busy = null;
+    const first = this.store.chunks[0]?.number ?? 0;
+    const gone = this.matchList.findIndex(({ chunk }) => chunk.number >= first);
+    if (gone > 0) {
+      this.matchList.splice(0, gone);
+      this.at -= gone;
+    }
+    if (!(this.at >= 0 && this.at < this.matchList.length)) this.at = this.matchList.length - 1;
     this.showCount();
   }
 
   showCount() {
     if (!this.searchTarget.value) this.countTarget.textContent = "";
-    else if (!this.matchList.length) this.countTarget.textContent = this.noneValue;
+    else if (!this.matchList.length) this.countTarget.textContent = this.busy ? "…" : this.noneValue;
     else {
       this.countTarget.textContent = this.matchesValue
-        .replace("{i}", (this.at + 1).toLocaleString())
+        .replace("{i}", this.at < 0 ? "…" : (this.at + 1).toLocaleString())
         .replace("{n}", this.matchList.length.toLocaleString());
     }
   }

@@ -17,8 +17,8 @@ import { Terminal } from "@xterm/xterm";
 const encoder = new TextEncoder();
 
 export default class extends Controller {
-  static targets = ["screen", "shell", "user", "start", "stop", "state", "reader"];
-  static values = { url: String, auto: Boolean, connecting: String, open: String, lost: String, leave: String };
+  static targets = ["screen", "shell", "user", "start", "stop", "state", "reader", "again"];
+  static values = { url: String, auto: Boolean, connecting: String, open: String, lost: String, leave: String, again: String };
 
   connect() {
     this.leaving = (event) => {
@@ -111,6 +111,8 @@ export default class extends Controller {
     this.tell(reason, "ended");
     // In the screen as well: people look there, and it says where the output stopped.
     this.terminal?.write(`\r\n\x1b[2m— ${reason.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, " ")} —\x1b[0m\r\n`);
+    // What was there is gone: the button says that another shell begins.
+    this.againTarget.textContent = this.againValue;
     this.startTarget.focus();
   }
 

@@ -1,6 +1,7 @@
 // The lines of a log viewer, apart from any page: bounded memory, search, and the chunks that a window shows.
 
 export const CHUNK = 200;
+const SLICE = 20_000;
 
 export class LogStore {
   /** @param {number} limit how many lines are kept; older ones are dropped by whole chunks. */
@@ -43,24 +44,39 @@ export class LogStore {
     return { touched: [...touched], gone };
   }
 
+  /** Where the next line will be: what `scan` begins with to look only at what came later. */
+  end() {
+    const last = this.chunks[this.chunks.length - 1];
+    return last ? { number: last.number, index: last.lines.length } : { number: 0, index: 0 };
+  }
+
   /**
-   * Every line that contains the text, in order, as {chunk, index}; at most *most* of them.
-   * Without capital letters in the text, case does not matter.
+   * The lines that contain the text, in order, as arrays of {chunk, index}, one for every SLICE lines that were looked
+   * at, so that whoever asks can let the page breathe between. Without capital letters in the text, case does not
+   * matter.
+   * @param {string} text
+   * @param {{number: number, index: number}} from
    */
-  search(text, most = 10_000) {
-    const found = [];
-    if (!text) return found;
+  *scan(text, from = { number: 0, index: 0 }) {
+    if (!text) return;
     const sensitive = text !== text.toLowerCase();
-    for (const chunk of this.chunks) {
-      for (let index = 0; index < chunk.lines.length; index++) {
-        const line = plain(chunk.lines[index].text);
-        if ((sensitive ? line : line.toLowerCase()).includes(text)) {
-          found.push({ chunk, index });
-          if (found.length >= most) return found;
-        }
+    let found = [];
+    let looked = 0;
+    // A copy: chunks may come and go while somebody breathes.
+    for (const chunk of this.chunks.filter((each) => each.number >= from.number)) {
+      const lines = chunk.lines;
+      for (let index = chunk.number === from.number ? from.index : 0; index < lines.length; index++) {
+        const line = plain(lines[index].text);
+        if ((sensitive ? line : line.toLowerCase()).includes(text)) found.push({ chunk, index });
+      }
+      looked += lines.length;
+      if (looked >= SLICE) {
+        yield found;
+        found = [];
+        looked = 0;
       }
     }
-    return found;
+    yield found;
   }
 }
 
