@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.http import QueryDict
 from hypothesis import given
@@ -191,9 +193,9 @@ CONTAINER = {
 }
 
 
-def _posted(forms: CreateForms) -> dict[str, str]:
+def _posted(forms: CreateForms) -> dict[str, Any]:
     """What a browser sends of the page of *forms* that nobody has touched."""
-    document = {}
+    document: dict[str, Any] = {}
     for part in forms._parts():
         rows = [part] if hasattr(part, "fields") else [part.management_form, *part]
         for form in rows:
@@ -201,6 +203,8 @@ def _posted(forms: CreateForms) -> dict[str, str]:
                 value = field.value()
                 if field.widget_type == "checkbox":
                     document |= {field.html_name: "on"} if value else {}
+                elif field.widget_type == "checkboxselectmultiple":
+                    document[field.html_name] = list(value)
                 elif value is not None:
                     # As browsers do with lines in a text area.
                     document[field.html_name] = str(value).replace("\n", "\r\n")

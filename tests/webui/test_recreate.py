@@ -102,6 +102,32 @@ def test_an_edit_that_fails_leaves_all_as_it_was(browser: Client, havre: HavreDa
     assert sorted(havre.docker("ps", "-a", "--format", "{{.Names}}").stdout.split()) == ["other", "web"]
 
 
+def test_a_container_is_in_several_networks_and_stays_there(browser: Client, havre: HavreDaemon) -> None:
+    for name in ("back", "front"):
+        havre.docker("network", "create", name)
+    try:
+        form = _form(browser.get("/e/local/containers/new/?image=busybox").content.decode())
+        wish = {**form, "name": "web", "command": "sleep 600", "init": "on", "network": "front", "further": ["back"]}
+        assert browser.post("/e/local/containers/new/", {**wish, "start": "1"}).status_code == 302
+        assert set(_inspect(havre, "web")["NetworkSettings"]["Networks"]) == {"back", "front"}
+        havre.docker("network", "disconnect", "back", "web")
+        havre.docker("network", "connect", "--alias", "db", "back", "web")
+        page = browser.get("/e/local/containers/web/edit/").content.decode()
+        assert 'name="further" value="back"' in page
+        answer = browser.post("/e/local/containers/web/edit/", {**_form(page), "memory": "64m"})
+        assert answer.status_code == 302
+        after = _inspect(havre, "web")
+        assert after["State"]["Running"]
+        assert set(after["NetworkSettings"]["Networks"]) == {"back", "front"}
+        assert "db" in after["NetworkSettings"]["Networks"]["back"]["Aliases"]
+        command = browser.post("/e/local/containers/new/command/", wish).content.decode()
+        assert "--network front" in command
+        assert "--network back" in command
+    finally:
+        havre.remove_everything()
+        havre.docker("network", "rm", "back", "front")
+
+
 def test_another_like_this_begins_with_its_settings(browser: Client, havre: HavreDaemon) -> None:
     havre.docker("create", "--name", "web", "--memory", "64m", "-e", "A=1", "-p", "8123:80", "busybox", "sleep", "600")
     page = browser.get("/e/local/containers/new/?like=web").content.decode()

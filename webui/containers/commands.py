@@ -103,6 +103,8 @@ def _life(host: Json) -> Iterator[str]:
 def _network(body: Json, host: Json) -> Iterator[str]:
     if host.get("NetworkMode") not in (None, "", "default", "bridge"):
         yield _option("network", host["NetworkMode"])
+    others = ((body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}).keys() - {host.get("NetworkMode")}
+    yield from (_option("network", name) for name in sorted(others))
     bindings: Json = host.get("PortBindings") or {}
     seen = set()
     for port, rows in bindings.items():

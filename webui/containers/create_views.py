@@ -105,8 +105,9 @@ def _trusted(request: HttpRequest, environment: Environment) -> bool:
 
 
 def _any_network(request: HttpRequest) -> tuple[str, ...]:
-    """Whichever network the form names is taken for one: the engine is not asked at each key."""
-    return ("bridge", "host", "none", request.POST.get("network", "")[:128] or "bridge")
+    """Whichever networks the form names are taken for some: the engine is not asked at each key."""
+    named = [request.POST.get("network", ""), *request.POST.getlist("further")[:100]]
+    return tuple(dict.fromkeys(("bridge", "host", "none", *(name[:128] for name in named if name))))
 
 
 def _told(forms: CreateForms, error: Exception) -> dict[str, Any]:

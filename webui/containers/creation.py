@@ -53,7 +53,15 @@ def container_create(*, environment: Environment, user: User, request: gateway.C
     with gateway.client(environment, timeout=PATIENCE) as client:
         body = create_body.body(request)
         policy.require_harmless(user, body, environment=environment, volumes=volume_options(client))
+        first, others = _networks(body)
+        body |= {"NetworkingConfig": {"EndpointsConfig": first}} if first else {}
         made = client.create_of(body, name=request.name)
+        try:
+            for network, settings in others.items():
+                client.join(network, made.id, settings)
+        except gateway.ClientError:
+            client.remove(made.id, volumes=True)
+            raise
         if start:
             try:
                 client.start(made.id)

@@ -150,11 +150,20 @@ class CreateForms:
         return replace(
             self.before,
             **options,
+            base={**self.before.base, **self._endpoints(options["network"])},
             ports=(*network.ports_of(_filled(self.ports, "container_port")), *exposed),
             binds=storage.binds_of(_filled(self.binds, "source")),
             env=tuple(f"{row['name']}={row['value']}" for row in _filled(self.variables, "name")),
             labels={row["name"]: row["value"] for row in _filled(self.labels, "name")},
         )
+
+    def _endpoints(self, first: str) -> dict[str, Any]:
+        """The body's word on networks: those that were there keep what they asked for, new ones ask for nothing."""
+        before = network.endpoints_of(self.before)
+        names = [name for name in (first, *self.network.further_networks) if name in before or name != first]
+        if not names and not before:
+            return {}
+        return {"NetworkingConfig": {"EndpointsConfig": {name: before.get(name, {}) for name in names}}}
 
     def _bind_of(self, power: Power) -> Any:
         if power.setting != "Binds":

@@ -36,13 +36,25 @@ def address(line: str) -> str:
         raise ValueError(_("give an address such as 9.9.9.9")) from None
 
 
+def endpoints_of(request: CreateContainer) -> dict[str, Any]:
+    """The networks that *request* names with what it asks of each."""
+    endpoints: dict[str, Any] = (request.base.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
+    return endpoints
+
+
 class NetworkForm(forms.Form):
-    rare = ("hostname", "domainname", "extra_hosts", "dns", "dns_search", "publish_all")
+    rare = ("further", "hostname", "domainname", "extra_hosts", "dns", "dns_search", "publish_all")
 
     network = forms.ChoiceField(
         label=_("Network"),
         required=False,
         help_text=_("bridge: an address of its own behind the host. host: the host's network. none: no network."),
+    )
+    further = forms.MultipleChoiceField(
+        label=_("Further networks"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("It is in these as well, such as back beside front."),
     )
     hostname = forms.CharField(
         label=_("Host name"), required=False, max_length=253, help_text=_("What the container calls itself: web-1.")
@@ -76,12 +88,28 @@ class NetworkForm(forms.Form):
         # A container that is copied may share another one's network, which is no network of the list.
         names = networks if chosen in ("", *networks) else (*networks, chosen)
         self.fields["network"].choices = [(name, name) for name in names]
+        already = (self.initial or {}).get("further", ())
+        own = [name for name in dict.fromkeys((*networks, *already)) if name not in ("bridge", "host", "none")]
+        self.fields["further"].choices = [(name, name) for name in own]
+        if not own:
+            del self.fields["further"]
 
     def clean_hostname(self) -> str:
         name: str = self.cleaned_data["hostname"].strip()
         if name and not _HOST.fullmatch(name):
             raise forms.ValidationError(_("Letters, digits, dots and hyphens, such as web-1."))
         return name
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("further") and cleaned.get("network") in ("host", "none"):
+            self.add_error("further", _("With the host's network, or none, there are no others."))
+        return cleaned
+
+    @property
+    def further_networks(self) -> tuple[str, ...]:
+        """Those beside the first."""
+        return tuple(name for name in self.cleaned_data.get("further", ()) if name != self.cleaned_data["network"])
 
     def options(self) -> dict[str, Any]:
         cleaned = self.cleaned_data
@@ -92,6 +120,7 @@ class NetworkForm(forms.Form):
     def initial_of(request: CreateContainer) -> dict[str, Any]:
         return {
             "network": request.network or "bridge",
+            "further": tuple(name for name in endpoints_of(request) if name != request.network),
             "hostname": request.hostname,
             "domainname": request.domainname,
             "extra_hosts": request.extra_hosts,

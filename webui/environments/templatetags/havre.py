@@ -58,7 +58,7 @@ def icon(name: str, label: str = "") -> SafeString:
 @register.filter
 def control(field: BoundField) -> SafeString:
     """A form's field with the looks of its kind, and its help and errors named for those who cannot see them."""
-    kinds = {"checkbox": "form-check-input", "select": "form-select"}
+    kinds = {"checkbox": "form-check-input", "checkboxselectmultiple": "form-check-input", "select": "form-select"}
     attributes = {"class": kinds.get(field.widget_type, "form-control"), "spellcheck": "false"}
     if field.errors:
         attributes["aria-invalid"] = "true"
