@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.test import Client, override_settings
 
 from tests.conftest import scratch_directory
-from tests.fixtures.daemons import PeerDaemon
+from tests.fixtures.daemons import Daemon
 from tests.fixtures.registry import Registry as RegistryServer
 from webui import gateway
 from webui.accounts.models import Grant, Role, User
@@ -208,23 +208,23 @@ def test_what_is_no_host(chief: User, host: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def guarded(dockerd: PeerDaemon) -> Iterator[RegistryServer]:
+def guarded(daemon: Daemon) -> Iterator[RegistryServer]:
     with scratch_directory() as directory:
         account = ("olga", SECRET)
-        with RegistryServer(Path(directory), namespace=dockerd.namespace, port=5001, account=account) as server:
+        with RegistryServer(Path(directory), namespace=daemon.namespace, port=5001, account=account) as server:
             yield server
 
 
 @pytest.mark.django_db(transaction=True)
 def test_test_push_and_pull_sign_in(
-    stock: Environment,
+    either: Environment,
     operator: User,
-    dockerd: PeerDaemon,
+    daemon: Daemon,
     guarded: RegistryServer,
     signed_in: Callable[[User | None], Client],
 ) -> None:
     client = signed_in(operator)
-    registry = _registry(stock, guarded.address, password="wrong")
+    registry = _registry(either, guarded.address, password="wrong")
     test = f"/e/local/registries/{registry.pk}/test/"
     refused_login = client.post(test, headers=HTMX).content.decode()
     assert "message-error" in refused_login
@@ -233,7 +233,7 @@ def test_test_push_and_pull_sign_in(
     registry.save()
     assert "Login Succeeded" in client.post(test, headers=HTMX).content.decode()
 
-    dockerd.docker("pull", "-q", "busybox")
+    daemon.docker("pull", "-q", "busybox")
     name = f"{guarded.address}/team/box:1"
     tagged = client.post("/e/local/images/busybox:latest/tag/", {"reference": name}, headers=HTMX)
     assert "leads here now" in tagged.content.decode()
@@ -246,18 +246,18 @@ def test_test_push_and_pull_sign_in(
     assert push.state == JobState.SUCCEEDED, push.message
     assert all(layer["done"] for layer in push.progress["layers"])
 
-    dockerd.docker("rmi", name)
+    daemon.docker("rmi", name)
     client.post("/e/local/images/pull/", {"reference": name})
     pull = Job.objects.get(kind=JobKind.PULL)
     run_job(str(pull.pk))
     pull.refresh_from_db()
     assert pull.state == JobState.SUCCEEDED, pull.message
     Registry.objects.all().delete()
-    again = services.auth_for(environment=stock, reference=name)
+    again = services.auth_for(environment=either, reference=name)
     assert again is None
-    dockerd.docker("rmi", name)
+    daemon.docker("rmi", name)
     refused = Job.objects.create(
-        kind=JobKind.PULL, environment=stock, created_by=operator, subject=name, parameters={"reference": name}
+        kind=JobKind.PULL, environment=either, created_by=operator, subject=name, parameters={"reference": name}
     )
     run_job(str(refused.pk))
     refused.refresh_from_db()

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+from django.core.cache import cache
 
 from webui import gateway
 from webui.images.layers import chain, steps
+
+_KEPT: Final = 7 * 24 * 3600
+"""Seconds that the layers of an image are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +23,17 @@ class Holdings:
 
     @classmethod
     def of(cls, client: gateway.Client, images: Collection[gateway.ImageSummary]) -> Holdings:
-        """Asks for each image; one that goes meanwhile is left out."""
-        found = {}
-        for image in images:
+        """Asks for each image once, for an id stands for the same layers for good. One that goes is left out."""
+        keys = {f"image-chain-{image.id}": image.id for image in images}
+        known: dict[str, tuple[str, ...]] = cache.get_many(keys)
+        fresh = {}
+        for key in keys.keys() - known.keys():
             try:
-                found[image.id] = chain(client.image(image.id).layers)
+                fresh[key] = chain(client.image(keys[key]).layers)
             except gateway.NotFound:
                 continue
-        return cls(found)
+        cache.set_many(fresh, timeout=_KEPT)
+        return cls({keys[key]: layers for key, layers in {**known, **fresh}.items()})
 
     def freed(self, client: gateway.Client, gone: Collection[str]) -> int:
         """Bytes of the layers that only the images *gone*, by id, have; those that the engine tells no size of not."""
