@@ -100,7 +100,7 @@ def _follow(run: JobRun, lines: gateway.Pull) -> str:
 
 def _upload(run: JobRun) -> Upload:
     upload = Upload.objects.filter(pk=run.job.parameters["upload"], environment=run.job.environment).first()
-    if upload is None or not upload.complete:
+    if upload is None or not upload.complete or not upload.path.exists():
         raise JobFailed(_("The archive is not here any more: send it again."))
     return upload
 

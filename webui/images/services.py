@@ -72,7 +72,7 @@ def image_import(
         kind=JobKind.IMPORT,
         environment=environment,
         user=user,
-        subject=f"{upload.name} → {reference}",
+        subject=f"{upload.name[:60]} → {reference}",
         parameters={"upload": str(upload.pk), "reference": reference, "changes": list(changes)},
     )
 
