@@ -17,6 +17,8 @@ from webui.schedules import Beat, Schedules
 def small(tmp_path: Path) -> Celery:
     """An application with a broker in memory and one task, due ten times a second."""
     made = Celery("small", broker="memory://", set_as_current=False)
+    # Brokers in memory are one in a process: other tests leave their tasks in the usual queue.
+    made.conf.task_default_queue = "small"
     made.conf.beat_schedule_filename = str(tmp_path / "schedule")
     made.conf.beat_schedule = {"often": {"task": "small.task", "schedule": 0.1}}
     return made
@@ -31,7 +33,7 @@ def test_tasks_are_sent_until_it_stops(small: Celery) -> None:
     beat = Beat(small)
     beat.start()
     with small.connection() as connection:
-        queue = connection.SimpleQueue("celery")
+        queue = connection.SimpleQueue("small")
         assert queue.get(timeout=10).headers["task"] == "small.task"
         queue.close()
     beat.stop()
