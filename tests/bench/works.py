@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import time
@@ -12,7 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.bench import builds
+from tests.engine.test_archives import layout
 from tests.fixtures.daemons import Daemon
+from tests.fixtures.image_maker import LayerBlob, tar_of
+from tests.fixtures.registry import Registry
 
 Clock = Callable[[], float]
 LINES: Final = 200_000
@@ -22,6 +26,7 @@ COMMITTED: Final = 20 * 1024 * 1024
 CONTAINERS: Final = 200
 BURST: Final = 20
 AT_ONCE: Final = 8
+TEN_LAYERS: Final = "127.0.0.1:5002/ten"
 REGISTRY: Final = "127.0.0.1:5000"
 """The registry in each engine's own namespace."""
 
@@ -91,6 +96,49 @@ def pull_debian(daemon: Daemon) -> float:
     seconds = timed(daemon, "pull", f"{REGISTRY}/library/debian")
     daemon.docker("rmi", f"{REGISTRY}/library/debian")
     return seconds
+
+
+def save_debian(daemon: Daemon) -> float:
+    archive = daemon.directory / "saved.tar"
+    seconds = timed(daemon, "save", "-o", str(archive), "debian")
+    archive.unlink()
+    return seconds
+
+
+def load_debian(daemon: Daemon) -> float:
+    """The archive that the same engine has saved, when the image is not there."""
+    daemon.docker("rmi", "debian")
+    return timed(daemon, "load", "-q", "-i", str(daemon.directory / "debian.tar"))
+
+
+def _debian(daemon: Daemon) -> None:
+    daemon.docker("pull", "-q", "debian")
+    daemon.docker("save", "-o", str(daemon.directory / "debian.tar"), "debian")
+
+
+def pull_ten_layers(daemon: Daemon) -> float:
+    seconds = timed(daemon, "pull", TEN_LAYERS)
+    daemon.docker("rmi", TEN_LAYERS)
+    return seconds
+
+
+def _ten_layers(daemon: Daemon) -> None:
+    """A registry of one's own with an image of ten layers, each of a few MiB in a few hundred files."""
+    if daemon.docker("image", "inspect", TEN_LAYERS, check=False).returncode == 0:
+        return
+    scratch = daemon.directory / "ten"
+    layers = [
+        LayerBlob.gzip(tar_of({f"{number}/{file}": os.urandom(8192) + bytes(8192) for file in range(400)}))
+        for number in range(10)
+    ]
+    for name, data in layout(layers, annotations={"org.opencontainers.image.ref.name": "latest"}).items():
+        (scratch / "layout" / name).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / "layout" / name).write_bytes(data)
+    registry = Registry(scratch / "storage", namespace=daemon.namespace, port=5002)
+    registry.__enter__()
+    # It serves as long as the engine's namespace lasts, which is as long as the measurements.
+    atexit.register(registry.__exit__)
+    registry.push(f"oci:{scratch / 'layout'}:latest", "ten")
 
 
 def read_logs(daemon: Daemon) -> float:
@@ -171,6 +219,9 @@ WORKS: Final = (
     ),
     Work("`rm -f` of a running container", 0.5, 8, remove_running),
     Work("`pull debian`", 0.4, 4, pull_debian),
+    Work("`pull` of ten layers", 0.4, 4, pull_ten_layers, _ten_layers),
+    Work("`save debian`", 0.5, 4, save_debian, _debian),
+    Work("`load debian`", 0.5, 4, load_debian, _debian),
     Work(
         f"`logs` of {LINES:,} lines",
         0.7,
