@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -221,6 +221,22 @@ def test_nonsense_is_not_answered_and_harms_nobody(networks: LabService) -> None
 
     inside(client, shout)
     assert addresses(client, "client") == ["10.61.0.2"]
+
+
+def test_who_asks_without_end_is_answered_and_harms_nobody(networks: LabService) -> None:
+    networks.made("one", "10.61.0.0/24")
+    loud, calm = networks.plug(network="one", name="loud"), networks.plug(network="one", name="calm")
+    question = DNSRecord.question("calm").pack()
+    with inside(loud, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as shouting:
+        for _ in range(3000):
+            shouting.sendto(question, (RESOLVER, 53))
+        assert addresses(calm, "loud") == ["10.61.0.2"]
+        # What does not fit is lost; what fits is answered, and then there is room again.
+        shouting.settimeout(1)
+        with suppress(TimeoutError):
+            while shouting.recv(512):
+                pass
+    assert addresses(loud, "calm") == ["10.61.0.3"]
 
 
 def test_a_daemon_with_many_descriptors_answers_all_the_same(networks: LabService) -> None:

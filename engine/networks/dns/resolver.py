@@ -21,6 +21,9 @@ _LOG: Final = logging.getLogger(__name__)
 _AT_ONCE: Final = 1024
 """Questions of one container that wait for others' answers; more are refused."""
 _CONNECTIONS: Final = 64
+_WINDOW: Final = 0.1
+_IN_A_WINDOW: Final = 200
+"""Datagrams of one container in so many seconds: who sends more waits, and takes nobody else's time."""
 _IDLE: Final = 30.0
 """Seconds that a TCP connection may stand without a question."""
 _LARGEST: Final = 65535
@@ -36,6 +39,9 @@ class _Client:
     servers: tuple[Address, ...]
     """Where other names are asked for; none are the host's."""
     waiting: int = 0
+    window: float = 0.0
+    """When the datagrams of now began to be counted, and how many there were."""
+    counted: int = 0
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -113,6 +119,7 @@ class Resolver:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _datagram(self, client: _Client) -> None:
+        self._count(client)
         try:
             message, sender = client.listening.datagrams.recvfrom(_LARGEST)
         except OSError:
@@ -127,6 +134,19 @@ class Resolver:
             _send(client.listening.datagrams, wire.shortened(question, known), sender)
         else:
             self._later(client, self._forward_datagram(client, question, message, sender))
+
+    def _count(self, client: _Client) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - client.window > _WINDOW:
+            client.window, client.counted = loop.time(), 0
+        client.counted += 1
+        if client.counted == _IN_A_WINDOW:
+            loop.remove_reader(client.listening.datagrams)
+            loop.call_later(_WINDOW, self._go_on, client)
+
+    def _go_on(self, client: _Client) -> None:
+        if self._clients.get(client.container_id) is client:
+            asyncio.get_running_loop().add_reader(client.listening.datagrams, self._datagram, client)
 
     async def _forward_datagram(
         self, client: _Client, question: wire.Question, message: bytes, sender: tuple[str, int]

@@ -63,7 +63,8 @@ class MacvlanDriver(LocalDriver):
                 else:
                     # A bridge without ports: every kernel that runs containers has it, and not every one has dummy.
                     _add(route, parent, kind="bridge")
-            route.link("set", index=links.index_of(parent), state="up")
+            if links.is_made_here(parent):
+                route.link("set", index=links.index_of(parent), state="up")
 
     def delete(self, network: Network) -> None:
         parent = parent_of(network)
