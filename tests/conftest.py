@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,14 +65,17 @@ def daemon(request: pytest.FixtureRequest) -> Daemon:
 
 
 @contextmanager
-def running(kind: type[Daemon], image_cache: Path) -> Iterator[Daemon]:
-    """A daemon of *kind* in a namespace of its own, with the images as mirror of the default registry."""
+def running(kind: type[Daemon], image_cache: Path, *, mirrors: Sequence[str] = ()) -> Iterator[Daemon]:
+    """A daemon of *kind* in a namespace of its own, with the images as mirror of the default registry.
+
+    *mirrors* are asked for what is not there; they need not run yet.
+    """
     with (
         scratch_directory() as directory,
         nothing_left_behind(words=[str(directory)]) as words,
         Namespace() as namespace,
         Registry(image_cache, namespace=namespace) as registry,
-        kind(directory, namespace=namespace, mirrors=[registry.url]) as daemon,
+        kind(directory, namespace=namespace, mirrors=[registry.url, *mirrors]) as daemon,
     ):
         words += daemon.words()
         yield daemon
