@@ -29,7 +29,7 @@ def test_a_million_lines(page: Page, sign_in: SignIn, engine: HavreDaemon) -> No
     expect(page.locator(".log-chip")).to_be_hidden()
     page.get_by_label("Search the log").fill("line 500000 of")
     expect(page.locator(".logs output")).to_have_text("1 of 1", timeout=LONG)
-    expect(page.locator(".log-current")).to_have_text("line 500000 of a long log")
+    expect(page.locator(".log-current")).to_contain_text("line 500000 of a long log")
     engine.docker("exec", "big", "sh", "-c", "for i in 1 2 3; do echo fresh $i; done > /proc/1/fd/1")
     expect(page.locator(".log-chip")).to_have_text("3 new lines")
     page.locator(".log-chip").click()

@@ -14,6 +14,7 @@
 import { Controller } from "@hotwired/stimulus";
 
 import { nodes } from "../lib/ansi.js";
+import { LogPlace } from "../lib/log_place.js";
 import { CHUNK, LogStore } from "../lib/log_store.js";
 import { LiveSocket } from "../lib/socket.js";
 
@@ -67,9 +68,7 @@ export default class extends Controller {
     this.socket?.close();
     this.clear();
     this.tell(this.connectingValue, "connecting");
-    this.last = "";
-    this.atLast = 0;
-    this.known = null;
+    this.place = new LogPlace();
     this.socket = new LiveSocket(() => this.path(), {
       open: () => this.tell(this.liveValue, "live"),
       message: (data) => this.receive(JSON.parse(data)),
@@ -82,13 +81,13 @@ export default class extends Controller {
 
   /** After a lost connection the stream goes on from the last line that arrived. */
   path() {
-    const query = new URLSearchParams(this.last ? { since: this.last } : { tail: this.tailTarget.value });
+    const query = new URLSearchParams(this.place.last ? { since: this.place.last } : { tail: this.tailTarget.value });
     return `${this.urlValue}?${query}`;
   }
 
   receive(message) {
     if (message.type === "lines") {
-      this.waiting.push(...this.unseen(message.lines.map(([time, stream, text]) => ({ time, stream, text }))));
+      this.waiting.push(...this.place.unseen(message.lines.map(([time, stream, text]) => ({ time, stream, text }))));
       this.owed += 1;
       // What comes quickly is shown in one go: each look at the page costs the same, however many lines it is for.
       const wait = Math.max(0, this.taken + TOGETHER - performance.now());
@@ -96,27 +95,10 @@ export default class extends Controller {
     } else if (message.type === "end") {
       this.tell(message.reason || this.endedValue, "ended");
     } else if (message.type === "resumed") {
-      this.known = { time: this.last, lines: this.atLast };
+      this.place.resumed();
     } else if (message.type === "error") {
       this.tell(message.reason, "ended");
     }
-  }
-
-  /**
-   * Without those that are here already: a stream that goes on begins with the lines of the last line's own moment, and
-   * several may have come in one.
-   */
-  unseen(lines) {
-    if (this.known) {
-      const { time } = this.known;
-      lines = lines.filter((line) => line.time > time || (line.time === time && this.known.lines-- <= 0));
-      if (lines.length && lines[lines.length - 1].time > time) this.known = null;
-    }
-    for (const { time } of lines) {
-      this.atLast = time === this.last ? this.atLast + 1 : 1;
-      this.last = time;
-    }
-    return lines;
   }
 
   /** Shows the lines that wait, and tells the server that it may send more. */
