@@ -34,6 +34,10 @@ def parse(query: Query, *, registries: str) -> BuildOptions:
         )
     if query.text("session"):
         raise NotImplementedHere("session: this engine has no sessions of BuildKit: build with DOCKER_BUILDKIT=0")
+    if query.text("networkmode").startswith("container:"):
+        raise NotImplementedHere(
+            "networkmode: a build cannot share the network of a container: make a network and give it to both"
+        )
     names = [name for name in query.texts("t") if name]
     if len(names) > _MOST_NAMES:
         raise InvalidParameter(f"t: at most {_MOST_NAMES} names")

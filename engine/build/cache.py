@@ -13,13 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from engine.build.trees import MOST_FILES
 from engine.database import Database
 from engine.types import Digest, now
 
 _VERSION: Final = 1
 """Changes when the same key would stand for something else."""
-_MOST_FILES: Final = 5000
-"""Files of one step whose digests are kept to tell later which of them changed."""
 _MOST_TOLD: Final = 20
 
 
@@ -97,7 +96,7 @@ class BuildCache:
     def add(self, key: str, parent: str, image: Digest, inputs: Inputs, *, size: int) -> None:
         instant = now()
         kept: dict[str, Any] = {"arguments": _hidden(inputs.arguments), "content": inputs.content}
-        if len(inputs.files) <= _MOST_FILES:
+        if len(inputs.files) <= MOST_FILES:
             kept["files"] = dict(inputs.files)
         with self._database.transaction() as connection:
             connection.execute(

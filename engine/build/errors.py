@@ -11,7 +11,3 @@ class CommandFailed(EngineError):
     def __init__(self, message: str, *, code: int) -> None:
         super().__init__(message)
         self.code = code
-
-
-class Stopped(EngineError):
-    """Another stage has failed, which is what the build ends with."""

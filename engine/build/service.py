@@ -45,8 +45,6 @@ from engine.snapshots.store import SnapshotStore
 from engine.types import Digest, Platform, new_id
 
 _LOG: Final = logging.getLogger(__name__)
-_VERSION: Final = "20.10.24"
-"""What images say of the builder that made them: the engine whose builder this one is like."""
 _SECOND: Final = 1_000_000_000
 _DOCUMENTS: Final = 512
 """Images whose parsed config is kept: the steps of a build that is made again and again."""
@@ -82,7 +80,6 @@ class BuildService:
             caches=self.mounts,
             limits=UnpackLimits(entries=config.build_context_files, bytes=config.build_context_bytes),
             disk=DiskLimits(step=config.build_step_bytes, free=config.build_keep_free),
-            version=_VERSION,
             document=functools.lru_cache(maxsize=_DOCUMENTS)(self._document),
         )
         self._pruning = Pruning(cache=self.cache, mounts=self.mounts, images=images, layers=layers, in_use=in_use)

@@ -27,9 +27,10 @@ from engine.build.tips import Sealed, Tip
 from engine.build.trees import Missing, Tree
 from engine.build.workplace import Mounted, Workplace
 from engine.containers.model import Stream
-from engine.errors import Cancelled, EngineError, InvalidParameter, NotFound
+from engine.errors import Cancelled, EngineError, EngineFault, InvalidParameter, NotFound, StorageFull
 from engine.kernel import paths
 from engine.snapshots.adoption import AdoptedLayer
+from engine.snapshots.helper import FULL
 from engine.types import Digest, Platform, new_id
 
 
@@ -78,7 +79,7 @@ class StageRun:
             scope = above.child()
         else:
             if planned.image == SCRATCH:
-                tip = Tip.of_scratch(self._platform, version=self._work.machinery.version)
+                tip = Tip.of_scratch(self._platform)
             else:
                 image = self._work.bases.get(planned.image, platform=planned.platform, step=self._number)
                 tip = self._tip_of(image.id)
@@ -93,8 +94,7 @@ class StageRun:
         return tip, scope
 
     def _tip_of(self, image: Digest, *, key: str = "") -> Tip:
-        machinery = self._work.machinery
-        return Tip.of_image(image, machinery.document(image), key=key, version=machinery.version)
+        return Tip.of_image(image, self._work.machinery.document(image), key=key)
 
     def _dispatch(self, tip: Tip, scope: StageScope, instruction: Instruction) -> Tip:
         """The tip after *instruction*."""
@@ -387,7 +387,8 @@ class StageRun:
     def _step(self, number: int) -> Iterator[None]:
         self._work.tell(Started(step=number))
         try:
-            yield
+            with _told_as_ours():
+                yield
         except EngineError as error:
             if not isinstance(error, Cancelled):
                 self._work.tell(Failed(step=number, error=error, code=getattr(error, "code", 0)))
@@ -402,3 +403,15 @@ class StageRun:
                 self._work.tell(Done(step=number, image=made.image, size=made.size, ends_stage=last))
 
         tip.sealed.add_done_callback(tell)
+
+
+@contextmanager
+def _told_as_ours() -> Iterator[None]:
+    """Turn what the kernel says of files into errors of the engine."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        if error.errno in FULL:
+            raise StorageFull(f"no room on the engine's disk: {reason}; free some space and try again") from error
+        raise EngineFault(reason) from error

@@ -12,7 +12,10 @@ from engine.snapshots.adoption import AdoptedLayer
 from engine.types import Digest, Platform
 
 _OWN: Final = frozenset(
-    {"config", "history", "rootfs", "created", "container", "container_config", "author", "comment"}
+    {
+        *("author", "comment", "config", "container", "container_config", "created"),
+        *("docker_version", "history", "rootfs"),
+    }
 )
 """What of an image's document each image has for itself."""
 
@@ -45,15 +48,15 @@ class Tip:
     """The rest of the image's document: platform and the like."""
 
     @classmethod
-    def of_scratch(cls, platform: Platform, *, version: str) -> Tip:
+    def of_scratch(cls, platform: Platform) -> Tip:
         """Nothing at all."""
-        common = {"os": platform.os, "architecture": platform.architecture, "docker_version": version}
+        common = {"os": platform.os, "architecture": platform.architecture}
         if platform.variant:
             common["variant"] = platform.variant
         return cls(key="scratch", sealed=done(Sealed(None, ())), config={"Env": [DEFAULT_PATH]}, common=common)
 
     @classmethod
-    def of_image(cls, image: Digest, document: Mapping[str, Any], *, key: str = "", version: str) -> Tip:
+    def of_image(cls, image: Digest, document: Mapping[str, Any], *, key: str = "") -> Tip:
         """An image that is here and held; *document* is its config, which has been parsed as an image's before."""
         config = document.get("config")
         layers = tuple(Digest(text) for text in document["rootfs"].get("diff_ids") or ())
@@ -64,7 +67,7 @@ class Tip:
             config=config if isinstance(config, dict) else {},
             history=tuple(document.get("history") or ()),
             author=str(document.get("author") or ""),
-            common={name: value for name, value in document.items() if name not in _OWN} | {"docker_version": version},
+            common={name: value for name, value in document.items() if name not in _OWN},
         )
 
     @property

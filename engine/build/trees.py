@@ -27,6 +27,8 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BENEATH: Final = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
 _XATTRS: Final = ("security.capability", "user.", "system.posix_acl_")
 _PIECE: Final = 1024**2
+MOST_FILES: Final = 5000
+"""Files of one step whose digests are kept by name, to tell later which of them changed."""
 _WILD: Final = frozenset("*?[\\")
 _NOT_THERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -70,7 +72,7 @@ class Summary:
 
     digest: str
     files: Mapping[str, str] = field(default_factory=dict)
-    """The digest of each entry, by its path."""
+    """The digest of each entry, by its path; not all of them where there are more than `MOST_FILES`."""
 
 
 class Tree:
@@ -148,7 +150,8 @@ class Tree:
             if found.directory and not entry.path:
                 continue  # of the directory itself only the content is taken
             digest = self._digest(entry, owners=owners)
-            files[entry.path or found.name] = digest
+            if len(files) <= MOST_FILES:
+                files[entry.path or found.name] = digest
             whole.update(f"{entry.path}\0{digest}\0".encode("utf-8", "surrogateescape"))
         return Summary(digest=whole.hexdigest(), files=files)
 

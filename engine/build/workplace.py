@@ -68,7 +68,6 @@ class Machinery:
     caches: CacheMounts
     limits: UnpackLimits
     disk: DiskLimits
-    version: str
     document: Callable[[Digest], Mapping[str, Any]]
     """The config document of an image, parsed; nobody changes it."""
 

@@ -37,13 +37,13 @@ class AdoptedLayer:
         self._place.mkdir(mode=0o700)
         try:
             directory.rename(self._place / "diff")
+            if latest is not None:
+                limit_times(self._place / "diff", latest)
             (store.links / token).symlink_to(Path("..") / self._place.name / "diff")
         except BaseException:
             discard(self._place)
             raise
         self._mine = False
-        if latest is not None:
-            limit_times(self._place / "diff", latest)
 
     @property
     def empty(self) -> bool:
