@@ -108,8 +108,8 @@ class BuildService:
         cache, nothing else does.
         """
         with ExitStack() as stack:
-            asked = stack.enter_context(self._known(build_id))
-            stop = Stop(cancel, asked)
+            stack.enter_context(self._known(build_id, cancel))
+            stop = Stop(cancel)
             scratch = stack.enter_context(self._scratches.opened())
             context = source(scratch, self._machinery.limits, options.dockerfile, stop.check)
             dockerfile = parse(context.dockerfile)
@@ -215,15 +215,15 @@ class BuildService:
                 event.set()
 
     @contextmanager
-    def _known(self, build_id: str) -> Iterator[threading.Event]:
+    def _known(self, build_id: str, cancel: threading.Event) -> Iterator[None]:
+        """While the block runs, the build can be cancelled by its id."""
         name = build_id or new_id()
-        event = threading.Event()
         with self._lock:
             if name in self._running:
                 raise InvalidParameter(f"a build with the id {name[:100]} is running: choose another id")
-            self._running[name] = event
+            self._running[name] = cancel
         try:
-            yield event
+            yield
         finally:
             with self._lock:
                 del self._running[name]

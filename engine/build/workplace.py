@@ -31,14 +31,14 @@ from engine.types import Digest, new_id
 class Stop:
     """Says whether a build goes on. Any thread may ask, and any may end it."""
 
-    def __init__(self, *also: threading.Event) -> None:
-        self._asked = also
+    def __init__(self, cancel: threading.Event) -> None:
+        self._cancel = cancel
         self._failure: BaseException | None = None
         self._lock = threading.Lock()
 
     def check_cancelled(self) -> None:
         """Raise where somebody has cancelled the build."""
-        if any(event.is_set() for event in self._asked):
+        if self._cancel.is_set():
             raise Cancelled("the build was cancelled")
 
     def check(self) -> None:

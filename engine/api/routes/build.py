@@ -71,7 +71,7 @@ async def _build(call: Call, make: Callable[[Write, Callable[[], None]], Teller]
     options = build_options.parse(call.query, registries=call.request.headers.get("X-Registry-Config", ""))
     source = _source(call)
     answer = ResponseBody(call, content_type="application/json")
-    cancel = threading.Event()
+    cancel, left = threading.Event(), threading.Event()
     begun = False
 
     def write(document: object) -> None:
@@ -82,6 +82,7 @@ async def _build(call: Call, make: Callable[[Write, Callable[[], None]], Teller]
         try:
             answer.write(encode(document)[:-1] + b"\r\n")
         except (ConnectionError, RuntimeError) as error:
+            left.set()
             cancel.set()
             raise Cancelled("nobody listens to the build any more") from error
 
@@ -96,18 +97,21 @@ async def _build(call: Call, make: Callable[[Write, Callable[[], None]], Teller]
             call.engine.builds.build(
                 options, source=source, tell=teller.tell, cancel=cancel, build_id=call.query.text("buildid")
             )
+        except ConnectionError as error:
+            raise Cancelled("the client has left in the middle of its context") from error
         except EngineError as error:
             if not begun and isinstance(error, DockerfileError):
                 raise InvalidParameter(error.shown) from error
             if not begun:
                 raise
-            if not cancel.is_set():
+            if not left.is_set():
                 teller.end(error)
 
     try:
         return await answer.carry(build)
     except BaseException:
         # The client has left: nobody waits for this any more.
+        left.set()
         cancel.set()
         raise
 
