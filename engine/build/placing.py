@@ -162,10 +162,10 @@ class Placer:
         kind = stat.S_IFMT(entry.status.st_mode)
         if kind == stat.S_IFSOCK or (kind == stat.S_IFCHR and entry.status.st_rdev == 0):
             return  # a socket means nothing without its process; the other is how overlayfs marks what has been removed
-        self._clear(parent, name)
         if kind == stat.S_IFREG:
             self._file(entry, parent, name)
             return
+        self._clear(parent, name)
         if kind == stat.S_IFLNK:
             os.symlink(os.readlink(entry.name, dir_fd=entry.parent), name, dir_fd=parent)
         else:
@@ -178,7 +178,7 @@ class Placer:
     def _file(self, entry: Entry, parent: int, name: str) -> None:
         source = os.open(entry.name, _FILE, dir_fd=entry.parent)
         try:
-            target = os.open(name, _NEW, 0o600, dir_fd=parent)
+            target = self._created(parent, name)
             try:
                 copying.copy_content(source, target)
                 uid, gid = self._manner.owner or (entry.status.st_uid, entry.status.st_gid)
@@ -188,11 +188,19 @@ class Placer:
                     if attribute.startswith(_XATTRS):
                         with suppress(OSError):  # a file system that does not have it
                             os.setxattr(target, attribute, os.getxattr(source, attribute))
-                _set_times(target, entry.status)
+                os.utime(target, ns=(entry.status.st_atime_ns, entry.status.st_mtime_ns))
             finally:
                 os.close(target)
         finally:
             os.close(source)
+
+    def _created(self, parent: int, name: str) -> int:
+        """A descriptor of the new file *name*, instead of whatever is there."""
+        try:
+            return os.open(name, _NEW, 0o600, dir_fd=parent)
+        except FileExistsError:
+            self._clear(parent, name)
+            return os.open(name, _NEW, 0o600, dir_fd=parent)
 
     def _clear(self, parent: int, name: str) -> None:
         try:

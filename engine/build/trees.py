@@ -82,7 +82,7 @@ class Tree:
         self.root = root
         self.descriptor = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._lock = threading.Lock()
-        self._contents: dict[tuple[int, int], str] = {}
+        self._files: dict[tuple[int, int], tuple[str, ...]] = {}
 
     def close(self) -> None:
         os.close(self.descriptor)
@@ -155,22 +155,22 @@ class Tree:
             whole.update(f"{entry.path}\0{digest}\0".encode("utf-8", "surrogateescape"))
         return Summary(digest=whole.hexdigest(), files=files)
 
-    def content(self, parent: int, name: str, status: os.stat_result) -> str:
-        """The sha256 of a file's content, in hexadecimal."""
-        key = status.st_dev, status.st_ino
+    def _file(self, entry: Entry) -> tuple[str, ...]:
+        """The sha256 of a file's content, in hexadecimal, and its attributes; read once."""
+        key = entry.status.st_dev, entry.status.st_ino
         with self._lock:
-            known = self._contents.get(key)
+            known = self._files.get(key)
         if known is None:
-            descriptor = os.open(name, _FILE, dir_fd=parent)
+            descriptor = os.open(entry.name, _FILE, dir_fd=entry.parent)
             try:
                 digest = hashlib.sha256()
                 while data := os.read(descriptor, _PIECE):
                     digest.update(data)
+                known = (digest.hexdigest(), *_attributes(descriptor))
             finally:
                 os.close(descriptor)
-            known = digest.hexdigest()
             with self._lock:
-                self._contents[key] = known
+                self._files[key] = known
         return known
 
     def _digest(self, entry: Entry, *, owners: bool) -> str:
@@ -179,8 +179,7 @@ class Tree:
         if owners:
             parts.append(f"{status.st_uid}:{status.st_gid}")
         if stat.S_ISREG(status.st_mode):
-            parts.append(self.content(entry.parent, entry.name, status))
-            parts += _attributes(entry)
+            parts += self._file(entry)
         elif stat.S_ISLNK(status.st_mode):
             parts.append(os.readlink(entry.name, dir_fd=entry.parent))
         elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
@@ -227,12 +226,8 @@ class Tree:
         return syscalls.openat2(self.descriptor, path, _DIRECTORY, resolve=_BENEATH)
 
 
-def _attributes(entry: Entry) -> list[str]:
-    descriptor = os.open(entry.name, _FILE, dir_fd=entry.parent)
-    try:
-        with suppress(OSError):  # a file system without them
-            names = sorted(name for name in os.listxattr(descriptor) if name.startswith(_XATTRS))
-            return [f"{name}={os.getxattr(descriptor, name).hex()}" for name in names]
-    finally:
-        os.close(descriptor)
+def _attributes(descriptor: int) -> list[str]:
+    with suppress(OSError):  # a file system without them
+        names = sorted(name for name in os.listxattr(descriptor) if name.startswith(_XATTRS))
+        return [f"{name}={os.getxattr(descriptor, name).hex()}" for name in names]
     return []
