@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from engine import errors
 from engine.api import version as versions
@@ -98,6 +99,8 @@ class ApiServer:
             return error_answer(413, f"the request's body is larger than {_BODY_LIMIT} bytes")
         except web.HTTPException as error:  # the library's own, such as for a websocket without its headers
             return error_answer(error.status, error.text or error.reason)
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            return error_answer(400, f"the request's body is broken: {error}")
         except ConnectionError:
             raise
         except OSError as error:

@@ -174,6 +174,18 @@ def test_an_expression_that_would_keep_the_engine_busy(session: requests.Session
     assert answer.json()["message"].startswith("invalid filter 'name=")
 
 
+def test_a_body_that_breaks_off_its_framing_later(havre: HavreDaemon, session: requests.Session) -> None:
+    """The request is with its handler already when the rest of its body turns out to be none."""
+    with closing(socket.socket(socket.AF_UNIX)) as connection:
+        connection.settimeout(5)
+        connection.connect(str(havre.socket))
+        connection.sendall(b"POST /containers/create HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n")
+        time.sleep(0.1)
+        connection.sendall(b"zz\r\n")
+        assert connection.recv(4096).split()[1] == b"400"
+    assert session.get(f"{ENGINE}/_ping").text == "OK"
+
+
 def test_the_daemon_stops_while_a_stop_waits(havre: HavreDaemon, session: requests.Session) -> None:
     """A client may be ready to wait for an end for longer than the daemon lives."""
     havre.docker("run", "-d", "--name=deaf", "busybox", "sleep", "600")
