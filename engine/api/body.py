@@ -53,7 +53,7 @@ class ResponseBody:
         """Run *work* on a thread: it calls `begin`, then `write`. What it raises before `begin` is the answer."""
         self._call.becomes_stream()
         try:
-            await self._call.workers.patient(work)
+            await self._call.workers.transfer(work)
         except Exception:
             if self._response is None:
                 raise

@@ -20,11 +20,11 @@ Work = Callable[[Tell, threading.Event], None]
 """Does the work; the event is set when the client has left."""
 
 
-async def told(call: Call, work: Work, *, at_once: bool = False) -> web.StreamResponse:
+async def told(call: Call, work: Work, *, at_once: bool = False, takes_body: bool = False) -> web.StreamResponse:
     """Run *work* on a thread and send its lines as they come.
 
     An error before the first line is an answer with a status of its own, unless the answer shall begin *at_once*;
-    later it is the last line, as in Docker.
+    later it is the last line, as in Docker. Work that *takes the body* goes on only as the client sends it.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
@@ -40,7 +40,7 @@ async def told(call: Call, work: Work, *, at_once: bool = False) -> web.StreamRe
             tell(None)
 
     call.becomes_stream()
-    running = asyncio.ensure_future(call.workers.pull(run))
+    running = asyncio.ensure_future(call.workers.transfer(run) if takes_body else call.workers.pull(run))
     try:
         return await _send(call, queue, running, at_once=at_once)
     except BaseException:

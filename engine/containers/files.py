@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final, Protocol
 
 from engine.containers import browsing, changes, users
@@ -67,11 +67,13 @@ class ContainerFiles:
                 if stat.S_ISDIR(found.mode):
                     directory = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
                     try:
-                        yield found, pack_directory(directory, name=shown)
+                        with closing(pack_directory(directory, name=shown)) as chunks:
+                            yield found, chunks
                     finally:
                         os.close(directory)
                 else:
-                    yield found, pack_entry(parent, name, name=shown)
+                    with closing(pack_entry(parent, name, name=shown)) as chunks:
+                        yield found, chunks
             finally:
                 os.close(parent)
         self._containers.tell(container, "archive-path", path=path)
@@ -123,7 +125,8 @@ class ContainerFiles:
         with self._snapshots.opened(container.id) as merged, paths.opened_root(merged) as top:
             root = paths.open_in_root(top, "/", _DIRECTORY)
             try:
-                yield pack_directory(root)
+                with closing(pack_directory(root)) as chunks:
+                    yield chunks
             finally:
                 os.close(root)
         self._containers.tell(container, "export")
@@ -133,7 +136,8 @@ class ContainerFiles:
         """What the container has written, as the tar of a layer."""
         upper = os.open(self._snapshots.upper(container.id), _DIRECTORY | os.O_CLOEXEC)
         try:
-            yield pack_directory(upper, layer=True)
+            with closing(pack_directory(upper, layer=True)) as chunks:
+                yield chunks
         finally:
             os.close(upper)
 

@@ -70,9 +70,16 @@ class ContainerNetworking:
         self._networks = networks
         self._bundle = bundle
 
-    def named(self, attachments: Sequence[Attachment]) -> tuple[Attachment, ...]:
-        """*attachments* with the networks' own names and ids, of those that are there."""
-        return tuple(self._named(asked) for asked in attachments)
+    def named(self, attachments: Sequence[Attachment], *, mode: str) -> tuple[Attachment, ...]:
+        """*attachments* with the networks' own names and ids, of those that are there.
+
+        `InvalidParameter` for the host's own network unless the container's *mode* says so by name: whoever judges a
+        container by its mode must not be deceived by an id, nor by a second network.
+        """
+        found = tuple(self._named(asked) for asked in attachments)
+        if mode != "host" and any(asked.network == "host" for asked in found):
+            raise InvalidParameter(f"{_HOST}: give it the network mode host")
+        return found
 
     def connect(self, text: str, asked: Attachment) -> None:
         """Join a container to one further network: at once where it runs, else when it starts.

@@ -247,7 +247,7 @@ class ContainerService(ContainerStreams):
             image=image,
             config=config,
             host=host,
-            attachments=self.networking.named(attachments),
+            attachments=self.networking.named(attachments, mode=host.network_mode),
             raw_config=raw[0],
             raw_host_config=raw[1],
             held=self._held,

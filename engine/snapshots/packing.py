@@ -1,14 +1,15 @@
 """Makes a tar of a directory tree, as a stream: for `docker cp`, for export, and for layers.
 
 Only descriptors lead through the tree, and no link is followed. What changes while it is read may be missing or cut.
+Who does not read a stream to its end closes it: it holds descriptors.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from typing import Final
 
 from engine.kernel import syscalls
@@ -40,7 +41,7 @@ _KINDS: Final = {
 _KEPT_XATTRS: Final = ("security.capability", "user.", "system.posix_acl_")
 
 
-def pack_directory(root: int, *, name: str = "", layer: bool = False, dated: bool = True) -> Iterator[bytes]:
+def pack_directory(root: int, *, name: str = "", layer: bool = False, dated: bool = True) -> Generator[bytes]:
     """The tar of everything in the directory *root* (a descriptor, which stays open), in chunks of about 1 MiB.
 
     With *name*, the directory itself comes first under that name, and its content below it. With *layer*, marks of
@@ -50,24 +51,26 @@ def pack_directory(root: int, *, name: str = "", layer: bool = False, dated: boo
     return _chunked(_tree(root, os.fsencode(name), layer=layer, dated=dated))
 
 
-def pack_entry(parent: int, entry: str, *, name: str) -> Iterator[bytes]:
+def pack_entry(parent: int, entry: str, *, name: str) -> Generator[bytes]:
     """The tar of one *entry* of the directory *parent*, which is no directory, under the name *name*."""
     return _chunked(_entry(parent, entry, os.fsencode(name), {}))
 
 
-def _chunked(parts: Iterator[bytes]) -> Iterator[bytes]:
+def _chunked(parts: Generator[bytes]) -> Generator[bytes]:
     waiting: list[bytes] = []
     size = 0
-    for part in parts:
-        waiting.append(part)
-        size += len(part)
-        if size >= _CHUNK:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    yield b"".join([*waiting, END])
+    # Who stops reading has an exception in hand that keeps this alive, and with it a descriptor for each level.
+    with closing(parts):
+        for part in parts:
+            waiting.append(part)
+            size += len(part)
+            if size >= _CHUNK:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+        yield b"".join([*waiting, END])
 
 
-def _tree(root: int, name: bytes, *, layer: bool, dated: bool) -> Iterator[bytes]:
+def _tree(root: int, name: bytes, *, layer: bool, dated: bool) -> Generator[bytes]:
     links: dict[tuple[int, int], bytes] = {}
     if name:
         yield header(_described(os.fstat(root), name, root))
@@ -107,7 +110,7 @@ def _tree(root: int, name: bytes, *, layer: bool, dated: bool) -> Iterator[bytes
             os.close(here)
 
 
-def _entry(parent: int, entry: str, name: bytes, links: dict[tuple[int, int], bytes]) -> Iterator[bytes]:
+def _entry(parent: int, entry: str, name: bytes, links: dict[tuple[int, int], bytes]) -> Generator[bytes]:
     found = os.stat(entry, dir_fd=parent, follow_symlinks=False)
     kind = stat.S_IFMT(found.st_mode)
     if kind == stat.S_IFREG:
@@ -123,7 +126,7 @@ def _entry(parent: int, entry: str, name: bytes, links: dict[tuple[int, int], by
         yield header(described)
 
 
-def _file(descriptor: int, name: bytes, links: dict[tuple[int, int], bytes]) -> Iterator[bytes]:
+def _file(descriptor: int, name: bytes, links: dict[tuple[int, int], bytes]) -> Generator[bytes]:
     found = os.fstat(descriptor)
     described = _described(found, name, descriptor)
     if found.st_nlink > 1:

@@ -13,11 +13,12 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from engine.api.workers import PATIENT, PULLS
 from tests.fixtures.daemons import PROJECT, HavreDaemon
 from tests.fixtures.processes import clean_environ, wait_until
 
@@ -409,6 +410,35 @@ def test_a_client_that_leaves_an_export(havre: HavreDaemon, box: str) -> None:
     wait_until(lambda: Path("/proc/self/mountinfo").read_text().count(mounted) == 1)
     descriptors = Path(f"/proc/{havre.process.pid}/fd")
     wait_until(lambda: not [each for each in descriptors.iterdir() if mounted in _target(each)])
+
+
+def test_clients_that_stand_still_keep_nobody_from_stopping(havre: HavreDaemon, box: str) -> None:
+    head = f"PUT /containers/{box}/archive?path=/tmp HTTP/1.1\r\nHost: engine\r\nContent-Type: application/x-tar\r\n"
+    with ExitStack() as stack:
+        for number in range(2 * max(PATIENT, PULLS)):
+            connection = stack.enter_context(closing(connect(havre)))
+            if number % 2:
+                connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+            else:
+                connection.sendall(b"POST /images/load HTTP/1.1\r\nHost: engine\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert ask(havre, "POST", f"/containers/{box}/stop?t=0")[0] == 204
+        assert b"Status: " in ask(havre, "POST", "/images/create?fromImage=busybox&tag=latest")[2]
+    assert ask(havre, "POST", f"/containers/{box}/start")[0] == 204
+    assert ask(havre, "HEAD", f"/containers/{box}/archive?path=/tmp")[0] == 200
+
+
+@pytest.mark.parametrize("named", ["host", "id"])
+def test_the_hosts_network_is_only_had_by_its_name_as_the_mode(havre: HavreDaemon, named: str) -> None:
+    host = havre.docker("network", "inspect", "host", "-f", "{{.Id}}").stdout.strip() if named == "id" else "host"
+    for settings in (
+        {"NetworkingConfig": {"EndpointsConfig": {host: {}}}},
+        {"HostConfig": {"NetworkMode": "none"}, "NetworkingConfig": {"EndpointsConfig": {host: {}}}},
+        *([{"HostConfig": {"NetworkMode": host}}, {"HostConfig": {"NetworkMode": host[:12]}}] if named == "id" else []),
+    ):
+        body = json.dumps({"Image": "busybox", "Cmd": ["true"], **settings}).encode()
+        assert ask(havre, "POST", "/containers/create", body)[0] == 400, settings
+    assert havre.docker("ps", "-aq").stdout == ""
+    havre.docker("run", "--rm", "--network", "host", "busybox", "true")
 
 
 def _target(descriptor: Path) -> str:

@@ -191,3 +191,15 @@ def test_a_mistake_is_told_at_its_field(data: dict[str, str], field: str) -> Non
     form = _form(**data)
     assert not form.is_valid()
     assert field in form.errors
+
+
+def test_an_operator_makes_no_network_in_the_hosts_lan(browser: Client, daemon: Daemon) -> None:
+    for form in (
+        {"driver": "macvlan", "subnet": "192.168.7.0/24", "parent": "eth0"},
+        {"driver": "bridge", "subnet": "9.9.9.0/24"},
+        {"driver": "bridge", "bridge": "virbr0"},
+    ):
+        answer = browser.post("/e/local/networks/new/", {"name": "sly", **form})
+        assert answer.status_code == 422
+        assert "Only an administrator may make a network" in answer.content.decode()
+    assert "sly" not in daemon.docker("network", "ls").stdout

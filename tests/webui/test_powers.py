@@ -7,7 +7,7 @@ from django.conf import LazySettings
 
 from webui.accounts import policy
 from webui.accounts.models import User
-from webui.accounts.powers import powers
+from webui.accounts.powers import network_powers, powers
 from webui.environments.models import Environment
 
 VOLUMES = {
@@ -127,3 +127,62 @@ def test_without_roots_no_path_of_the_host_is_open(
         policy.require_harmless(
             operator, {"HostConfig": {"Binds": ["/srv/open:/x"]}}, environment=environment, volumes={}
         )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"HostConfig": {"NetworkMode": "app"}, "NetworkingConfig": {"EndpointsConfig": {"app": {}, "host": {}}}},
+        {"HostConfig": {"NetworkMode": "4f0c"}, "NetworkSettings": {"Networks": {"host": {}}}},
+    ],
+    ids=["a second network", "by its id"],
+)
+def test_the_hosts_network_is_seen_wherever_it_stands(body: dict[str, object]) -> None:
+    assert powers(body, volumes={})
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "subnets"),
+    [
+        ("macvlan", {"parent": "eth0"}, ["10.0.0.0/24"]),
+        ("ipvlan", {"parent": "eth0.10"}, []),
+        ("host", {}, []),
+        ("of-a-plugin", {}, []),
+        ("bridge", {"com.docker.network.bridge.name": "virbr0"}, []),
+        ("bridge", {"com.docker.network.bridge.anything": "new"}, []),
+        ("bridge", {"parent": "eth0", "com.docker.network.bridge.name": "x"}, []),
+        ("overlay", {"com.docker.network.driver.overlay.vxlanid_list": "4096"}, []),
+        ("bridge", {}, ["9.9.9.0/24"]),
+        ("bridge", {}, ["10.1.0.0/16", "0.0.0.0/0"]),
+        ("bridge", {}, ["169.254.169.254/32"]),
+        ("bridge", {}, ["127.0.0.0/8"]),
+        ("bridge", {}, ["2000::/3"]),
+        ("bridge", {}, ["no subnet"]),
+    ],
+    ids=str,
+)
+def test_networks_that_reach_into_the_hosts_surroundings(
+    driver: str,
+    options: dict[str, str],
+    subnets: list[str],
+    administrator: User,
+    operator: User,
+    environment: Environment,
+) -> None:
+    policy.require_harmless_network(administrator, driver, options, subnets, environment=environment)
+    with pytest.raises(policy.TooPowerful, match="may make a network that has"):
+        policy.require_harmless_network(operator, driver, options, subnets, environment=environment)
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "subnets"),
+    [
+        ("bridge", {}, []),
+        ("bridge", {"com.docker.network.bridge.enable_icc": "false"}, ["10.20.0.0/16", "fd00:20::/64"]),
+        ("macvlan", {"macvlan_mode": "private"}, ["192.168.7.0/24"]),
+        ("overlay", {"com.docker.network.driver.mtu": "1400"}, []),
+    ],
+    ids=str,
+)
+def test_networks_of_ones_own_are_for_operators(driver: str, options: dict[str, str], subnets: list[str]) -> None:
+    assert network_powers(driver, options, subnets) == []

@@ -6,7 +6,7 @@ walks every door there is and fails for one that has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -160,10 +160,11 @@ def granted(user: Any, environment: Environment) -> frozenset[Action]:
 class TooPowerful(PermissionDenied):
     """A container would have, or has, power over its host, and the person may not deal with such a one."""
 
-    def __init__(self, powers: Sequence[Power]) -> None:
+    def __init__(self, powers: Sequence[Power], words: str = "") -> None:
         self.powers = tuple(powers)
-        words = ", ".join(dict.fromkeys(power.words for power in powers))
-        super().__init__(_("Only an administrator may do this with a container that has: %(what)s.") % {"what": words})
+        what = ", ".join(dict.fromkeys(power.words for power in powers))
+        words = words or _("Only an administrator may do this with a container that has: %(what)s.")
+        super().__init__(words % {"what": what})
 
 
 def require_harmless(
@@ -183,6 +184,16 @@ def require_harmless_volume(user: Any, options: Mapping[str, Any], *, environmen
     """`TooPowerful` when a volume made with *options* could show files of the host and *user* must not see them."""
     if powers.leads_to_host(options) and not allows(user, Action.CONTAINER_HOST, environment=environment):
         raise TooPowerful([powers.Power("DriverOpts", _("a volume that leads to files of the host"))])
+
+
+def require_harmless_network(
+    user: Any, driver: str, options: Mapping[str, Any], subnets: Iterable[str], *, environment: Environment
+) -> None:
+    """`TooPowerful` when a network would reach into the host's own surroundings and *user* must not."""
+    if allows(user, Action.CONTAINER_HOST, environment=environment):
+        return
+    if found := powers.network_powers(driver, options, subnets):
+        raise TooPowerful(found, _("Only an administrator may make a network that has: %(what)s."))
 
 
 def action_of_job(kind: str) -> Action:

@@ -7,8 +7,9 @@ the same slips through. What it does not know counts as power: an engine may com
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -64,6 +65,24 @@ _ELSEWHERE: Final = frozenset(("bind", "rbind", "move", "remount"))
 _NO_NEW_PRIVILEGES: Final = ("no-new-privileges", "no-new-privileges=true", "no-new-privileges:true")
 
 
+_WITH_PARENT: Final = frozenset(("macvlan", "ipvlan"))
+_NETWORK_DRIVERS: Final = frozenset(("", "bridge", "overlay")) | _WITH_PARENT
+_HARMLESS_OPTIONS: Final = frozenset(
+    (
+        "com.docker.network.bridge.enable_icc",
+        "com.docker.network.bridge.enable_ip_masquerade",
+        "com.docker.network.driver.mtu",
+        "macvlan_mode",
+        "ipvlan_mode",
+    )
+)
+_PRIVATE: Final = tuple(
+    ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7")
+)
+"""Addresses that belong to nobody (RFC 1918, 6598, 2544, 4193): not loopback, nor link-local, where clouds answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Power:
     """One setting that reaches beyond the container: where it is in the body, and what it is in words."""
@@ -81,7 +100,7 @@ def powers(body: Json, *, volumes: Mapping[str, Json], roots: frozenset[str] = f
     given = _lowered(_lowered(body).get("hostconfig") or {})
     # An empty list of hidden paths hides nothing; elsewhere what is empty says nothing.
     host = {name: value for name, value in given.items() if value or (name in _HIDDEN and value is not None)}
-    found = [*_mounted(host, volumes, roots), *_namespaces(host), *_rights(host)]
+    found = [*_mounted(host, volumes, roots), *_namespaces(host), *_rights(host), *_networks(body)]
     if sum(name.lower() == "hostconfig" for name in body) > 1:
         found.append(Power("HostConfig", _("two host configurations")))
     return found
@@ -102,6 +121,37 @@ def leads_to_host(options: Json) -> bool:
     if kind in ("cifs", "smb3"):
         return not device.startswith("//")
     return bool(options) and kind != "tmpfs"
+
+
+def network_powers(driver: str, options: Json, subnets: Iterable[str]) -> list[Power]:
+    """What a network of *driver* with *options* and *subnets* could do to the host and its surroundings.
+
+    Whoever is in it could answer in the place of addresses that the host and others use: in the host's LAN, on a bridge
+    that is there already, or in a subnet that belongs to somebody else. The options are a list of what is harmless.
+    """
+    found = []
+    if driver in _WITH_PARENT and options.get("parent"):
+        found.append(Power("parent", _("a place in the host's own network (%(name)s)") % {"name": options["parent"]}))
+    elif driver not in _NETWORK_DRIVERS:
+        found.append(Power("driver", _("a network of the kind %(name)s") % {"name": driver[:60]}))
+    found.extend(
+        Power("options", _("the network's option %(name)s") % {"name": name[:60]})
+        for name in sorted(set(options) - _HARMLESS_OPTIONS - {"parent"})
+    )
+    found.extend(
+        Power("subnet", _("addresses of others (%(subnet)s)") % {"subnet": text[:60]})
+        for text in subnets
+        if not _is_private(text)
+    )
+    return found
+
+
+def _is_private(text: str) -> bool:
+    try:
+        subnet = ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return any(subnet.version == own.version and subnet.subnet_of(own) for own in _PRIVATE)  # type: ignore[arg-type]
 
 
 def _rights(host: Json) -> Iterator[Power]:
@@ -143,6 +193,14 @@ def _namespaces(host: Json) -> Iterator[Power]:
         elif mode.startswith(("container:", "ns:")):
             # Whatever that container may do, this one could.
             yield Power(setting, _("another container's namespace (%(name)s)") % {"name": setting})
+
+
+def _networks(body: Json) -> Iterator[Power]:
+    """The host's own network beside another one, or under its id, as inspect tells it."""
+    given = _lowered(body)
+    for part, key in (("networkingconfig", "endpointsconfig"), ("networksettings", "networks")):
+        if "host" in (_lowered(given.get(part) or {}).get(key) or {}):
+            yield Power("NetworkMode", _("the host's own namespace (%(name)s)") % {"name": "NetworkMode"})
 
 
 def _mounted(host: Json, volumes: Mapping[str, Json], roots: frozenset[str]) -> Iterator[Power]:

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 
 def network_create(*, environment: Environment, user: User, request: gateway.CreateNetwork) -> str:
-    """Make a network; its id."""
+    """Make a network; its id. `policy.TooPowerful` for one that reaches into the host's own surroundings."""
     policy.require(user, policy.Action.NETWORK_CREATE, environment=environment)
+    subnets = [pool.subnet for pool in request.pools]
+    policy.require_harmless_network(user, request.driver, request.options, subnets, environment=environment)
     with gateway.client(environment, timeout=60) as client:
         return client.create_network(request)
 

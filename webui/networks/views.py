@@ -64,7 +64,7 @@ def network_create(request: HttpRequest, environment: Environment) -> HttpRespon
     if request.method == "POST" and form.is_valid():
         try:
             network_id = services.network_create(environment=environment, user=request.user, request=form.request())
-        except gateway.ClientError as error:
+        except (gateway.ClientError, policy.TooPowerful) as error:
             context["error"] = str(error)
         else:
             messages.success(request, _("Network %(name)s is there.") % {"name": form.cleaned_data["name"]})

@@ -57,7 +57,7 @@ async def image_load(call: Call) -> web.StreamResponse:
         call.engine.archives.load(body, progress=progress, cancel=cancel)
 
     # Docker begins to answer at once: clients look for a failure in the lines, not in the status.
-    return await told(call, load, at_once=True)
+    return await told(call, load, at_once=True, takes_body=True)
 
 
 async def image_import(call: Call) -> web.StreamResponse:
@@ -82,4 +82,4 @@ async def image_import(call: Call) -> web.StreamResponse:
         )
         tell({"status": str(image_id)})
 
-    return await told(call, bring)
+    return await told(call, bring, takes_body=body is not None)

@@ -70,7 +70,7 @@ async def archive_put(call: Call) -> web.Response:
             for chunk in decompressed(body, Compression.NONE):
                 sink.write(chunk)
 
-    await call.workers.patient(unpack)
+    await call.workers.transfer(unpack)
     return empty_answer(200)
 
 
