@@ -20,7 +20,7 @@ from engine.containers.runtime import Runtime
 from engine.containers.spec import Prepared, runtime_spec
 from engine.containers.spec_mounts import ReadyMount
 from engine.containers.starting import make_place_of_tmpfs, make_working_dir
-from engine.errors import ContainerNotFound
+from engine.errors import ContainerNotFound, InvalidParameter
 from engine.images.model import Image, ImageConfig
 from engine.kernel import cgroup, paths
 from engine.networks import files
@@ -61,7 +61,10 @@ class Sandboxes:
 
     @contextmanager
     def lent(self, network: str) -> Iterator[Sandbox]:
-        """A sandbox in *network* that nobody else uses while the block runs."""
+        """A sandbox in *network* that nobody else uses while the block runs.
+
+        `InvalidParameter` for the host's own network by another name than `host`.
+        """
         with self._lock:
             free = self._free.setdefault(network, [])
             sandbox = free.pop() if free else None
@@ -70,6 +73,8 @@ class Sandboxes:
             with self._lock:
                 self._all.append(name)
             sandbox = self._networks.open(SandboxRequest(container_id=name, attachments=(Attachment(network=network),)))
+        if sandbox.netns is None and network != "host":
+            raise InvalidParameter(f"networkmode: {network[:80]} is the host's own network: say host")
         try:
             yield sandbox
         finally:

@@ -276,6 +276,12 @@ class StageRun:
     # --- RUN
 
     def _run(self, tip: Tip, scope: StageScope, given: Run, mounts: tuple[RunMount, ...]) -> Tip:
+        if given.network == "host" and self._work.options.network != "host":
+            # A Dockerfile is a stranger's; whoever asks for the build is not (BuildKit: the entitlement network.host).
+            raise InvalidParameter(
+                "RUN --network=host is not allowed: give the whole build the host's network (--network=host), or leave "
+                "it out"
+            )
         arguments = {name: value for name, value in scope.arguments.items() if name not in scope.environment}
         told = {name: value for name, value in arguments.items() if name not in PROXIES or name in scope.declared}
         command = commands.of_run(given, tip.shell)

@@ -211,6 +211,22 @@ def test_limits_hosts_and_networks_of_commands(engine: Engine) -> None:
     assert failure.value.code
 
 
+def test_a_dockerfile_does_not_take_the_hosts_network(engine: Engine) -> None:
+    own = Path("/proc/self/ns/net").readlink()
+    shown = "RUN{} readlink /proc/self/ns/net"
+    build(engine, "FROM box AS parent\nONBUILD RUN --network=host true\n", references=(Reference.parse("sly"),))
+    for dockerfile in ("FROM box\n" + shown.format(" --network=host"), "FROM sly\n"):
+        with pytest.raises(InvalidParameter, match="--network=host is not allowed"):
+            build(engine, dockerfile)
+    host_network = engine.networks.get("host").id
+    with pytest.raises(InvalidParameter, match="the host's own network"):
+        build(engine, "FROM box\n" + shown.format(""), network=host_network)
+    for dockerfile in ("FROM box\n" + shown.format(" --network=host"), "FROM box\n" + shown.format("")):
+        told = Told()
+        build(engine, dockerfile, told=told, network="host", no_cache=True)
+        assert str(own) in told.output()
+
+
 def test_a_command_has_no_more_processes_than_it_may(engine: Engine) -> None:
     told = Told()
     command = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 50 & done; echo all"

@@ -6,11 +6,13 @@ Nothing is unpacked here: entries are handed on from one archive to another, and
 from __future__ import annotations
 
 import io
+import lzma
 import stat
 import tarfile
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,7 +82,7 @@ def _copy_tar(archive: Path, tar: tarfile.TarFile, *, skip: str, budget: _Budget
                 budget.spend(member.size)
                 if member.name.removeprefix("./") != skip:
                     tar.addfile(member, source.extractfile(member) if member.isreg() else None)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
         raise UnusableContext(
             _("The archive cannot be read: %(why)s. Send a tar, tar.gz, tar.xz or zip.") % {"why": error}
         ) from error
@@ -106,7 +108,16 @@ def _copy_zip(archive: Path, tar: tarfile.TarFile, *, skip: str, budget: _Budget
                 else:
                     with source.open(entry) as content:
                         tar.addfile(member, content)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+    ) as error:
         raise UnusableContext(_("The zip archive cannot be read: %(why)s.") % {"why": error}) from error
 
 

@@ -28,9 +28,15 @@ async def events(call: Call) -> web.StreamResponse:
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
+    def put(happened: Event) -> None:
+        if queue.qsize() < _BACKLOG:
+            queue.put_nowait(happened)
+        elif call.request.transport is not None:
+            call.request.transport.abort()  # its handler waits in a write, and is cancelled
+
     def deliver(happened: Event) -> None:
         if (until is None or happened.time <= until) and wanted(happened):
-            loop.call_soon_threadsafe(queue.put_nowait, happened)
+            loop.call_soon_threadsafe(put, happened)
 
     # The past is wanted where a time is given; `until` alone means the past as well.
     beginning = since if since is not None else (0 if until is not None else None)
@@ -51,7 +57,7 @@ async def events(call: Call) -> web.StreamResponse:
                         break
                     lines.append(encode(event(following)))
                 await response.write(b"".join(lines))
-                if ended or queue.qsize() > _BACKLOG:
+                if ended:
                     break
         finally:
             if timer is not None:
