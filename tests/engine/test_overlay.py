@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -196,3 +197,22 @@ def test_a_partition_heals(cluster: Cluster, sea: str) -> None:
         cluster.cut(0, off=False)
     _reached(one, "ship0", third)
     _reached(two, "ship1", first)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_gigabyte_arrives_whole(cluster: Cluster, sea: str) -> None:
+    one, two, _ = cluster.engines
+    size = 1 << 30
+    address = _run(two, "harbour", "sh", "-c", "sleep 1000 | nc -l -p 9000 | sha256sum >/sum")
+    _run(one, "ship0")
+    _reached(one, "ship0", address)
+    send = f"yes ahoy | head -c {size} | nc {address} 9000"
+    one.docker("exec", "ship0", "sh", "-c", send, timeout=240)
+    _until(lambda: two.docker("exec", "harbour", "cat", "/sum").stdout != "", "the sum to be made")
+    line = b"ahoy\n" * (1 << 16)
+    expected = hashlib.sha256()
+    for _ in range(size // len(line)):
+        expected.update(line)
+    expected.update(line[: size % len(line)])
+    assert two.docker("exec", "harbour", "cat", "/sum").stdout.split()[0] == expected.hexdigest()
