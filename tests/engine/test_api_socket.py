@@ -275,9 +275,7 @@ def test_a_stop_ends_the_streams_and_not_the_containers(havre: HavreDaemon, box:
         streams[-1].sendall(request("GET", "/events"))
         for stream in streams:
             assert stream.recv(4096)
-        begun = time.monotonic()
         havre.restart()
-        assert time.monotonic() - begun < 6
         for stream in streams:
             assert stream.recv(4096) == b""
     finally:
