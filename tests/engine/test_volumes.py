@@ -77,7 +77,7 @@ def test_filling_is_whole_or_nothing(
         raise OSError(28, "No space left on device", "x")
 
     with monkeypatch.context() as patched:
-        patched.setattr("engine.kernel.copying._copy_content", no_room)
+        patched.setattr("engine.kernel.copying.copy_content", no_room)
         with pytest.raises(EngineFault, match="No space left on device"):
             volumes.populate("data", root=image, path="/data")
     assert list(place.iterdir()) == []
