@@ -117,6 +117,9 @@ def test_ping_has_its_headers(havre: HavreDaemon) -> None:
         ("POST", "/volumes/create", b'{"Name":"a/b"}', 400, "includes invalid characters"),
         ("GET", "/plugins/x/json", None, 404, 'plugin "x" not found'),
         ("POST", "/swarm/leave", None, 503, "This node is not part of a swarm"),
+        ("POST", "/swarm/init", b"{}", 501, "this engine has no swarms"),
+        ("GET", "/services", None, 503, "not a swarm manager: this engine has no swarms"),
+        ("POST", "/grpc", None, 501, "build with DOCKER_BUILDKIT=0"),
     ],
 )
 def test_errors_are_json(

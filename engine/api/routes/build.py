@@ -60,6 +60,7 @@ async def build_prune(call: Call) -> web.Response:
 
 
 @routes.post("/session")
+@routes.post("/grpc")
 async def session(_call: Call) -> web.Response:
     raise NotImplementedHere(
         "sessions of BuildKit are not supported: build with DOCKER_BUILDKIT=0, which understands the whole language"

@@ -8,6 +8,7 @@ from engine.api import host_facts, render_build, render_container, render_image,
 from engine.api.call import COMMON_HEADERS, Call, error_answer, json_answer
 from engine.api.router import Routes
 from engine.containers.model import Status
+from engine.errors import NotImplementedHere
 from engine.types import now
 
 routes = Routes()
@@ -20,6 +21,10 @@ _PING_HEADERS = {
     "Pragma": "no-cache",
     "Content-Type": "text/plain; charset=utf-8",
 }
+_NO_SWARMS = (
+    "this engine has no swarms. Run containers by docker run; those of several hosts meet in a network made by "
+    "docker network create -d overlay"
+)
 
 
 @routes.get("/_ping")
@@ -108,14 +113,16 @@ async def swarm(_call: Call) -> web.Response:
     return error_answer(503, "This node is not part of a swarm")
 
 
+@routes.post("/swarm/init")
+@routes.post("/swarm/join")
+async def swarm_of_ones_own(_call: Call) -> web.Response:
+    raise NotImplementedHere(_NO_SWARMS)
+
+
 @routes.get("/services")
 @routes.get("/nodes")
 @routes.get("/tasks")
 @routes.get("/secrets")
 @routes.get("/configs")
 async def swarm_objects(_call: Call) -> web.Response:
-    return error_answer(
-        503,
-        'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '
-        "swarm and try again.",
-    )
+    return error_answer(503, f"This node is not a swarm manager: {_NO_SWARMS}")
