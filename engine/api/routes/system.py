@@ -52,7 +52,7 @@ async def info(call: Call) -> web.Response:
             containers=len(containers),
             running=sum(each.state.status in (Status.RUNNING, Status.RESTARTING) for each in containers),
             paused=sum(each.state.status is Status.PAUSED for each in containers),
-            images=len(engine.images.list()),
+            images=len(engine.images.list(all=True)),
         )
         return host_facts.info(engine.config, counted, identity=engine.networks.get("bridge").id)
 
