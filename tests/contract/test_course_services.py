@@ -55,9 +55,9 @@ def _clean(daemon: Daemon) -> Iterator[None]:
 
 
 def curl(daemon: Daemon, *arguments: str) -> str:
-    """What curl on the host shows, once the server listens."""
+    """What curl on the host shows, once the server listens: before, the published port closes what it accepts."""
     return daemon.namespace.run(
-        "curl", "-sS", "--retry", "40", "--retry-connrefused", "--retry-delay", "1", *arguments
+        "curl", "-sS", "--retry", "40", "--retry-all-errors", "--retry-delay", "1", *arguments
     ).stdout
 
 
@@ -236,7 +236,7 @@ def test_a_web_server_of_ones_own(daemon: Daemon, tmp_path: Path, dockerfile: st
     if daemon.kind == "havre":
         assert "JSONArgsRecommended: JSON arguments recommended for CMD" in said
     sizes = daemon.docker("images", "--format={{.Repository}} {{.Size}}").stdout
-    assert re.search(r"^first-image 2\d\dMB$", sizes, re.MULTILINE)
+    assert re.search(r"^first-image [23]\d\dMB$", sizes, re.MULTILINE)
     daemon.docker("run", "-d", "-p", "80:80", "first-image:v01")
     assert curl(daemon, "localhost") == PAGE
 
