@@ -43,7 +43,16 @@ from engine.containers.starting import Starter, cgroup_path
 from engine.containers.streams import ContainerStreams
 from engine.containers.waiting import WaitHandle
 from engine.database import Database
-from engine.errors import Conflict, ContainerNotFound, EngineError, NotModified, NotRunning, RuntimeFailed, Unavailable
+from engine.errors import (
+    Conflict,
+    ContainerNotFound,
+    EngineError,
+    NotFound,
+    NotModified,
+    NotRunning,
+    RuntimeFailed,
+    Unavailable,
+)
 from engine.events import EventBus, Kind
 from engine.images.model import ContainerUse, Image
 from engine.images.service import ImageService
@@ -51,8 +60,9 @@ from engine.kernel import cgroup
 from engine.kernel.process import held_capabilities
 from engine.networks.model import Attachment
 from engine.networks.service import NetworkService
+from engine.registry.platforms import suits
 from engine.snapshots.store import SnapshotStore
-from engine.types import Digest, new_id, now
+from engine.types import Digest, Platform, new_id, now
 from engine.volumes.service import VolumeService
 
 _LOG: Final = logging.getLogger(__name__)
@@ -214,12 +224,19 @@ class ContainerService(ContainerStreams):
         raw_config: Mapping[str, Any],
         raw_host_config: Mapping[str, Any],
         attachments: tuple[Attachment, ...] | None = None,
+        platform: Platform | None = None,
     ) -> Created:
         """Make a container, in the network of its mode where *attachments* do not say more.
 
-        Raises `ImageNotFound`, `Conflict` for a name that is taken, `InvalidParameter`.
+        An image that is here for another *platform* counts as not here, and the CLI pulls. Raises `ImageNotFound`,
+        `NotFound`, `Conflict` for a name that is taken, `InvalidParameter`.
         """
         with self._images.held(config.image) as image:
+            if platform is not None and not suits(image.platform, platform):
+                raise NotFound(
+                    f"image with reference {config.image} was found but does not match the specified platform: wanted "
+                    f"{platform}, actual: {image.platform}"
+                )
             return self._create(
                 image,
                 name=name,

@@ -389,3 +389,10 @@ def test_a_client_that_vanishes_does_not_stop_its_container(daemon: Daemon) -> N
         client.wait()
     time.sleep(0.5)
     assert daemon.docker("inspect", "-f", "{{.State.Running}}", "box").stdout.strip() == "true"
+
+
+def test_an_image_for_another_platform_is_not_taken_for_it(daemon: Daemon, busybox: str) -> None:
+    words = ("create", "--pull", "never", "--platform", "linux/arm64", busybox)
+    refused = daemon.docker(*words, check=False)
+    assert refused.returncode in (1, 125)
+    assert "does not match the specified platform: wanted linux/arm64, actual: linux/amd64" in refused.stderr

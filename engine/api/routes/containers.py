@@ -18,6 +18,7 @@ from engine.errors import (
     NetworkNotFound,
     VolumeNotFound,
 )
+from engine.registry.platforms import parse_platform
 from engine.types import now
 
 routes = Routes()
@@ -47,6 +48,7 @@ async def container_list(call: Call) -> web.Response:
 async def container_create(call: Call) -> web.Response:
     body = await call.body()
     name = call.query.text("name").removeprefix("/") or None
+    platform = parse_platform(call.query.text("platform"))
 
     def make() -> tuple[str, list[str]]:
         request = create.parse(body)
@@ -58,6 +60,7 @@ async def container_create(call: Call) -> web.Response:
                 raw_config=request.raw_config,
                 raw_host_config=request.raw_host_config,
                 attachments=request.attachments,
+                platform=platform,
             )
         except (NetworkNotFound, ContainerNotFound, VolumeNotFound) as error:
             # The CLI takes a 404 here for a missing image, pulls it and tries again.
