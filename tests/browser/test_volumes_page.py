@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.fixtures.daemons import HavreDaemon
+from tests.fixtures.processes import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,7 @@ def test_a_volume_and_what_is_in_it(page: Page, sign_in: Callable[[str], Page], 
 
     fill = "dd if=/dev/zero of=/d/x bs=1000 count=2000"
     engine.docker("run", "-d", "--name", "writer", "-v", "my-data:/d", "busybox", "sh", "-c", f"{fill}; sleep 1000")
+    wait_until(lambda: "2000+0 records out" in engine.docker("logs", "writer").stderr, what="data in it")
     expect(page.locator(".object-head .state")).to_have_text("in use")
     expect(page.get_by_role("row").filter(has_text="writer")).to_contain_text("/d")
     expect(page.get_by_role("button", name="Remove")).to_have_count(0)

@@ -17,28 +17,30 @@ LISTED: Final = 60
 """Seconds that a measurement counts in a list."""
 CERTAIN: Final = 10
 """Seconds that it counts where somebody is about to remove what was measured."""
-_SAME: Final = 1
-"""Seconds within which several that ask at once get one measurement."""
 _LONGEST: Final = 600
 """Seconds after which a measurement that has not ended may be begun again."""
 
 
 def known_sizes(*, environment: Environment, within: int = LISTED) -> Mapping[str, int] | None:
     """The bytes in each volume as measured at most *within* seconds ago; `None` when that was longer ago."""
-    found: tuple[float, Mapping[str, int]] | None = cache.get(_key(environment))
-    return found[1] if found is not None and time.time() - found[0] <= within else None
+    return _measured(environment, since=time.time() - within)
 
 
-def measure_sizes(*, environment: Environment) -> bool:
-    """Measure, unless somebody does so right now: then False, and the sizes are known soon."""
-    if known_sizes(environment=environment, within=_SAME) is not None:
+def measure_sizes(*, environment: Environment, since: float) -> bool:
+    """Measure, unless somebody did so after the moment *since* (seconds of the epoch).
+
+    False when somebody does so right now: the sizes are known soon.
+    """
+    if _measured(environment, since=since) is not None:
         return True
     claim = f"{_key(environment)}-claim"
     if not cache.add(claim, True, timeout=_LONGEST):
         return False
     try:
         with gateway.client(environment) as client:
-            cache.set(_key(environment), (time.time(), client.volume_sizes()), timeout=LISTED)
+            # What is written while the engine walks may not be in it: the measurement is as old as its beginning.
+            began = time.time()
+            cache.set(_key(environment), (began, client.volume_sizes()), timeout=LISTED)
     finally:
         cache.delete(claim)
     return True
@@ -47,6 +49,11 @@ def measure_sizes(*, environment: Environment) -> bool:
 def forget_sizes(*, environment: Environment) -> None:
     """After a removal: what is left is measured anew."""
     cache.delete(_key(environment))
+
+
+def _measured(environment: Environment, *, since: float) -> Mapping[str, int] | None:
+    found: tuple[float, Mapping[str, int]] | None = cache.get(_key(environment))
+    return found[1] if found is not None and found[0] >= since else None
 
 
 def _key(environment: Environment) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.contrib import messages
@@ -32,10 +33,14 @@ def volume_list(request: HttpRequest, environment: Environment) -> HttpResponse:
 
 @policy.view(Action.VOLUME_VIEW)
 @require_GET
-def volume_sizes(request: HttpRequest, environment: Environment) -> HttpResponse:  # noqa: ARG001 - every view has it
-    """Have the volumes measured. The page that asked fetches itself anew when that is done."""
+def volume_sizes(request: HttpRequest, environment: Environment) -> HttpResponse:
+    """Have the volumes measured since the page was made. It fetches itself anew when that is done."""
+    try:
+        since = float(request.GET.get("since", ""))
+    except ValueError:
+        since = time.time()
     answer = HttpResponse(status=204)
-    if measuring.measure_sizes(environment=environment):
+    if measuring.measure_sizes(environment=environment, since=since):
         answer["HX-Trigger"] = "volumes:measured"
     return answer
 
