@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network, ip_interface, ip_network
 from pathlib import Path
 from typing import Final, Self
 
@@ -61,6 +61,9 @@ class EngineConfig:
     """Bytes that a step of a build may write, 0 for no limit (`HAVRE_BUILD_STEP_SIZE`)."""
     build_keep_free: int = _KEEP_FREE
     """Bytes of the disk that a step of a build leaves free (`HAVRE_BUILD_KEEP_FREE`)."""
+    build_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks that builds may fetch from which are else to reach public addresses only (`HAVRE_BUILD_NETWORKS`, such
+    as `10.1.0.0/16`, separated by commas)."""
     cluster_url: str = ""
     """The Redis by which engines of several hosts share overlay networks (`HAVRE_CLUSTER_URL`); empty where alone."""
     cluster_address: IPv4Address | None = None
@@ -98,6 +101,7 @@ class EngineConfig:
             build_context_bytes=_size("HAVRE_BUILD_CONTEXT_SIZE", environ, _CONTEXT_BYTES),
             build_context_files=_size("HAVRE_BUILD_CONTEXT_FILES", environ, _CONTEXT_FILES),
             build_step_bytes=_size("HAVRE_BUILD_STEP_SIZE", environ, 0),
+            build_networks=_networks("HAVRE_BUILD_NETWORKS", environ.get("HAVRE_BUILD_NETWORKS")),
             build_keep_free=_size("HAVRE_BUILD_KEEP_FREE", environ, _KEEP_FREE),
         )
 
@@ -125,6 +129,13 @@ def _address(variable: str, text: str | None) -> IPv4Address | None:
         return IPv4Address(text)
     except ValueError as error:
         raise InvalidParameter(f"{variable}={text!r}: give an IPv4 address of this host") from error
+
+
+def _networks(variable: str, text: str | None) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(map(ip_network, _list(text)))
+    except ValueError as error:
+        raise InvalidParameter(f"{variable}={text!r}: {error}; give networks such as 10.1.0.0/16") from error
 
 
 def _list(text: str | None) -> tuple[str, ...]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from engine.api.fields import Fields, decode
 from engine.api.query import Query
 from engine.build.options import BuildOptions
+from engine.build.secrets import HEADER, LARGEST, MOST
 from engine.containers.options import HostConfig, Ulimit
 from engine.errors import InvalidParameter, NotImplementedHere
 from engine.registry.auth import RegistryAuth
@@ -19,10 +22,14 @@ from engine.registry.reference import Reference
 
 _MOST_NAMES = 100
 _DEFAULTS = HostConfig()
+_SECRET_ID: Final = re.compile(r"[A-Za-z0-9._/-]{1,100}")
 
 
-def parse(query: Query, *, registries: str) -> BuildOptions:
-    """The options; *registries* is the header X-Registry-Config. `InvalidParameter` names what is wrong."""
+def parse(query: Query, *, registries: str, secrets: Sequence[str] = ()) -> BuildOptions:
+    """The options; *registries* is the header X-Registry-Config, *secrets* are those of X-Havre-Secrets.
+
+    `InvalidParameter` names what is wrong.
+    """
     if query.text("version", "1") not in ("", "1"):
         raise NotImplementedHere(
             "version=2: this engine has a builder of its own and no sessions of BuildKit: build with "
@@ -57,7 +64,46 @@ def parse(query: Query, *, registries: str) -> BuildOptions:
         network=query.text("networkmode") or "default",
         host=_host(query),
         credentials=_credentials(registries),
+        secrets=_secrets(secrets),
     )
+
+
+def parse_own(options: BuildOptions, query: Query) -> BuildOptions:
+    """*options* with what `POST /havre/v1/build` takes beyond them; `InvalidParameter` names what is wrong.
+
+    reach     `any`, or `public`: nothing is fetched but from public addresses
+    registry  one that may then be elsewhere, `host[:port]`; repeated
+    """
+    reach = query.text("reach") or "any"
+    if reach not in ("any", "public"):
+        raise InvalidParameter(f"reach: expected any or public, got {reach[:40]!r}")
+    registries = query.texts("registry")
+    if len(registries) > _MOST_NAMES:
+        raise InvalidParameter(f"registry: at most {_MOST_NAMES} names")
+    return replace(options, public_only=reach == "public", registries=frozenset(registries))
+
+
+def _secrets(headers: Sequence[str]) -> Mapping[str, bytes]:
+    """The secrets of the headers X-Havre-Secrets: `ID=BASE64`, several with commas between them.
+
+    What is wrong is told without any of a value.
+    """
+    found: dict[str, bytes] = {}
+    for field in filter(None, (part.strip() for header in headers for part in header.split(","))):
+        name, equals, value = field.partition("=")
+        if not equals or not _SECRET_ID.fullmatch(name):
+            raise InvalidParameter(
+                f"{HEADER}: a field is not ID=BASE64; an id has at most 100 letters, digits, '.', '_', '/' or '-'"
+            )
+        if name in found:
+            raise InvalidParameter(f"{HEADER}: {name} is there twice")
+        try:
+            found[name] = base64.b64decode(value, altchars=b"-_" if set(value) & {"-", "_"} else None, validate=True)
+        except (binascii.Error, ValueError):
+            raise InvalidParameter(f"{HEADER}: {name} is no base64") from None
+    if len(found) > MOST or sum(map(len, found.values())) > LARGEST:
+        raise InvalidParameter(f"{HEADER}: more than {MOST} secrets, or than {LARGEST} bytes of them all")
+    return found
 
 
 def _host(query: Query) -> HostConfig:

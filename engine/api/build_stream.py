@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from engine.api.render_image import progress_line
 from engine.api.status import status_of
+from engine.build.dockerfile.errors import shown
 from engine.build.errors import CommandFailed
 from engine.build.progress import (
     Built,
@@ -56,7 +57,7 @@ class BuildStream:
     def end(self, error: EngineError) -> None:
         """The build has failed: the last line."""
         code = {"ExitCode": error.code} if isinstance(error, CommandFailed) else {}
-        line = {"Type": "error", "Time": rfc3339(now()), "Message": str(error), "Status": status_of(error), **code}
+        line = {"Type": "error", "Time": rfc3339(now()), "Message": shown(error), "Status": status_of(error), **code}
         with self._lock:
             self._send(line)
 
@@ -84,7 +85,7 @@ class BuildStream:
                 image = str(event.image) if event.image else None
                 return "done", {"Step": event.step, "Image": image, "Size": event.size, "EndsStage": event.ends_stage}
             case Failed():
-                return "fail", {"Step": event.step, "Message": str(event.error), "ExitCode": event.code}
+                return "fail", {"Step": event.step, "Message": shown(event.error), "ExitCode": event.code}
             case Warned():
                 return "warning", {
                     "Text": event.text,

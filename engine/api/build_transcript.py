@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from engine.api.render_image import progress_line
+from engine.build.dockerfile.errors import shown
 from engine.build.errors import CommandFailed
 from engine.build.progress import (
     Built,
@@ -162,7 +163,8 @@ class Transcript:
 def failure(error: EngineError) -> Line:
     """The last line of a build that has failed: a code only for a command that ended with one."""
     detail: Line = {"code": error.code} if isinstance(error, CommandFailed) else {}
-    return {"errorDetail": {**detail, "message": str(error)}, "error": str(error)}
+    words = shown(error)
+    return {"errorDetail": {**detail, "message": words}, "error": words}
 
 
 def _text(text: str) -> Line:

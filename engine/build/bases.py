@@ -13,6 +13,7 @@ from engine.images.model import Image
 from engine.images.service import ImageService
 from engine.registry.auth import RegistryAuth
 from engine.registry.platforms import normalised, parse_platform, suits
+from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
 from engine.types import Digest, Platform
 
@@ -22,9 +23,19 @@ _HUB: Final = ("docker.io", "index.docker.io", "https://index.docker.io/v1/", "h
 class Bases:
     """The images of one build; `close` lets go of them."""
 
-    def __init__(self, images: ImageService, options: BuildOptions, *, tell: Tell, cancel: threading.Event) -> None:
+    def __init__(
+        self,
+        images: ImageService,
+        options: BuildOptions,
+        *,
+        reach: PublicReach | None,
+        tell: Tell,
+        cancel: threading.Event,
+    ) -> None:
+        """*reach* limits where registries may be that *options* do not name."""
         self._images = images
         self._options = options
+        self._reach = reach
         self._tell = tell
         self._cancel = cancel
         self._kept: list[Digest] = []
@@ -86,6 +97,7 @@ class Bases:
             auth=credentials(self._options.credentials, reference),
             progress=lambda progress: self._tell(Pulling(step=step, progress=progress)),
             cancel=self._cancel,
+            reach=None if reference.domain in self._options.registries else self._reach,
         )
         self._pulled.add(name)
 

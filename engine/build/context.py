@@ -15,17 +15,14 @@ from typing import Final
 
 from engine.build import downloads, git, plain
 from engine.build.archives import SNIFFED, is_archive, unpacked
-from engine.build.scratch import Scratch
+from engine.build.means import Means
 from engine.errors import EngineError, InvalidParameter
 from engine.images.decompress import Source
 from engine.kernel import paths
 from engine.snapshots.helper import UnpackHelper, UnpackLimits
 
-ContextSource = Callable[[Scratch, UnpackLimits, str, Callable[[], None]], "Context"]
-"""Brings a context: into a directory of the scratch, within the limits, with the Dockerfile of that path.
-
-What it is given last is called often, and may raise to stop.
-"""
+ContextSource = Callable[[Means, str], "Context"]
+"""Brings a context by these means, with the Dockerfile of that path."""
 
 DOCKERFILE_LIMIT: Final = 1024**2
 """Bytes of a Dockerfile, and of a .dockerignore."""
@@ -119,9 +116,9 @@ def _read(root: int, name: str) -> bytes | None:
 def from_archive(source: Source) -> ContextSource:
     """A context that is sent as an archive."""
 
-    def bring(scratch: Scratch, limits: UnpackLimits, dockerfile: str, check: Callable[[], None]) -> Context:
-        root = scratch.directory("context")
-        size = unpack(_Checked(source, check), root, limits=limits)
+    def bring(means: Means, dockerfile: str) -> Context:
+        root = means.scratch.directory("context")
+        size = unpack(_Checked(source, means.check), root, limits=means.limits)
         return opened(root, dockerfile=dockerfile, size=size)
 
     return bring
@@ -130,22 +127,22 @@ def from_archive(source: Source) -> ContextSource:
 def from_address(address: str) -> ContextSource:
     """A context from elsewhere: a git repository, an archive on the web, or a Dockerfile alone."""
 
-    def bring(scratch: Scratch, limits: UnpackLimits, dockerfile: str, check: Callable[[], None]) -> Context:
-        root = scratch.directory("context")
+    def bring(means: Means, dockerfile: str) -> Context:
+        root = means.scratch.directory("context")
         if git.is_git(address):
-            checkout = git.Checkout(git.parse(address), scratch.repository(), limits=limits, check=check)
-            size = write_archive(checkout.archive(), root, limits=limits, what="the repository")
+            checkout = git.Checkout(git.parse(address), means)
+            size = write_archive(checkout.archive(), root, limits=means.limits, what="the repository")
             return opened(root, dockerfile=dockerfile, size=size)
-        place = scratch.directory("download") / "file"
+        place = means.scratch.directory("download") / "file"
         try:
-            downloads.fetch(address, place, limit=limits.bytes, check=check)
+            downloads.fetch(address, place, limit=means.limits.bytes, check=means.check, reach=means.reach)
         except EngineError as error:
             raise type(error)(f"failed to download remote: {error}") from error
         with place.open("rb", buffering=0) as file:
             start = file.read(SNIFFED)
             file.seek(0)
             if is_archive(start):
-                return opened(root, dockerfile=dockerfile, size=unpack(file, root, limits=limits))
+                return opened(root, dockerfile=dockerfile, size=unpack(file, root, limits=means.limits))
         if len(start) > DOCKERFILE_LIMIT - 1:
             raise InvalidParameter(f"remote: {address[:200]} is neither an archive nor a Dockerfile")
         return opened(root, text=start, size=len(start))

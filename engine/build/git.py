@@ -14,14 +14,15 @@ import selectors
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from engine.build.git_reach import pinned
+from engine.build.means import Means
 from engine.errors import InvalidParameter, Unavailable
 from engine.kernel.trees import tree_size
-from engine.snapshots.helper import UnpackLimits
 from engine.snapshots.tar import FILE, LONGEST_NAME, SYMLINK, Entry
 from engine.snapshots.tar_writer import END, header, padding
 
@@ -35,7 +36,6 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _WEB: Final = re.compile(r"https?://[^#\s]+\.git(#.*)?", re.DOTALL)
 _OTHER: Final = re.compile(r"(git|ssh)://[^\s]+|[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:[^\s]+")
 _PIECE: Final = 1024 * 1024
-_PROTOCOLS: Final = "http:https:git:ssh"
 _SETTINGS: Final = (
     *("protocol.allow=never", "protocol.http.allow=always", "protocol.https.allow=always"),
     *("protocol.git.allow=always", "protocol.ssh.allow=always", "core.hooksPath=/dev/null", "core.fsmonitor=false"),
@@ -82,15 +82,19 @@ def parse(source: str) -> Repository:
 
 
 class Checkout:
-    """The files of *repository*, fetched into the empty directory *place*, which becomes nobody's."""
+    """The files of *repository*, fetched into a directory that is nobody's."""
 
-    def __init__(self, repository: Repository, place: Path, *, limits: UnpackLimits, check: Callable[[], None]) -> None:
-        """Fetch. `Unavailable` with git's words when that fails, `InvalidParameter` for what is too large."""
+    def __init__(self, repository: Repository, means: Means) -> None:
+        """Fetch. `Unavailable` with git's words when that fails, `InvalidParameter` for what is too large.
+
+        `Forbidden` for a repository that lies where *means* do not reach.
+        """
         self._repository = repository
-        self._place = place
-        self._limits = limits
-        self._check = check
-        os.chown(place, _NOBODY, _NOBODY)
+        self._limits = means.limits
+        self._check = means.check
+        self._settings = (*_SETTINGS, *(pinned(repository.address, means.reach) if means.reach else ()))
+        self._place = means.scratch.repository()
+        os.chown(self._place, _NOBODY, _NOBODY)
         self._run("init", "--quiet", "--bare", "--template=", ".")
         self.commit = self._run("rev-parse", "--verify", f"{self._fetch()}^{{commit}}").decode("ascii").strip()
         """The commit's id."""
@@ -173,7 +177,7 @@ class Checkout:
     def _started(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         if shutil.which("git", path=_PATH) is None:
             raise Unavailable("git is not installed on this host: install the package git")
-        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+        settings = [word for setting in self._settings for word in ("-c", setting)]
         # No file of it becomes larger than all is allowed to be.
         limit = f"--fsize={self._limits.bytes}:{self._limits.bytes}"
         return subprocess.Popen(
@@ -224,7 +228,6 @@ def _environment(place: Path) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "/bin/false",
         "GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes",
-        "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
         "GIT_OPTIONAL_LOCKS": "0",
         **{name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ},
     }

@@ -36,3 +36,9 @@ class BuildOptions:
     """Limits, hosts and shared memory of RUN."""
     credentials: Mapping[str, RegistryAuth] = field(default_factory=dict)
     """By the name of the registry."""
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """What `RUN --mount=type=secret` shows, by id; see `engine.build.secrets` for its limits."""
+    public_only: bool = False
+    """Whether images, contexts and sources of ADD come from public addresses only (`engine.registry.reach`)."""
+    registries: frozenset[str] = frozenset()
+    """Registries (`host[:port]`) that may then be anywhere."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 from engine.build.cachemounts import CacheMounts
 from engine.build.dockerfile.mounts import MountKind, RunMount
 from engine.build.scratch import Scratch
+from engine.build.secrets import SecretMounts, identity
 from engine.build.trees import Missing, Tree
 from engine.containers.mounting import make_mount_point
 from engine.containers.spec_mounts import ReadyMount
@@ -41,6 +42,8 @@ class Prepared:
 
     mounts: Sequence[ReadyMount] = ()
     tmpfs: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+    """Secrets that are variables."""
 
 
 @contextmanager
@@ -52,24 +55,35 @@ def prepared(
     working_dir: str,
     origins: Origins,
     caches: CacheMounts,
+    secrets: Mapping[str, bytes],
     scratch: Scratch,
+    bundle: Path,
+    note: Callable[[str], None],
     check: Callable[[], None],
 ) -> Iterator[Prepared]:
     """Everything mounted that *wanted* and the image's *volumes* ask for while the block runs.
 
-    What a command writes into a volume of its image is not kept, as in Docker's classic builder.
-    `NotImplementedHere` for secrets and agents, which Docker's API cannot carry without BuildKit's sessions.
+    What a command writes into a volume of its image is not kept, as in Docker's classic builder. Files of
+    secrets are made in *bundle*; *note* hears of what was not given and need not be.
+    `NotImplementedHere` for agents, which Docker's API cannot carry without BuildKit's sessions.
     """
     ready: list[ReadyMount] = []
     tmpfs: dict[str, str] = {}
+    confided = SecretMounts(secrets)
     with ExitStack() as stack, paths.opened_root(rootfs) as root:
         for path in volumes:
             place = _absolute(path, "/")
             ready.append(ReadyMount(source=_volume(root, place, scratch), target=place))
         for mount in wanted:
-            if mount.kind in (MountKind.SECRET, MountKind.SSH):
-                if mount.required:
-                    raise NotImplementedHere(_without_session(mount))
+            if mount.kind is MountKind.SSH:
+                _leave_out_agent(mount, note)
+                continue
+            if mount.kind is MountKind.SECRET:
+                if not confided.has(mount):
+                    note(f"# the secret {identity(mount)[:100]} was not given: its mount is left out")
+                    continue
+                if (file := confided.take(mount, bundle)) is not None:
+                    ready.append(replace(file, target=_absolute(file.target, working_dir)))
                 continue
             place = _absolute(mount.target, working_dir)
             if mount.kind is MountKind.TMPFS:
@@ -87,15 +101,16 @@ def prepared(
         for each in ready:
             stack.callback(_take_away, rootfs, _missing(root, each.target))
             make_mount_point(root, each.source, each.target)
-        yield Prepared(mounts=ready, tmpfs=tmpfs)
+        yield Prepared(mounts=ready, tmpfs=tmpfs, env=confided.env)
 
 
-def _without_session(mount: RunMount) -> str:
-    what = "a secret" if mount.kind is MountKind.SECRET else "an SSH agent"
-    return (
-        f"RUN --mount=type={mount.kind}: {what} reaches a build only through a session of BuildKit, which this engine "
-        "does not have: leave out required=true, or use a build argument or a file of the context that no step copies"
-    )
+def _leave_out_agent(mount: RunMount, note: Callable[[str], None]) -> None:
+    if mount.required:
+        raise NotImplementedHere(
+            "RUN --mount=type=ssh: an agent is forwarded by sessions of BuildKit, which this engine does not have: "
+            "give the key as a secret instead (--mount=type=secret), or leave out required=true"
+        )
+    note("# no SSH agent is forwarded to this engine: its mount is left out")
 
 
 def _absolute(path: str, working_dir: str) -> str:

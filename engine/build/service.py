@@ -24,6 +24,7 @@ from engine.build.guard import DiskLimits
 from engine.build.ignoring import remove_ignored
 from engine.build.lint.linter import lint, lint_parsed
 from engine.build.lint.model import Report
+from engine.build.means import Means
 from engine.build.options import BuildOptions
 from engine.build.progress import Built, Planned, Tell, Warned
 from engine.build.pruning import Filters, Kept, Pruned, Pruning
@@ -39,6 +40,7 @@ from engine.images.removal import InUse
 from engine.images.service import ImageService
 from engine.kernel.process import held_capabilities
 from engine.networks.service import NetworkService
+from engine.registry.reach import PublicReach
 from engine.snapshots.helper import UnpackLimits
 from engine.snapshots.layers import LayerStore
 from engine.snapshots.store import SnapshotStore
@@ -68,6 +70,7 @@ class BuildService:
         """*in_use* tells which containers were made from an image."""
         self._images = images
         self._networks = networks
+        self._reach = PublicReach(networks=config.build_networks)
         self._scratches = Scratches(
             files=config.root / "builds", bundles=config.run / "builds", repositories=config.root / "repositories"
         )
@@ -111,13 +114,15 @@ class BuildService:
             stack.enter_context(self._known(build_id, cancel))
             stop = Stop(cancel)
             scratch = stack.enter_context(self._scratches.opened())
-            context = source(scratch, self._machinery.limits, options.dockerfile, stop.check)
+            reach = self._reach if options.public_only else None
+            means = Means(scratch=scratch, limits=self._machinery.limits, check=stop.check, reach=reach)
+            context = source(means, options.dockerfile)
             dockerfile = parse(context.dockerfile)
             plan, scope, last = prepared(dockerfile, options)
             warnings = self._warnings(dockerfile, plan, context, options)
             remove_ignored(context.root, context.ignore)
             epoch = _epoch(options.arguments)
-            bases = Bases(self._images, options, tell=tell, cancel=cancel)
+            bases = Bases(self._images, options, reach=reach, tell=tell, cancel=cancel)
             stack.callback(bases.close)
             sandboxes = Sandboxes(self._networks)
             stack.callback(sandboxes.close)
@@ -126,8 +131,8 @@ class BuildService:
                 machinery=self._machinery,
                 options=options,
                 context=context,
-                stages=dockerfile.stages,
-                scratch=scratch,
+                dockerfile=dockerfile,
+                means=means,
                 sealer=sealer,
                 sandboxes=sandboxes,
                 stop=stop,

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from engine.build import commands, configuring, copying, remote, runmounts, words
 from engine.build.cache import Inputs
 from engine.build.cachefrom import CacheSources
-from engine.build.dockerfile.errors import Mistake
+from engine.build.dockerfile.errors import DockerfileError, Mistake
 from engine.build.dockerfile.model import Add, Arg, Cmd, Copy, Env, Instruction, Run, Transfer, Workdir
 from engine.build.dockerfile.mounts import MountKind, RunMount
 from engine.build.dockerfile.parser import parse_line
@@ -29,6 +29,7 @@ from engine.build.workplace import Mounted, Workplace
 from engine.containers.model import Stream
 from engine.errors import Cancelled, EngineError, EngineFault, InvalidParameter, NotFound, StorageFull
 from engine.kernel import paths
+from engine.kernel.trees import remove_tree
 from engine.snapshots.adoption import AdoptedLayer
 from engine.snapshots.helper import FULL
 from engine.types import Digest, Platform, new_id
@@ -68,7 +69,10 @@ class StageRun:
         for instruction in instructions:
             self._number += 1
             with self._step(self._number):
-                tip = self._dispatch(tip, scope, instruction)
+                try:
+                    tip = self._dispatch(tip, scope, instruction)
+                except Mistake as mistake:
+                    raise DockerfileError.of(mistake, instruction.span, self._work.lines) from mistake
             self._finished(self._number, tip, last=self._number == self._planned.number + len(instructions))
         return tip, scope
 
@@ -90,28 +94,26 @@ class StageRun:
             noun = "trigger" if len(triggers) == 1 else "triggers"
             self._work.tell(Note(step=self._number, text=f"# Executing {len(triggers)} build {noun}"))
             for text in triggers:
-                tip = self._dispatch(tip, scope, parse_line(text))
+                try:
+                    tip = self._dispatch(tip, scope, parse_line(text))
+                except Mistake as mistake:
+                    raise InvalidParameter(f"ONBUILD {text[:200]}: {mistake}") from mistake
         return tip, scope
 
     def _tip_of(self, image: Digest, *, key: str = "") -> Tip:
         return Tip.of_image(image, self._work.machinery.document(image), key=key)
 
     def _dispatch(self, tip: Tip, scope: StageScope, instruction: Instruction) -> Tip:
-        """The tip after *instruction*."""
+        """The tip after *instruction*; `Mistake` for words in it that cannot be read."""
         self._work.stop.check()
         asked = scope.substitution()
-        try:
-            given = asked.instruction(instruction)
-            if isinstance(given, Env):
-                scope.set_environment(given)
-            elif isinstance(given, Arg):
-                scope.declare(given)
-            if isinstance(given, Run):
-                mounts = asked.mounts(given)
-        except Mistake as mistake:
-            raise InvalidParameter(str(mistake)) from mistake
+        given = asked.instruction(instruction)
+        if isinstance(given, Env):
+            scope.set_environment(given)
+        elif isinstance(given, Arg):
+            scope.declare(given)
         if isinstance(given, Run):
-            return self._run(tip, scope, given, mounts)
+            return self._run(tip, scope, given, asked.mounts(given))
         if isinstance(given, Transfer):
             return self._transfer(tip, given)
         changed, history = configuring.configured(tip, given, keeps_command=self._command_set)
@@ -227,14 +229,7 @@ class StageRun:
         if not isinstance(given, Add):
             return
         for source in filter(remote.is_remote, given.sources):
-            yield remote.fetched(
-                given,
-                source,
-                scratch=work.scratch,
-                tree_in=work.directory_tree,
-                limits=work.machinery.limits,
-                check=work.stop.check,
-            )
+            yield remote.fetched(given, source, tree_in=work.directory_tree, means=work.means)
 
     def _documents(self, given: Transfer) -> list[copying.Load]:
         """The files whose content stands in the Dockerfile."""
@@ -338,6 +333,7 @@ class StageRun:
         bundle = work.scratch.bundles / step
         bundle.mkdir(mode=0o700)
         with ExitStack() as stack:
+            stack.callback(remove_tree, bundle)
             sandbox = stack.enter_context(work.sandboxes.lent(network))
             ready = stack.enter_context(
                 runmounts.prepared(
@@ -347,14 +343,17 @@ class StageRun:
                     working_dir=tip.working_dir,
                     origins=self._origin,
                     caches=work.machinery.caches,
+                    secrets=work.options.secrets,
                     scratch=work.scratch,
+                    bundle=bundle,
+                    note=lambda text: work.tell(Note(step=self._number, text=text)),
                     check=work.stop.check,
                 )
             )
             code = work.machinery.runner.run(
                 Command(
                     words=command.words,
-                    env=tuple(env),
+                    env=_with(env, ready.env),
                     user=tip.user,
                     working_dir=tip.working_dir,
                     hostname="" if work.epoch is None else "build",
@@ -409,6 +408,12 @@ class StageRun:
                 self._work.tell(Done(step=number, image=made.image, size=made.size, ends_stage=last))
 
         tip.sealed.add_done_callback(tell)
+
+
+def _with(env: list[str], secrets: Mapping[str, str]) -> tuple[str, ...]:
+    """*env* (`NAME=value`) with *secrets*, which take the place of what has their name."""
+    others = (text for text in env if text.partition("=")[0] not in secrets)
+    return (*others, *(f"{name}={value}" for name, value in secrets.items()))
 
 
 @contextmanager

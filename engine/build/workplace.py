@@ -12,12 +12,12 @@ from typing import Any
 from engine.build.bases import Bases
 from engine.build.cachemounts import CacheMounts
 from engine.build.context import Context
-from engine.build.dockerfile.model import Stage
+from engine.build.dockerfile.model import Dockerfile
 from engine.build.guard import DiskLimits
+from engine.build.means import Means
 from engine.build.options import BuildOptions
 from engine.build.progress import Tell
 from engine.build.running import Sandboxes, StepRunner
-from engine.build.scratch import Scratch
 from engine.build.sealing import Sealer, Stores
 from engine.build.tips import Tip
 from engine.build.trees import Tree
@@ -81,8 +81,8 @@ class Workplace:
         machinery: Machinery,
         options: BuildOptions,
         context: Context,
-        stages: tuple[Stage, ...],
-        scratch: Scratch,
+        dockerfile: Dockerfile,
+        means: Means,
         sealer: Sealer,
         sandboxes: Sandboxes,
         stop: Stop,
@@ -92,8 +92,10 @@ class Workplace:
     ) -> None:
         self.machinery = machinery
         self.options = options
-        self.stages = stages
-        self.scratch = scratch
+        self.stages = dockerfile.stages
+        self.lines = dockerfile.lines
+        self.means = means
+        self.scratch = means.scratch
         self.sealer = sealer
         self.sandboxes = sandboxes
         self.stop = stop

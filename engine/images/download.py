@@ -74,7 +74,7 @@ def downloading(
                     total=int(length) if length.isascii() and length.isdigit() else 0,
                     progress=progress,
                     check=check,
-                    _pace=Pace(response, domain=parts.netloc, patience=patience),
+                    _pace=Pace(response, peer=parts.netloc, patience=patience),
                 )
                 return
         raise Unavailable(f"{url[:200]} redirects without end")

@@ -24,6 +24,7 @@ from engine.registry.auth import RegistryAuth
 from engine.registry.client import FetchedManifest, RegistryClient
 from engine.registry.media import MANIFEST_LIMIT, Descriptor, Index, Manifest, choose, layer_compression
 from engine.registry.platforms import suits
+from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
 from engine.types import Digest, Platform, printable
 
@@ -73,6 +74,7 @@ class Pull(Errand[Sequence[PullResult]]):
         platform: Platform | None,
         auth: RegistryAuth | None,
         progress: Progress,
+        reach: PublicReach | None = None,
     ) -> None:
         super().__init__(f"pull of {reference.familiar}")
         # With both a tag and a digest it is the digest that is meant, and the tag is not moved.
@@ -82,7 +84,7 @@ class Pull(Errand[Sequence[PullResult]]):
         self._platform = platform
         self._board = ProgressBoard(progress)
         self._warnings: list[str] = []
-        self._client = RegistryClient(reference, hosts=stores.hosts, auth=auth, patience=stores.patience)
+        self._client = RegistryClient(reference, hosts=stores.hosts, auth=auth, patience=stores.patience, reach=reach)
 
     def _abort(self) -> None:
         self._client.abort()

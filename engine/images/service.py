@@ -33,6 +33,7 @@ from engine.images.usage import StoreUsage, measured
 from engine.registry.auth import RegistryAuth
 from engine.registry.hosts import RegistryHosts
 from engine.registry.patience import Patience
+from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
 from engine.snapshots.layers import LayerStore
 from engine.types import Digest, Platform
@@ -115,14 +116,18 @@ class ImageService:
         auth: RegistryAuth | None = None,
         progress: Progress,
         cancel: threading.Event | None = None,
+        reach: PublicReach | None = None,
     ) -> PullResult:
         """Fetch *reference* from its registry, for *platform* or else this host's.
 
+        *reach* limits where that registry may be (`Forbidden`); `None` is anywhere.
         Every digest and diffID is verified. *progress* hears Docker's lines, except the errors. When it fails, or when
         *cancel* is set (`Cancelled`), nothing stays behind. Errors: `ManifestUnknown`, `Unauthorized`, `Unavailable`,
         `DigestMismatch`, `StorageFull`, `InvalidParameter` for an image that this engine cannot use.
         """
-        pull = Pull(self.stores, reference, all_tags=False, platform=platform, auth=auth, progress=progress)
+        pull = Pull(
+            self.stores, reference, all_tags=False, platform=platform, auth=auth, progress=progress, reach=reach
+        )
         [result] = self._run_pull(pull, cancel)
         return result
 

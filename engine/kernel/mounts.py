@@ -45,6 +45,13 @@ def mount_table(path: Path = Path("/proc/self/mountinfo")) -> list[Mount]:
     return mounts
 
 
+def kind_at(path: Path) -> str:
+    """The kind of the file system that *path* is on: `ext4`, `tmpfs`, … The path is taken as it is written."""
+    above = [each for each in mount_table() if f"{path}/".startswith(f"{each.target.rstrip('/')}/")]
+    # Of those at one place the last one covers the others.
+    return max(enumerate(above), key=lambda found: (len(found[1].target), found[0]))[1].kind if above else ""
+
+
 def mounts_below(directory: Path) -> list[str]:
     """The targets at or below *directory*, deepest first: the order in which they can be unmounted."""
     prefix = f"{directory}/"

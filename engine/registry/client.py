@@ -18,6 +18,7 @@ from engine.registry.hosts import RegistryHosts
 from engine.registry.media import ACCEPTED, MANIFEST_LIMIT, Descriptor, Index, Manifest, parse_document
 from engine.registry.patience import NETWORK_ERRORS, Patience
 from engine.registry.purpose import pulling
+from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
 from engine.registry.transport import Transport
 from engine.types import Digest
@@ -49,9 +50,11 @@ class RegistryClient:
         hosts: RegistryHosts,
         auth: RegistryAuth | None = None,
         patience: Patience | None = None,
+        reach: PublicReach | None = None,
     ) -> None:
+        """*reach* limits where the registry may be; `None` is anywhere."""
         self._reference = reference
-        self._transport = Transport(pulling(reference), hosts=hosts, auth=auth, patience=patience)
+        self._transport = Transport(pulling(reference), hosts=hosts, auth=auth, patience=patience, reach=reach)
 
     def __enter__(self) -> RegistryClient:
         return self

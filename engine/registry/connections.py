@@ -7,19 +7,24 @@ import socket
 import ssl
 import threading
 import weakref
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.poolmanager import PoolManager
 from urllib3.util.ssl_ import resolve_cert_reqs
 
 from engine.registry.certificates import Trust
+from engine.registry.reach import PublicReach
 
 _POOL_SIZE = 8
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 class SocketSwitch:
@@ -77,37 +82,48 @@ class CuttableAdapter(HTTPAdapter):
     It never retries: `engine.registry.transport` does, because it knows what has been read already.
     """
 
-    def __init__(self, switch: SocketSwitch, trust: Trust | None) -> None:
+    def __init__(self, switch: SocketSwitch, trust: Trust | None, reach: PublicReach | None) -> None:
         self._switch = switch
         self._trust = trust
+        self._reach = reach
         super().__init__(pool_connections=_POOL_SIZE, pool_maxsize=_POOL_SIZE, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _install(self.poolmanager, self._switch, self._trust)
+        _install(self.poolmanager, self._switch, self._trust, self._reach)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
         manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)
-        _install(manager, self._switch, self._trust)
+        _install(manager, self._switch, self._trust, None)
         return manager
 
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        parts = urlsplit(request.url or "")
+        if self._reach is not None and select_proxy(str(request.url), kwargs.get("proxies")):
+            self._reach.judge_behind_proxy(parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
+        return super().send(request, *args, **kwargs)
 
-def new_session(switch: SocketSwitch, trust: Trust | None = None) -> requests.Session:
+
+def new_session(switch: SocketSwitch, trust: Trust | None = None, reach: PublicReach | None = None) -> requests.Session:
     """A session that takes nothing from the environment: neither `.netrc` nor proxies nor certificates.
 
-    What of the environment counts is passed with each request by the transport.
+    What of the environment counts is passed with each request by the transport. Where there is a *reach*, connections
+    go only to what that lets through: `Forbidden`.
     """
     session = requests.Session()
     session.trust_env = False
     for scheme in ("http://", "https://"):
-        session.mount(scheme, CuttableAdapter(switch, trust))
+        session.mount(scheme, CuttableAdapter(switch, trust, reach))
     return session
 
 
-def _install(manager: PoolManager, switch: SocketSwitch, trust: Trust | None) -> None:
+def _install(manager: PoolManager, switch: SocketSwitch, trust: Trust | None, reach: PublicReach | None) -> None:
     trusted = trust or Trust(None, ())
 
     class PlainConnection(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return _connected(self, reach, super()._new_conn)
+
         def connect(self) -> None:
             super().connect()
             switch.register(self)
@@ -117,6 +133,9 @@ def _install(manager: PoolManager, switch: SocketSwitch, trust: Trust | None) ->
                 return super().getresponse()
 
     class SecureConnection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return _connected(self, reach, super()._new_conn)
+
         def connect(self) -> None:
             if self.ssl_context is None:
                 verified = resolve_cert_reqs(self.cert_reqs) != ssl.CERT_NONE
@@ -137,6 +156,25 @@ def _install(manager: PoolManager, switch: SocketSwitch, trust: Trust | None) ->
         ConnectionCls = SecureConnection
 
     manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+
+
+def _connected(
+    connection: HTTPConnection, reach: PublicReach | None, connect: Callable[[], socket.socket]
+) -> socket.socket:
+    """What *connect* makes, to one of the addresses that *reach* lets through. TLS still asks for the host's name."""
+    if reach is None:
+        return connect()
+    name = connection._dns_host
+    failure: Exception | None = None
+    for address in reach.addresses(name, connection.port):
+        connection._dns_host = address
+        try:
+            return connect()
+        except (NewConnectionError, ConnectTimeoutError) as error:
+            failure = error
+        finally:
+            connection._dns_host = name
+    raise failure or NewConnectionError(connection, f"{name} has no address")
 
 
 def _shut(connection: HTTPConnection) -> None:

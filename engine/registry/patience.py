@@ -36,11 +36,11 @@ class Patience:
 
 
 class Pace:
-    """Reads an answer's body as it comes, and gives up on a registry that only drips."""
+    """Reads an answer's body as it comes, and gives up on a *peer* that only drips."""
 
-    def __init__(self, response: requests.Response, *, domain: str, patience: Patience) -> None:
+    def __init__(self, response: requests.Response, *, peer: str, patience: Patience) -> None:
         self._response = response
-        self._domain = domain
+        self._peer = peer
         self._patience = patience
         self._waited = 0.0
         self._came = 0
@@ -48,7 +48,7 @@ class Pace:
     def read(self, size: int) -> bytes:
         """At most *size* bytes, whatever is there; empty at the end. Raises `NETWORK_ERRORS`, or `Unavailable`.
 
-        Only the time that the registry takes counts, not what is done with the bytes in between.
+        Only the time that the peer takes counts, not what is done with the bytes in between.
         """
         began = time.monotonic()
         data: bytes = self._response.raw.read1(size, decode_content=False)
@@ -56,9 +56,7 @@ class Pace:
         self._came += len(data)
         if self._waited >= self._patience.slow_for:
             if self._came < self._patience.slowest * self._waited:
-                raise Unavailable(
-                    f"registry {self._domain} is too slow: {self._came} bytes in {self._waited:.0f} seconds"
-                )
+                raise Unavailable(f"{self._peer} is too slow: {self._came} bytes in {self._waited:.0f} seconds")
             self._waited, self._came = 0.0, 0
         return data
 

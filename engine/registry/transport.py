@@ -32,6 +32,7 @@ from engine.registry.failures import unreachable
 from engine.registry.hosts import Endpoint, RegistryHosts, is_loopback
 from engine.registry.patience import NETWORK_ERRORS, Pace, Patience
 from engine.registry.purpose import Purpose
+from engine.registry.reach import PublicReach
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _KEEPING: Final = frozenset({307, 308})
@@ -77,7 +78,9 @@ class Transport:
         hosts: RegistryHosts,
         auth: RegistryAuth | None = None,
         patience: Patience | None = None,
+        reach: PublicReach | None = None,
     ) -> None:
+        """*reach* limits where the registry may be, and lead; the mirrors of *hosts* are beyond doubt."""
         self._purpose = purpose
         self._hosts = hosts
         self._auth = auth
@@ -86,7 +89,9 @@ class Transport:
         self._switch = SocketSwitch()
         self._lock = threading.Lock()
         self._endpoints = tuple(each for each in hosts.endpoints(purpose.domain) if purpose.mirrors or not each.mirror)
-        self._session = new_session(self._switch, hosts.trust(self._endpoints))
+        if reach is not None:
+            reach = reach.trusting(frozenset(_origin(each.url)[1:] for each in self._endpoints if each.mirror))
+        self._session = new_session(self._switch, hosts.trust(self._endpoints), reach)
         self._reached: set[str] = set()
         """URLs of the endpoints that have answered."""
         self._authorization: dict[str, str] = {}
@@ -291,7 +296,7 @@ class Transport:
 
     def pace(self, response: requests.Response) -> Pace:
         """Read the body of *response* by this."""
-        return Pace(response, domain=self._purpose.domain, patience=self._patience)
+        return Pace(response, peer=f"registry {self._purpose.domain}", patience=self._patience)
 
     def _options(self, url: str, endpoint: Endpoint, *, storing: bool = False) -> RequestOptions:
         own = _origin(url) == _origin(endpoint.url)

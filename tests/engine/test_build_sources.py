@@ -22,6 +22,7 @@ import zstandard
 
 from engine.build import downloads, git, plain
 from engine.build.context import Context, from_address, from_archive, write_archive
+from engine.build.means import Means
 from engine.build.scratch import Scratch, Scratches
 from engine.errors import Cancelled, DigestMismatch, InvalidParameter, Unavailable
 from engine.snapshots.helper import UnpackLimits
@@ -59,7 +60,11 @@ def tar_of(**files: str | bytes) -> bytes:
 
 
 def sent(scratch: Scratch, data: bytes, *, dockerfile: str = "", limits: UnpackLimits = LIMITS) -> Context:
-    return from_archive(io.BytesIO(data))(scratch, limits, dockerfile, lambda: None)
+    return from_archive(io.BytesIO(data))(means(scratch, limits), dockerfile)
+
+
+def means(scratch: Scratch, limits: UnpackLimits = LIMITS) -> Means:
+    return Means(scratch=scratch, limits=limits, check=lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -231,9 +236,9 @@ def test_a_download_can_be_stopped(place: Path, web: str) -> None:
 
 def test_a_context_may_be_an_archive_or_a_dockerfile_on_the_web(scratch: Scratch, web: str) -> None:
     Web.files = {"/c.tgz": gzip.compress(tar_of(Dockerfile="FROM a\n", f="1")), "/Dockerfile": b"FROM b\n"}
-    context = from_address(f"{web}/c.tgz")(scratch, LIMITS, "", lambda: None)
+    context = from_address(f"{web}/c.tgz")(means(scratch), "")
     assert (context.dockerfile, (context.root / "f").read_text()) == (b"FROM a\n", "1")
-    context = from_address(f"{web}/Dockerfile")(scratch, LIMITS, "", lambda: None)
+    context = from_address(f"{web}/Dockerfile")(means(scratch), "")
     assert (context.dockerfile, list(context.root.iterdir())) == (b"FROM b\n", [])
 
 
@@ -287,21 +292,21 @@ def _wait_for(port: int) -> None:
 
 
 def test_a_repository_is_a_context(scratch: Scratch, repository: str) -> None:
-    context = from_address(repository)(scratch, LIMITS, "", lambda: None)
+    context = from_address(repository)(means(scratch), "")
     assert context.dockerfile == b"FROM a\n"
     assert (context.root / "run").stat().st_mode & 0o777 == 0o755
     assert (context.root / "link").readlink() == Path("sub/Dockerfile")
     assert not (context.root / ".git").exists()
     for fragment, expected in {"v1": b"FROM a\n", "other": b"FROM other\n", "main:sub": b"FROM sub\n"}.items():
-        context = from_address(f"{repository}#{fragment}")(scratch, LIMITS, "", lambda: None)
+        context = from_address(f"{repository}#{fragment}")(means(scratch), "")
         assert context.dockerfile == expected
 
 
 def test_a_repository_has_limits(scratch: Scratch, repository: str) -> None:
     with pytest.raises(InvalidParameter, match="more than the 2 allowed"):
-        from_address(repository)(scratch, UnpackLimits(entries=2, bytes=10_000_000), "", lambda: None)
+        from_address(repository)(means(scratch, UnpackLimits(entries=2, bytes=10_000_000)), "")
     with pytest.raises(Unavailable, match="git fetch"):
-        from_address(f"{repository}#nosuch")(scratch, LIMITS, "", lambda: None)
+        from_address(f"{repository}#nosuch")(means(scratch), "")
 
 
 @pytest.mark.parametrize(
@@ -324,7 +329,7 @@ def test_an_address_that_would_do_more_than_fetch_is_refused(address: str) -> No
 def test_an_archive_of_a_repository_is_the_same_each_time(scratch: Scratch, repository: str) -> None:
     digests = set()
     for _ in range(2):
-        checkout = git.Checkout(git.parse(repository), scratch.repository(), limits=LIMITS, check=lambda: None)
+        checkout = git.Checkout(git.parse(repository), means(scratch))
         digests.add(hashlib.sha256(b"".join(checkout.archive())).hexdigest())
         write_archive(checkout.archive(), scratch.directory("x"), limits=LIMITS, what="it")
     assert len(digests) == 1

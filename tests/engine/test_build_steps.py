@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.build.dockerfile.errors import DockerfileError
 from engine.build.errors import CommandFailed
 from engine.build.guard import DiskLimits
 from engine.build.progress import Event, Output
 from engine.containers.options import HostConfig, Ulimit
 from engine.engine import Engine
-from engine.errors import Cancelled, EngineError, InvalidParameter, NotImplementedHere, StorageFull
+from engine.errors import Cancelled, EngineError, InvalidParameter, StorageFull
 from engine.registry.reference import Reference
 from engine.snapshots.packing import pack_directory
 from engine.types import Digest
@@ -138,13 +139,6 @@ def test_a_locked_cache_has_one_user_at_a_time(engine: Engine) -> None:
     build(engine, f"{stages}FROM box\n{copies}")
 
 
-@pytest.mark.parametrize("kind", ["secret,id=x", "ssh"])
-def test_what_needs_a_session_is_refused_only_where_it_is_required(engine: Engine, kind: str) -> None:
-    build(engine, f"FROM box\nRUN --mount=type={kind} true\n")
-    with pytest.raises(NotImplementedHere, match="session of BuildKit"):
-        build(engine, f"FROM box\nRUN --mount=type={kind},required true\n")
-
-
 SCOPES = """ARG BASE=box
 ARG ABOVE=above
 FROM ${BASE} AS one
@@ -167,6 +161,30 @@ def test_arguments_have_their_scope(engine: Engine) -> None:
     assert "http_proxy=p" in first.output()
     build(engine, "FROM box\nRUN env\n", arguments={"http_proxy": "q"}, told=second)
     assert second.missed == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "carets"),
+    [
+        ("ENV A=${X:?needed}", "X: needed", "^^^^^"),
+        ("COPY f ${X@Q}", "unsupported modifier", "^^^^"),
+        ("WORKDIR ${X", "missing '}'", "^^^"),
+        ("RUN --mount=type=cache,target=${X?} true", "X: is not allowed to be unset", "^^^^"),
+    ],
+)
+def test_a_variable_that_cannot_be_expanded_is_shown(engine: Engine, line: str, words: str, carets: str) -> None:
+    with pytest.raises(DockerfileError, match="on line 3: ") as raised:
+        build(engine, f"FROM box\n\n{line}\n", {"f": ""})
+    assert words in str(raised.value)
+    shown, pointed = raised.value.excerpt.splitlines()
+    assert shown == f"3 | {line}"
+    assert pointed.strip("| ") == carets
+
+
+def test_a_trigger_that_cannot_be_expanded_is_named(engine: Engine) -> None:
+    build(engine, "FROM box\nONBUILD ENV A=${X:?needed}\n", references=(Reference.parse("trigger:latest"),))
+    with pytest.raises(InvalidParameter, match=r"^ONBUILD ENV A=\$\{X:\?needed\}: X: needed$"):
+        build(engine, "FROM trigger\n")
 
 
 def test_triggers_run_in_the_image_that_is_built_on_theirs(engine: Engine) -> None:

@@ -15,8 +15,9 @@ from engine.api.build_transcript import Transcript
 from engine.api.call import Call, empty_answer, encode, json_answer
 from engine.api.router import Routes
 from engine.build.context import ContextSource, from_address, from_archive
-from engine.build.dockerfile.errors import DockerfileError
+from engine.build.dockerfile.errors import DockerfileError, shown
 from engine.build.progress import Event
+from engine.build.secrets import HEADER
 from engine.errors import Cancelled, EngineError, InvalidParameter, NotImplementedHere
 
 routes = Routes()
@@ -38,7 +39,7 @@ async def image_build(call: Call) -> web.StreamResponse:
 
 @routes.post("/havre/v1/build")
 async def image_build_structured(call: Call) -> web.StreamResponse:
-    return await _build(call, lambda write, _: BuildStream(write))
+    return await _build(call, lambda write, _: BuildStream(write), own=True)
 
 
 @routes.post("/build/cancel")
@@ -67,9 +68,19 @@ async def session(_call: Call) -> web.Response:
     )
 
 
-async def _build(call: Call, make: Callable[[Write, Callable[[], None]], Teller]) -> web.StreamResponse:
-    """Run a build and send what it tells. An error before anything was told is an answer of its own."""
-    options = build_options.parse(call.query, registries=call.request.headers.get("X-Registry-Config", ""))
+async def _build(
+    call: Call, make: Callable[[Write, Callable[[], None]], Teller], *, own: bool = False
+) -> web.StreamResponse:
+    """Run a build and send what it tells. An error before anything was told is an answer of its own.
+
+    *own* says that parameters which are Havre's alone count.
+    """
+    headers = call.request.headers
+    options = build_options.parse(
+        call.query, registries=headers.get("X-Registry-Config", ""), secrets=headers.getall(HEADER, ())
+    )
+    if own:
+        options = build_options.parse_own(options, call.query)
     source = _source(call)
     answer = ResponseBody(call, content_type="application/json")
     cancel, left = threading.Event(), threading.Event()
@@ -102,7 +113,7 @@ async def _build(call: Call, make: Callable[[Write, Callable[[], None]], Teller]
             raise Cancelled("the client has left in the middle of its context") from error
         except EngineError as error:
             if not begun and isinstance(error, DockerfileError):
-                raise InvalidParameter(error.shown) from error
+                raise InvalidParameter(shown(error)) from error
             if not begun:
                 raise
             if not left.is_set():

@@ -53,6 +53,11 @@ class DockerfileError(InvalidParameter):
         return f"{self}\n{self.excerpt}" if self.excerpt else str(self)
 
 
+def shown(error: Exception) -> str:
+    """*error* in words, with its line where it is the Dockerfile's."""
+    return error.shown if isinstance(error, DockerfileError) else str(error)
+
+
 def locate(lines: Sequence[str], span: Span, token: str) -> Place:
     """Where *token* first stands within *span*; the span's first line as a whole where it is not found."""
     if token:

@@ -185,11 +185,12 @@ class _Reader:
         colon = sign == ":"
         if colon:
             sign = self._next() if self._peek() else ""
+        begun = self.text[start : self.position]
         if not sign:
             raise Mistake("syntax error: missing '}'", token=self.text[start:])
         if sign not in "+-?#%" or (colon and sign in "#%"):
             shown = f":{sign}" if colon else sign
-            raise Mistake(f"unsupported modifier ({shown}) in substitution", token=self.text[start : self.position])
+            raise Mistake(f"unsupported modifier ({shown}) in substitution", token=begun)
         word = "".join(piece for piece, _ in self.read("}", keep_escapes=sign in "#%"))
         value, there = self._value(name, "")
         if self.dialect.keep_unset and not there:
@@ -202,7 +203,7 @@ class _Reader:
         if sign == "?":
             if missing:
                 wrong = "empty" if there else "unset"
-                raise Mistake(f"{name}: {word or f'is not allowed to be {wrong}'}", token=name)
+                raise Mistake(f"{name}: {word or f'is not allowed to be {wrong}'}", token=begun)
             return value
         longest = word.startswith(sign)
         glob = _glob(word[1:] if longest else word)
