@@ -16,12 +16,15 @@ from engine.config import EngineConfig
 from engine.engine import Engine, image_stores
 from engine.errors import EngineError, Forbidden
 from engine.images.checking import Inspection
+from engine.kernel.memory import limit_arenas
 
 _LOG: Final = logging.getLogger("engine")
 _USAGE: Final = 64
 """EX_USAGE and EX_UNAVAILABLE of sysexits.h."""
 _UNAVAILABLE: Final = 69
 _DAMAGED: Final = 1
+_ARENAS: Final = 2
+"""Heaps of the daemon's many threads: buffers of pulls that are over stay spread over the others."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         _check_host()
         if options.command == "check":
             return check(config, repair=options.repair)
+        limit_arenas(_ARENAS)
         asyncio.run(serve(config))
     except EngineError as error:
         return _refuse(error, _UNAVAILABLE)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
-
-from isal import isal_zlib
+from typing import Any
 
 from engine.content.store import ContentStore
 from engine.database import Database
@@ -17,10 +15,6 @@ from engine.registry.media import MANIFEST_LIMIT
 from engine.registry.reference import Reference
 from engine.snapshots.layers import LayerStore
 from engine.types import Digest, now, rfc3339
-
-_GZIP: Final = 31
-"""zlib's `wbits` for a gzip header and trailer; without a time, so that the same files give the same blob."""
-_LEVEL: Final = 1
 
 
 class Assembler:
@@ -57,24 +51,26 @@ class Assembler:
         *history* is the new line of its history, *origin* what the config tells of where it comes from: `container`,
         `container_config`. With *reference* it gets that name. When it fails nothing stays.
         """
-        diff_id, blob = self._store(layer)
-        with self._collector.holding({diff_id, blob}):
-            diff_ids = [*parent.diff_ids, diff_id]
-            created = rfc3339(now())
-            document = json.loads(self._content.read(parent.id, limit=MANIFEST_LIMIT))
-            document |= {
-                "created": created,
-                "author": author,
-                "comment": history.get("comment", ""),
-                **origin,
-                "config": dict(config),
-                "history": [*(document.get("history") or []), {"created": created, **history}],
-                "rootfs": {"type": "layers", "diff_ids": [str(each) for each in diff_ids]},
-            }
-            blobs = [each for _, each in self._records.layers(parent.id)]
-            layers = list(zip(diff_ids, [*blobs, blob], strict=True))
-            references = [] if reference is None else [reference]
-            return self._add(document, layers, parent=parent.id, references=references)
+        with self._layers.unpack() as unpacker:
+            for chunk in layer:
+                unpacker.write(chunk)
+            with self._collector.holding({unpacker.digest}):
+                diff_id = unpacker.commit()
+                created = rfc3339(now())
+                document = json.loads(self._content.read(parent.id, limit=MANIFEST_LIMIT))
+                document |= {
+                    "created": created,
+                    "author": author,
+                    "comment": history.get("comment", ""),
+                    **origin,
+                    "config": dict(config),
+                    "history": [*(document.get("history") or []), {"created": created, **history}],
+                    "rootfs": {"type": "layers", "diff_ids": [str(each) for each in (*parent.diff_ids, diff_id)]},
+                }
+                # No compressed copy of the new one: `manifests.package` makes it when somebody wants it.
+                layers = [*self._records.layers(parent.id), (diff_id, None)]
+                references = [] if reference is None else [reference]
+                return self._add(document, layers, parent=parent.id, references=references)
 
     def add_image(
         self,
@@ -119,14 +115,3 @@ class Assembler:
                 if also is not None:
                     also(image_id)
         return image_id
-
-    def _store(self, layer: Iterator[bytes]) -> tuple[Digest, Digest]:
-        """Unpack the layer and compress it at once; its diffID, and its blob."""
-        packer = isal_zlib.compressobj(_LEVEL, wbits=_GZIP)
-        with self._layers.unpack() as unpacker, self._content.writer() as blob:
-            for chunk in layer:
-                unpacker.write(chunk)
-                if packed := packer.compress(chunk):
-                    blob.write(packed)
-            blob.write(packer.flush())
-            return unpacker.commit(), blob.commit()

@@ -174,6 +174,29 @@ def test_commit(daemon: Daemon, box: str, pause: bool) -> None:
     daemon.docker("rmi", "made:1")
 
 
+def test_what_is_committed_comes_back_from_an_archive(daemon: Daemon, tmp_path: Path) -> None:
+    script = (
+        "rm -r /etc; mkdir /etc; echo new > /etc/own; ln /etc/own /etc/twin; ln -s own /etc/alias; rm /bin/cat; "
+        "mkfifo /pipe; chmod 4711 /etc/own; chown 12:34 /etc/alias -h; touch -d @86400 /etc/own; "
+        "head -c 300000 /dev/zero > /z"
+    )
+    look = (
+        "stat -c '%n %A %u %g %h %s %F %Y' /etc/own /etc/twin /etc/alias /pipe /z; ls -A /etc; ls /bin/cat || echo gone"
+    )
+    daemon.docker("run", "--name", "made", "busybox", "sh", "-c", script)
+    daemon.docker("commit", "made", "made:kept")
+    before = daemon.docker("run", "--rm", "--network=none", "made:kept", "sh", "-c", look).stdout
+    image_id = daemon.docker("image", "inspect", "-f", "{{.Id}}", "made:kept").stdout
+    daemon.docker("save", "-o", str(tmp_path / "made.tar"), "made:kept")
+    daemon.docker("rm", "made")
+    daemon.docker("rmi", "made:kept")
+    daemon.docker("load", "-i", str(tmp_path / "made.tar"))
+    assert daemon.docker("image", "inspect", "-f", "{{.Id}}", "made:kept").stdout == image_id
+    assert "gone" in before
+    assert daemon.docker("run", "--rm", "--network=none", "made:kept", "sh", "-c", look).stdout == before
+    daemon.docker("rmi", "made:kept")
+
+
 def test_a_change_that_is_none(daemon: Daemon, box: str) -> None:
     result = daemon.docker("commit", "-c", "RUN true", box, check=False)
     assert result.returncode == 1
