@@ -91,7 +91,7 @@ def test_what_a_container_says_is_text(browser: Client, havre: HavreDaemon) -> N
 def test_acting_on_many_tells_what_failed(browser: Client, container: str) -> None:
     answer = browser.post(
         "/e/local/containers/act/",
-        {"verb": "stop", "containers": [container, "0" * 64]},
+        {"verb": "stop", "timeout": "0", "containers": [container, "0" * 64]},
         headers={"HX-Request": "true"},
     ).content.decode()
     assert "1 container stopped" in answer

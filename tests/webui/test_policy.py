@@ -19,6 +19,7 @@ from webui.asgi import application
 from webui.environments.models import Environment
 from webui.images.models import Upload
 from webui.jobs.models import Job, JobKind
+from webui.live import consumers
 from webui.live.routing import websocket_urlpatterns
 from webui.registries.models import Registry
 
@@ -244,7 +245,8 @@ async def test_a_socket_closes_when_its_right_ends(operator: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_socket_closes_when_its_person_signs_out(operator: User) -> None:
+async def test_a_socket_closes_when_its_person_signs_out(operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "RECHECK", 0.2)
     client = Client()
     await client.aforce_login(operator, backend="allauth.account.auth_backends.AuthenticationBackend")
     cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
