@@ -15,6 +15,7 @@ import zstandard
 from isal import igzip_lib
 
 from engine.errors import InvalidParameter
+from engine.images.zstd_frames import FrameWatch
 from engine.registry.media import Compression
 from engine.snapshots.helper import UnpackLimits
 
@@ -140,15 +141,16 @@ def _gunzip(source: Source) -> Iterator[bytes]:
 def _unzstd(source: Source) -> Iterator[bytes]:
     """Every frame of a zstd file (RFC 8878)."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_LIMIT)
-    with decompressor.stream_reader(
-        _Readable(source), read_size=STEP, read_across_frames=True, closefd=False
-    ) as reader:
+    readable = _Readable(source)
+    with decompressor.stream_reader(readable, read_size=STEP, read_across_frames=True, closefd=False) as reader:
         while True:
             try:
                 chunk = reader.read(STEP)
             except zstandard.ZstdError as error:
                 raise InvalidParameter(f"layer's zstd stream is damaged: {error}") from error
             if not chunk:
+                if not readable.frames.whole:
+                    raise InvalidParameter("layer's zstd stream ends too early")
                 return
             yield chunk
 
@@ -201,6 +203,9 @@ class _Readable(io.BytesIO):
     def __init__(self, source: Source) -> None:
         super().__init__()
         self._source = source
+        self.frames = FrameWatch()
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return self._source.read(-1 if size is None else size)
+        data = self._source.read(-1 if size is None else size)
+        self.frames.see(data)
+        return data

@@ -79,7 +79,7 @@ def test_a_context_may_be_compressed_in_any_way(scratch: Scratch, packed: Callab
     assert (context.root / "data").stat().st_uid == 0
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
 def test_a_context_that_is_cut_off_is_refused(scratch: Scratch, pack: Callable[[bytes], bytes]) -> None:
     whole = pack(tar_of(Dockerfile="FROM x\n", data=os.urandom(5000)))
     with pytest.raises(InvalidParameter, match="build context"):

@@ -147,6 +147,48 @@ def test_several_members_and_padding() -> None:
     assert b"".join(decompressed(io.BytesIO(frames), Compression.ZSTD)) == b"onetwo"
 
 
+def _blocks() -> bytes:
+    packer = zstandard.ZstdCompressor().compressobj()
+    block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
+    return b"".join([*(packer.compress(b"a" * 50) + packer.flush(block) for _ in range(3)), packer.flush()])
+
+
+ZSTD = {
+    "nothing": zstandard.compress(b""),
+    "compressed": zstandard.compress(b"hello " * 40),
+    "as it is": zstandard.compress(os.urandom(700)),
+    "one byte again and again": zstandard.compress(bytes(700)),
+    "a checksum": zstandard.ZstdCompressor(write_checksum=True).compress(os.urandom(300)),
+    "no size": zstandard.ZstdCompressor(write_content_size=False).compress(b"hello " * 40),
+    "several blocks": _blocks(),
+}
+"""Frames of all kinds (RFC 8878, 3.1.1)."""
+SKIPPED = b"\x50\x2a\x4d\x18\x05\0\0\0zstd!"
+
+
+@pytest.mark.parametrize("kind", list(ZSTD))
+def test_a_zstd_stream_ends_with_a_frame(kind: str) -> None:
+    """Cut anywhere else it is refused, also in the only block of a frame, before which nothing comes out."""
+    frame = ZSTD[kind]
+    content = zstandard.ZstdDecompressor().decompressobj().decompress(frame)
+    packed = frame + SKIPPED + frame
+    ends = {len(frame): content, len(frame + SKIPPED): content, len(packed): content * 2}
+    for size in range(4, len(packed) + 1):
+        for source in (io.BytesIO(packed[:size]), Drop(packed[:size])):
+            if size in ends:
+                assert b"".join(decompressed(source, Compression.NONE)) == ends[size]
+            else:
+                with pytest.raises(InvalidParameter, match="ends too early"):
+                    list(decompressed(source, Compression.NONE))
+
+
+class Drop(io.BytesIO):
+    """A source that gives three bytes at a time."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(3)
+
+
 def test_the_first_bytes_decide() -> None:
     for actual, packed in PACKED.items():
         if actual is not Compression.NONE:
@@ -164,6 +206,7 @@ def test_the_first_bytes_decide() -> None:
         (PACKED[Compression.GZIP][:-8] + bytes(8), "damaged"),
         (PACKED[Compression.GZIP] + b"rest", "damaged|ends too early"),
         (b"\x28\xb5\x2f\xfd" + b"\xff" * 100, "damaged"),
+        (PACKED[Compression.ZSTD] + b"rest", "damaged"),
     ],
 )
 def test_damaged_streams(packed: bytes, words: str) -> None:
