@@ -6,22 +6,23 @@ read, which tell less: no graph, no reason why a step was not in the cache.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Protocol, Self
 
 from engine.client import errors, parse
 from engine.client.connection import Connection, Filters, filters_text
-from engine.client.images import Upload, chunks_of
-from engine.client.model import PullEvent
+from engine.client.images import Upload, auth_values, chunks_of
+from engine.client.model import Auth, PullEvent
 from engine.client.pull import Rows, raise_failure
 
-_TAR: Final[Mapping[str, str]] = {"Content-Type": "application/x-tar"}
+_TAR: Final[dict[str, str]] = {"Content-Type": "application/x-tar"}
 _STEP: Final = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
 _IMAGE: Final = re.compile(r" ---> ([0-9a-f]{12})?\n")
 _RED: Final = re.compile("\x1b\\[91m(.*)\x1b\\[0m", re.DOTALL)
@@ -108,6 +109,14 @@ class BuildRequest:
     """The address of a context, of a git repository or of a Dockerfile, instead of one that is sent."""
     build_id: str = ""
     """A name by which `cancel_build` knows it."""
+    auths: tuple[Auth, ...] = ()
+    """Credentials for base images, each with the address of its registry."""
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """For `RUN --mount=type=secret`, by id. Havre's engine alone takes them."""
+    public_only: bool = False
+    """Whether the engine may fetch from public addresses only. Havre's engine alone knows of that …"""
+    registries: tuple[str, ...] = ()
+    """… and of registries that may then be anywhere."""
 
     def parameters(self) -> dict[str, Any]:
         """The query of `POST /build`."""
@@ -131,6 +140,22 @@ class BuildRequest:
             "forcerm": "1",
         }
         return {name: value for name, value in given.items() if value not in ("", [])}
+
+    def own_parameters(self) -> dict[str, Any]:
+        """What `POST /havre/v1/build` takes besides."""
+        return {"reach": "public", "registry": list(self.registries)} if self.public_only else {}
+
+    def headers(self) -> dict[str, str]:
+        """Those that hold secrets."""
+        headers = {}
+        if self.auths:
+            known = {auth.server_address: auth_values(auth) for auth in self.auths}
+            headers["X-Registry-Config"] = base64.urlsafe_b64encode(json.dumps(known).encode()).decode("ascii")
+        if self.secrets:
+            headers["X-Havre-Secrets"] = ",".join(
+                f"{name}={base64.b64encode(value).decode('ascii')}" for name, value in self.secrets.items()
+            )
+        return headers
 
 
 class Build:
@@ -188,14 +213,19 @@ class BuildCalls(Connection):
     def build(self, request: BuildRequest, *, context: Upload | None = None) -> Build:
         """Begin to build *context*, a tar archive, compressed or not; `None` where the request names a remote one.
 
-        `InvalidRequest` for a context or a Dockerfile that means nothing; later errors are events.
+        `InvalidRequest` for a context or a Dockerfile that means nothing, `NotSupported` for secrets of another engine
+        than Havre's, which has no way for them; later errors are events.
         """
         structured = self._is_havre()
+        if request.secrets and not structured:
+            raise errors.NotSupported(
+                "this engine takes no secrets by its API: build with docker buildx build --secret"
+            )
         response = self._request(
             "POST",
             "/havre/v1/build" if structured else "/build",
-            parameters=request.parameters(),
-            headers=_TAR,
+            parameters=request.parameters() | (request.own_parameters() if structured else {}),
+            headers=_TAR | request.headers(),
             data=b"" if context is None else chunks_of(context),
             patient=True,
             stream=True,

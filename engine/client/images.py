@@ -317,11 +317,14 @@ def chunks_of(archive: Upload) -> Iterator[bytes]:
     return iter(lambda: archive.read(_CHUNK), b"")
 
 
+def auth_values(auth: Auth) -> dict[str, str]:
+    """*auth* as Docker's headers have it."""
+    if auth.identity_token:
+        return {"identitytoken": auth.identity_token, "serveraddress": auth.server_address}
+    return {"username": auth.username, "password": auth.password, "serveraddress": auth.server_address}
+
+
 def _auth_header(auth: Auth | None) -> dict[str, str]:
     """`X-Registry-Auth`: base64url of JSON; `{}` stands for none."""
-    values: dict[str, str] = {}
-    if auth is not None and auth.identity_token:
-        values = {"identitytoken": auth.identity_token, "serveraddress": auth.server_address}
-    elif auth is not None:
-        values = {"username": auth.username, "password": auth.password, "serveraddress": auth.server_address}
+    values = {} if auth is None else auth_values(auth)
     return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(values).encode()).decode("ascii")}

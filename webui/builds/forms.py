@@ -6,12 +6,16 @@ import re
 from typing import Any, Final
 
 from django import forms
+from django.forms import BaseFormSet, formset_factory
 from django.utils.translation import gettext_lazy as _
 
 from webui.environments.pairs import PairsField
 from webui.images.services import reference_of
 
 _REMOTE: Final = re.compile(r"(https?|git|ssh)://\S+|git@\S+:\S+")
+_SECRET: Final = re.compile(r"[A-Za-z0-9._/-]{1,100}")
+MOST_SECRET: Final = 40_000
+"""Bytes of all secrets of a build: what a header of a request to the engine can hold, in base64."""
 STARTER: Final = """\
 FROM debian:12
 
@@ -22,6 +26,13 @@ RUN apt-get update \\
 EXPOSE 80
 CMD ["nginx", "-g", "daemon off;"]
 """
+
+
+class SecretInput(forms.Textarea):
+    """Several lines that are written and never shown."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:  # noqa: ARG002
+        return super().get_context(name, None, {"autocomplete": "off", "spellcheck": "false", **(attrs or {})})
 
 
 class Context:
@@ -35,6 +46,47 @@ CONTEXTS: Final = (
     (Context.UPLOAD, _("An archive"), _("A zip or tar of a folder, sent from here.")),
     (Context.REMOTE, _("Git"), _("A repository that the engine fetches, with its own Dockerfile.")),
 )
+
+
+class SecretForm(forms.Form):
+    """One secret. Its value is never sent back to the page, not even when something else was wrong."""
+
+    name = forms.CharField(label=_("Id"), required=False, max_length=100)
+    value = forms.CharField(
+        label=_("Value"), required=False, max_length=MOST_SECRET, strip=False, widget=SecretInput(attrs={"rows": 1})
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        name = cleaned.get("name", "")
+        if name and not _SECRET.fullmatch(name):
+            self.add_error("name", _("Letters, digits, “.”, “_”, “/” and “-”, as in --mount=type=secret,id=…"))
+        elif name and not cleaned.get("value"):
+            self.add_error("value", _("Type the value: it is not kept in the page."))
+        elif cleaned.get("value") and not name:
+            self.add_error("name", _("Give it the id by which the Dockerfile mounts it."))
+        return cleaned
+
+
+class BaseSecretFormSet(BaseFormSet):
+    def clean(self) -> None:
+        names = [form.cleaned_data["name"] for form in self.forms if form.cleaned_data.get("name")]
+        if len(names) != len(set(names)):
+            raise forms.ValidationError(_("The same id is there twice."))
+        if sum(len(value.encode()) for value in self.secrets.values()) > MOST_SECRET:
+            raise forms.ValidationError(_("All secrets together have at most %(most)d bytes.") % {"most": MOST_SECRET})
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """By id. Browsers end lines with two letters, files with one."""
+        return {
+            form.cleaned_data["name"]: form.cleaned_data.get("value", "").replace("\r\n", "\n")
+            for form in self.forms
+            if form.cleaned_data.get("name")
+        }
+
+
+SecretFormSet = formset_factory(SecretForm, formset=BaseSecretFormSet, extra=1, max_num=32, absolute_max=32)
 
 
 class BuildForm(forms.Form):

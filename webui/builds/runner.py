@@ -10,12 +10,16 @@ from typing import IO, Any
 from django.utils.translation import gettext as _
 
 from webui import gateway
+from webui.accounts import policy
 from webui.builds.contexts import UnusableContext, context
 from webui.builds.logs import BuildLog
 from webui.builds.picture import BuildPicture
+from webui.builds.secrets import secrets_forget, secrets_of
 from webui.gateway import BuildEventKind
 from webui.images.models import Upload
 from webui.jobs.runners import JobFailed, JobRun
+from webui.registries.selectors import registries_of
+from webui.registries.services import auths_of
 
 PATIENCE = 60.0
 """Seconds that an engine may take to begin."""
@@ -23,7 +27,7 @@ PATIENCE = 60.0
 
 def run_build(run: JobRun) -> str:
     """Build what the job's parameters say (`services.build_start` writes them); answers the image and its names."""
-    parameters = run.job.parameters
+    parameters, environment = run.job.parameters, run.job.environment
     request = gateway.BuildRequest(
         tags=tuple(parameters["tags"]),
         dockerfile=parameters["path"],
@@ -36,14 +40,21 @@ def run_build(run: JobRun) -> str:
         network=parameters["network"],
         remote=parameters["remote"],
         build_id=str(run.job.pk),
+        auths=auths_of(environment=environment),
+        secrets={name: value.encode() for name, value in secrets_of(run.job).items()},
+        public_only=not policy.allows(run.job.created_by, policy.Action.BUILD_ANYWHERE, environment=environment),
+        registries=tuple(registry.host for registry in registries_of(environment)),
     )
     try:
-        with _sent(run) as archive, gateway.client(run.job.environment, timeout=PATIENCE) as client:
+        with _sent(run) as archive, gateway.client(environment, timeout=PATIENCE) as client:
             with client.build(request, context=archive) as build, BuildLog(run.job.pk) as log:
                 run.on_cancel(build.close)
-                return _follow(run, build, log)
+                ended = _follow(run, build, log)
     except (gateway.ClientError, UnusableContext) as error:
         raise JobFailed(str(error)) from error
+    if not run.cancelled.is_set():
+        secrets_forget(job=run.job)
+    return ended
 
 
 def _follow(run: JobRun, build: gateway.Build, log: BuildLog) -> str:

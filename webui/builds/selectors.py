@@ -28,6 +28,8 @@ def command_of(job: Job) -> str:
         words += ["--build-arg", f"{name}={value}"]
     for name, value in parameters["labels"].items():
         words += ["--label", f"{name}={value}"]
+    for name in parameters.get("secrets", ()):
+        words += ["--secret", f"id={name}"]
     for option in ("target", "platform", "network"):
         if parameters[option]:
             words += [f"--{option}", parameters[option]]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
+
 from webui import gateway
 from webui.accounts import policy
 from webui.builds.forms import Context
+from webui.builds.secrets import secrets_keep
 from webui.images.models import Upload
 from webui.jobs.models import Job, JobKind
 from webui.jobs.services import job_start
@@ -17,32 +20,46 @@ if TYPE_CHECKING:
 
 
 def build_start(
-    *, environment: Environment, user: User, wanted: dict[str, Any], dockerfile: str | None, upload: Upload | None
+    *,
+    environment: Environment,
+    user: User,
+    wanted: dict[str, Any],
+    dockerfile: str | None,
+    upload: Upload | None,
+    secrets: dict[str, str] | None = None,
 ) -> Job:
-    """Queue a build. *wanted* is what `BuildForm` has cleaned; *dockerfile* `None` is the context's own."""
+    """Queue a build. *wanted* is what `BuildForm` has cleaned; *dockerfile* `None` is the context's own.
+
+    *secrets* are kept apart, encrypted: the job's parameters have their names.
+    """
     policy.require(user, policy.Action.BUILD_START, environment=environment)
     remote = wanted["remote"].strip() if wanted["context"] == Context.REMOTE else ""
     tags: list[str] = wanted["tags"]
-    return job_start(
-        kind=JobKind.BUILD,
-        environment=environment,
-        user=user,
-        subject=" ".join(tags)[:600] or remote[:600] or (upload.name if upload else "") or "Dockerfile",
-        parameters={
-            "dockerfile": dockerfile,
-            "path": "" if dockerfile is not None else wanted["path"].strip(),
-            "upload": str(upload.pk) if upload else "",
-            "remote": remote,
-            "tags": tags,
-            "target": wanted["target"].strip(),
-            "arguments": wanted["arguments"],
-            "labels": wanted["labels"],
-            "platform": wanted["platform"].strip(),
-            "network": wanted["network"],
-            "no_cache": wanted["no_cache"],
-            "pull": wanted["pull"],
-        },
-    )
+    secrets = secrets or {}
+    with transaction.atomic():
+        job = job_start(
+            kind=JobKind.BUILD,
+            environment=environment,
+            user=user,
+            subject=" ".join(tags)[:600] or remote[:600] or (upload.name if upload else "") or "Dockerfile",
+            parameters={
+                "dockerfile": dockerfile,
+                "path": "" if dockerfile is not None else wanted["path"].strip(),
+                "upload": str(upload.pk) if upload else "",
+                "remote": remote,
+                "tags": tags,
+                "target": wanted["target"].strip(),
+                "arguments": wanted["arguments"],
+                "labels": wanted["labels"],
+                "platform": wanted["platform"].strip(),
+                "network": wanted["network"],
+                "no_cache": wanted["no_cache"],
+                "pull": wanted["pull"],
+                "secrets": sorted(secrets),
+            },
+        )
+        secrets_keep(job=job, user=user, secrets=secrets)
+    return job
 
 
 def dockerfile_check(*, environment: Environment, text: str) -> gateway.LintReport | None:

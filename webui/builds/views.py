@@ -20,7 +20,7 @@ from webui import gateway
 from webui.accounts import policy
 from webui.accounts.policy import Action
 from webui.builds import logs, selectors, services
-from webui.builds.forms import BuildForm, Context
+from webui.builds.forms import BuildForm, Context, SecretFormSet
 from webui.environments.models import Environment
 from webui.images import uploads
 from webui.images.models import Upload
@@ -46,9 +46,17 @@ def build_list(request: HttpRequest, environment: Environment) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def build_new(request: HttpRequest, environment: Environment) -> HttpResponse:
     """The editor; `?like=` begins with what an earlier build was made of."""
-    form = BuildForm(request.POST or None, initial=_initial(request, environment))
-    context: dict[str, Any] = {"form": form, "piece": uploads.PIECE, "upload": request.POST.get("upload", "")}
-    if request.method == "POST" and form.is_valid():
+    like = _like(request, environment)
+    form = BuildForm(request.POST or None, initial=_initial(like) if like else {})
+    secrets = SecretFormSet(
+        request.POST if "secrets-TOTAL_FORMS" in request.POST else None,
+        prefix="secrets",
+        initial=[{"name": name} for name in like.parameters.get("secrets", [])] if like else [],
+    )
+    right = (not secrets.is_bound or secrets.is_valid()) and form.is_valid()
+    context: dict[str, Any] = {"form": form, "secrets": secrets, "piece": uploads.PIECE}
+    context["upload"] = request.POST.get("upload", "")
+    if request.method == "POST" and right:
         upload = _upload(request, environment) if form.cleaned_data["context"] == Context.UPLOAD else None
         if form.cleaned_data["context"] == Context.UPLOAD and upload is None:
             form.add_error("context", _("Choose an archive to send."))
@@ -59,9 +67,11 @@ def build_new(request: HttpRequest, environment: Environment) -> HttpResponse:
                 wanted=form.cleaned_data,
                 dockerfile=form.cleaned_data["dockerfile"] if form.from_editor else None,
                 upload=upload,
+                secrets=secrets.secrets if secrets.is_bound else {},
             )
             return redirect(job)
-    return render(request, "builds/new.html", context, status=422 if form.errors else 200)
+    wrong = request.method == "POST" and (not right or bool(form.errors))
+    return render(request, "builds/new.html", context, status=422 if wrong else 200)
 
 
 @policy.view(Action.BUILD_START)
@@ -178,13 +188,14 @@ def _upload(request: HttpRequest, environment: Environment) -> Upload | None:
     return upload if upload is not None and upload.complete else None
 
 
-def _initial(request: HttpRequest, environment: Environment) -> dict[str, Any]:
+def _like(request: HttpRequest, environment: Environment) -> Job | None:
     try:
-        job = selectors.builds_of(environment).filter(pk=uuid.UUID(request.GET.get("like", ""))).first()
+        return selectors.builds_of(environment).filter(pk=uuid.UUID(request.GET.get("like", ""))).first()
     except ValueError:
-        return {}
-    if job is None:
-        return {}
+        return None
+
+
+def _initial(job: Job) -> dict[str, Any]:
     parameters = job.parameters
     initial = {
         name: parameters[name] for name in ("path", "target", "platform", "network", "no_cache", "pull", "remote")

@@ -13,7 +13,7 @@ from webui import gateway
 from webui.accounts import policy
 from webui.registries.models import HUB, Registry
 from webui.registries.secrets import Unreadable
-from webui.registries.selectors import registry_for
+from webui.registries.selectors import registries_of, registry_for
 
 if TYPE_CHECKING:
     from webui.accounts.models import User
@@ -73,6 +73,15 @@ def auth_for(*, environment: Environment, reference: str) -> gateway.Auth | None
     """
     registry = registry_for(environment=environment, host=gateway.registry_host(reference))
     return None if registry is None or not registry.username else _auth(registry)
+
+
+def auths_of(*, environment: Environment) -> tuple[gateway.Auth, ...]:
+    """What the engine signs in with wherever a build's base images are; passwords that cannot be read are left out."""
+    # The environment's own are the last, and win.
+    by_host = {
+        each.host: each for each in sorted(registries_of(environment), key=lambda each: bool(each.environment_id))
+    }
+    return tuple(_auth(each) for each in by_host.values() if each.username and each.readable)
 
 
 def _auth(registry: Registry) -> gateway.Auth:

@@ -1,0 +1,200 @@
+"""Secrets of builds on the web side: typed, sealed, used once, told to nobody. And where whose builds may reach."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from tests.fixtures.daemons import HavreDaemon, PeerDaemon
+from webui.accounts.models import User
+from webui.builds import logs, selectors
+from webui.builds.models import BuildSecrets
+from webui.builds.secrets import KEPT, secrets_of, secrets_sweep
+from webui.environments.models import Environment
+from webui.jobs.models import Job, JobKind, JobState
+from webui.jobs.runners import JobFailed
+from webui.jobs.services import job_cancel, job_fail, job_retry
+from webui.jobs.tasks import run_job
+from webui.registries.models import Registry
+from webui.sealing import Unreadable
+
+VALUE = "hunter2-Geheimnis"
+DIGEST = hashlib.sha256(VALUE.encode()).hexdigest()
+DOCKERFILE = (
+    "FROM busybox\n"
+    "RUN --mount=type=secret,id=token,env=TOKEN --mount=type=secret,id=dir/rc,required=true \\\n"
+    f'    echo -n "$TOKEN" | grep -q hunter && echo -n "$TOKEN" | sha256sum | grep -q {DIGEST} \\\n'
+    "    && test $(wc -l < /run/secrets/rc) = 2\n"
+)
+
+
+def posted(client: Client, dockerfile: str = DOCKERFILE, **fields: str) -> Job:
+    """A build of *dockerfile*, begun on the page."""
+    rows = {
+        "secrets-TOTAL_FORMS": "3",
+        "secrets-INITIAL_FORMS": "0",
+        "secrets-0-name": "token",
+        "secrets-0-value": VALUE,
+        "secrets-1-name": "dir/rc",
+        "secrets-1-value": "one\r\ntwo\r\n",
+    }
+    client.post("/e/local/builds/new/", {"context": "none", "dockerfile": dockerfile, **rows, **fields})
+    return Job.objects.latest("created_at")
+
+
+def done(job: Job) -> Job:
+    run_job(str(job.pk))
+    job.refresh_from_db()
+    return job
+
+
+@pytest.fixture
+def browser(operator: User, environment: Environment, signed_in: Callable[[User | None], Client]) -> Client:
+    return signed_in(operator)
+
+
+@pytest.fixture(autouse=True)
+def _logs() -> Iterator[None]:
+    yield
+    logs.sweep(set())
+
+
+def test_secrets_are_sealed_apart_from_the_job(browser: Client) -> None:
+    job = posted(browser)
+    assert job.parameters["secrets"] == ["dir/rc", "token"]
+    row = BuildSecrets.objects.get()
+    assert row.opened() == {"token": VALUE, "dir/rc": "one\ntwo\n"}
+    kept = json.dumps([job.parameters, job.progress, job.subject, row.sealed])
+    assert VALUE not in kept
+    assert "--secret id=dir/rc --secret id=token" in selectors.command_of(job)
+    for address in (
+        f"/e/local/builds/{job.pk}/",
+        f"/e/local/builds/{job.pk}/state/",
+        f"/e/local/builds/new/?like={job.pk}",
+    ):
+        page = browser.get(address).content.decode()
+        assert VALUE not in page
+        assert row.sealed not in page
+    assert page.count('value="dir/rc"') == page.count('value="token"') == 1, "what is to be typed again"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"secrets-0-name": ""}, "Give it the id"),
+        ({"secrets-0-name": "a b"}, "Letters, digits"),
+        ({"secrets-1-name": "token"}, "The same id is there twice"),
+        ({"secrets-1-value": ""}, "Type the value"),
+        ({"secrets-1-value": "x" * 39_990}, "have at most 40000 bytes"),
+        ({"secrets-1-value": "x" * 40_001}, "at most 40000 characters"),
+        ({"dockerfile": ""}, "Write a Dockerfile"),
+    ],
+)
+def test_the_page_says_what_is_wrong_and_sends_no_secret_back(
+    browser: Client, fields: dict[str, str], words: str
+) -> None:
+    rows = {
+        "secrets-TOTAL_FORMS": "2",
+        "secrets-INITIAL_FORMS": "0",
+        "secrets-0-name": "token",
+        "secrets-0-value": VALUE,
+        "secrets-1-name": "b",
+        "secrets-1-value": "c",
+    }
+    body = {"context": "none", "dockerfile": "FROM a\n", **rows, **fields}
+    answer = browser.post("/e/local/builds/new/", body)
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert words in page
+    assert VALUE not in page
+    assert not Job.objects.exists()
+
+
+def test_a_row_opens_for_its_own_job_alone(browser: Client) -> None:
+    one, other = posted(browser), posted(browser)
+    row = one.build_secrets
+    other.build_secrets.delete()
+    BuildSecrets.objects.filter(pk=row.pk).update(job=other)
+    with pytest.raises(Unreadable):
+        BuildSecrets.objects.get().opened()
+    with pytest.raises(JobFailed, match="cannot be read any more"):
+        secrets_of(Job.objects.get(pk=other.pk))
+
+
+def test_a_second_try_has_the_secrets_in_the_same_hands(browser: Client, operator: User, administrator: User) -> None:
+    job = posted(browser)
+    job_fail(job=job, message="no")
+    again = job_retry(job=Job.objects.get(pk=job.pk), user=operator)
+    assert secrets_of(again)["token"] == VALUE
+    job_cancel(job=again, user=operator)
+    third = job_retry(job=Job.objects.get(pk=again.pk), user=operator)
+    assert secrets_of(third)["token"] == VALUE
+    job_cancel(job=third, user=operator)
+    with pytest.raises(JobFailed, match="another person's"):
+        secrets_of(job_retry(job=Job.objects.get(pk=third.pk), user=administrator))
+
+
+def test_secrets_of_ended_builds_are_forgotten(browser: Client, operator: User) -> None:
+    job = posted(browser)
+    assert secrets_sweep(now=timezone.now() + 2 * KEPT) == 0, "it has not ended"
+    job_fail(job=job, message="no")
+    assert secrets_sweep() == 0
+    again = job_retry(job=Job.objects.get(pk=job.pk), user=operator)
+    assert secrets_sweep(now=timezone.now() + 2 * KEPT) == 0, "somebody tries it again"
+    job_cancel(job=again, user=operator)
+    assert secrets_sweep(now=timezone.now() + KEPT + dt.timedelta(minutes=1)) == 1
+    with pytest.raises(JobFailed, match="not kept any more"):
+        secrets_of(Job.objects.get(pk=job.pk))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_build_uses_its_secrets_and_forgets_them(engine: Environment, browser: Client, havre: HavreDaemon) -> None:
+    failed = done(posted(browser, DOCKERFILE + "RUN false\n"))
+    assert failed.state == JobState.FAILED
+    assert BuildSecrets.objects.count() == 1
+    job = done(posted(browser, DOCKERFILE, tags="with-secret"))
+    assert job.state == JobState.SUCCEEDED, job.message
+    assert not BuildSecrets.objects.filter(job=job).exists()
+    told = json.dumps([job.progress, logs.read(job.pk, offset=0).rows])
+    image = havre.docker("history", "--no-trunc", "with-secret").stdout + havre.docker("inspect", "with-secret").stdout
+    assert VALUE not in told + image
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_engine_has_no_way_for_secrets(stock: Environment, browser: Client, dockerd: PeerDaemon) -> None:
+    job = done(posted(browser))
+    assert job.state == JobState.FAILED
+    assert "docker buildx build --secret" in job.message
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_an_administrators_build_reaches_private_addresses(
+    engine: Environment,
+    operator: User,
+    administrator: User,
+    signed_in: Callable[[User | None], Client],
+    havre: HavreDaemon,
+) -> None:
+    mirror = havre.mirrors[0]
+    host = mirror.partition("//")[2]
+    for dockerfile in (f"FROM {host}/library/busybox\n", f"FROM busybox\nADD {mirror}/v2/ /x\n"):
+        body = {"context": "none", "dockerfile": dockerfile}
+        signed_in(operator).post("/e/local/builds/new/", body)
+        job = done(Job.objects.filter(kind=JobKind.BUILD).latest("created_at"))
+        assert job.state == JobState.FAILED
+        assert "is no public address" in job.message
+        signed_in(administrator).post("/e/local/builds/new/", body)
+        job = done(Job.objects.filter(kind=JobKind.BUILD).latest("created_at"))
+        assert job.state == JobState.SUCCEEDED, job.message
+        havre.docker("rmi", "-f", f"{host}/library/busybox", check=False)
+    Registry.objects.create(environment=engine, host=host)
+    signed_in(operator).post(
+        "/e/local/builds/new/", {"context": "none", "dockerfile": f"FROM {host}/library/busybox\n"}
+    )
+    assert done(Job.objects.filter(kind=JobKind.BUILD).latest("created_at")).state == JobState.SUCCEEDED
