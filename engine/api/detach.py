@@ -12,8 +12,9 @@ _SPECIAL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 class DetachKeys:
     """Watches input for a sequence of keys. Keys that may become the sequence are held back until they do or do not."""
 
-    def __init__(self, text: str = "") -> None:
-        self._sequence = _parse(text or DEFAULT)
+    def __init__(self, text: str = "", *, called: str = "detach") -> None:
+        """`InvalidParameter` for what is no sequence, which is *called* as dockerd calls it there."""
+        self._sequence = _parse(text or DEFAULT, called=called)
         self._matched = 0
         self.found = False
 
@@ -37,7 +38,7 @@ class DetachKeys:
         return bytes(passed)
 
 
-def _parse(text: str) -> bytes:
+def _parse(text: str, *, called: str) -> bytes:
     """`ctrl-X` with X from a to z or one of `@[\\]^_`, or a character, separated by commas."""
     keys = bytearray()
     for key in text.split(","):
@@ -49,5 +50,5 @@ def _parse(text: str) -> bytes:
         elif key.startswith("ctrl-") and letter in _SPECIAL:
             keys.append(_SPECIAL[letter])
         else:
-            raise InvalidParameter(f"Invalid detach keys ({text[:60]}) provided")
+            raise InvalidParameter(f"Invalid {called} keys ({text[:60]}) provided")
     return bytes(keys)

@@ -43,7 +43,10 @@ class Hijacked(web.StreamResponse):
 
 
 class Connection:
-    """A hijacked connection. Made first of all in a handler, before anything that awaits the engine."""
+    """A hijacked connection, a client's end of a stream (`engine.api.pump.Peer`).
+
+    Made first of all in a handler, before anything that awaits the engine.
+    """
 
     def __init__(self, call: Call) -> None:
         call.becomes_stream()
@@ -54,14 +57,14 @@ class Connection:
         self._version = call.version
         self._transport: asyncio.Transport = request.transport
         self._loop = asyncio.get_running_loop()
-        self.reader = asyncio.StreamReader(limit=_LIMIT, loop=self._loop)
-        request.protocol.set_parser(_TypedAhead(self.reader))  # type: ignore[arg-type]
+        self._reader = asyncio.StreamReader(limit=_LIMIT, loop=self._loop)
+        request.protocol.set_parser(_TypedAhead(self._reader))  # type: ignore[arg-type]
         if isinstance(request.protocol, HttpConnection) and request.protocol.input_ended:
-            self.reader.feed_eof()
-        protocol = _Protocol(self.reader, self._loop, request.protocol.connection_lost)
+            self._reader.feed_eof()
+        protocol = _Protocol(self._reader, self._loop, request.protocol.connection_lost)
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
-        self._writer = asyncio.StreamWriter(self._transport, protocol, self.reader, self._loop)
+        self._writer = asyncio.StreamWriter(self._transport, protocol, self._reader, self._loop)
         self._hangup = _Hangup(self._transport, self._loop)
         self._accepted_at = 0.0
 
@@ -92,6 +95,10 @@ class Connection:
         )
         self._writer.write(head.encode("ascii") + body)
         await self._writer.drain()
+
+    async def read(self) -> bytes:
+        """The client's next input; empty at its end."""
+        return await self._reader.read(_LIMIT)
 
     async def write(self, data: bytes) -> None:
         """Send output, waiting while the client does not read; `ConnectionError` when it has left."""

@@ -9,7 +9,7 @@ at all.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
@@ -52,3 +52,13 @@ class Workers:
         """Take no more work; calls that are queued are dropped, those that run are waited for."""
         for pool in (self._quick, self._patient, self._pulls, self._transfers):
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+async def kept(work: Awaitable[T], *, let_go: Callable[[T], object]) -> T:
+    """The result of *work*, which goes on when the client leaves in the meantime: what it gives then is let go."""
+    running = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        running.add_done_callback(lambda done: done.cancelled() or done.exception() or let_go(done.result()))
+        raise

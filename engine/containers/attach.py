@@ -4,8 +4,8 @@ conmon's attach socket is a SEQPACKET socket. Each packet from it is a stream's 
 8 KiB of output; each packet to it is stdin. What conmon does, and what follows from it (`src/conn_sock.c`):
 
 - Output goes to the log and to every attachment at once. An attachment that is full (about 200 KiB unread) makes conmon
-  wait, and with it the container and the other attachments, as a slow client of dockerd does. conmon 2.0.25 (Ubuntu
-  22.04) cuts the slow one off instead.
+  wait, and with it the container, its log and the other attachments: who attaches must read (`engine.api.backlog`).
+  conmon 2.0.25 (Ubuntu 22.04) cuts the slow one off instead.
 - The first end of input from any attachment closes the container's stdin, where stdin may be closed at all
   (`stdin_once`). One that only listens must therefore not end its side while the container runs: it is *parked*.
 - Nothing tells the end of a single stream; all end together, when the container has ended.
@@ -68,12 +68,16 @@ class Attachment:
         """Whether there is a terminal: then all output is on stdout, and not to be framed."""
         self.stdin = stdin
         self.exited = exited
+        self.late = False
+        """Whether it came to a container that ran already, and so cannot have all of its output."""
         self._streams = frozenset(number + 1 for number, wanted in ((STDOUT, stdout), (STDERR, stderr)) if wanted)
         self._stdin_once = stdin_once
         self._on_close = on_close
         self._lock = threading.Lock()
         self._connected: Future[socket.socket | None] = Future()
         self._closed = False
+        self._left = False
+        """Whether the client has ended the attachment, and not the container."""
         self._waiters: dict[asyncio.Future[None], Callable[[], object]] = {}
 
     @property
@@ -113,7 +117,7 @@ class Attachment:
                 yield wanted
             if len(batch) == _BATCH:
                 await asyncio.sleep(0)
-        if self.exited is not None and not self._closed:
+        if self.exited is not None and not self._closed and not self._left:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self.exited)), _SETTLE)
 
@@ -142,9 +146,10 @@ class Attachment:
         connection = await self._connection()
         if connection is None or self._closed or not self.stdin:
             return
-        how = socket.SHUT_WR if self._stdin_once and not self.tty else socket.SHUT_RD
+        goes_on = self._stdin_once and not self.tty
+        self._left = not goes_on
         try:
-            connection.shutdown(how)
+            connection.shutdown(socket.SHUT_WR if goes_on else socket.SHUT_RD)
         except OSError:
             # The monitor has gone; the end of the output tells the rest.
             return
@@ -252,6 +257,7 @@ class Attachments:
                 if monitor is None:
                     self._waiting[container_id].append(attachment)
         if monitor is not None:
+            attachment.late = True
             attachment.connect(connection_to(monitor.directory, name=container_id))
         return attachment
 

@@ -215,6 +215,8 @@ class ExecSessions:
         connection = attachment.connection
         if connection is not None:
             connection.close()
+        if detached:
+            self._announce(session.state.container_id, "exec_detach", {"execID": session.state.id})
         monitor = session.monitor
         if monitor is not None and monitor.tty and attachment.stdin and not detached and session.state.running:
             monitor.process.send(signal.SIGHUP)

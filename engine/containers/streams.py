@@ -62,17 +62,24 @@ class ContainerStreams:
         self.monitor(text).resize(rows=rows, columns=cols)
         self.tell(self.known(text), "resize", height=str(rows), width=str(cols))
 
-    def attach(self, text: str, *, stdin: bool, stdout: bool, stderr: bool) -> Attachment:
-        """A stream to a container that runs, or that will be started."""
+    def attachable(self, text: str) -> Container:
+        """The container, to attach to its streams or its log; `Conflict` when it is paused or between two lives."""
         container = self.known(text)
         if container.state.status is Status.PAUSED:
-            raise Conflict(f"Container {container.id} is paused, unpause the container before attach.")
+            raise Conflict(f"Container {text} is paused, unpause the container before attach.")
+        if container.state.status is Status.RESTARTING:
+            raise Conflict(f"Container {text} is restarting, wait until the container is running.")
+        return container
+
+    def attach(self, text: str, *, stdin: bool, stdout: bool, stderr: bool) -> Attachment:
+        """A stream to a container that runs, or that will be started."""
+        container = self.attachable(text)
         config = container.config
         attachment = self.attachments.open(
             container_id=container.id,
             monitor=self.monitors.find(container.id) if container.state.running else None,
             tty=config.tty,
-            stdin=stdin and (config.open_stdin or config.tty),
+            stdin=stdin and config.open_stdin,
             stdout=stdout,
             stderr=stderr,
             stdin_once=config.stdin_once,

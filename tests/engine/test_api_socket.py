@@ -18,11 +18,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.api.backlog import MEMORY, MOST
 from engine.api.workers import PATIENT, PULLS
 from tests.fixtures.daemons import PROJECT, HavreDaemon
+from tests.fixtures.hijack import HEAD, RAW, Stream, ask, call, connect, read_to_end, request
 from tests.fixtures.processes import clean_environ, wait_until
 
-HEAD = b"\r\n\r\n"
+MIB = 1024 * 1024
+LINE = "0123456789" * 12 + "\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,41 +38,6 @@ def box(havre: HavreDaemon) -> Iterator[str]:
     havre.docker("run", "-d", "--name", "box", "busybox", "sleep", "600")
     yield "box"
     havre.remove_everything()
-
-
-def connect(havre: HavreDaemon) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(10)
-    connection.connect(str(havre.socket))
-    return connection
-
-
-def request(
-    method: str, path: str, body: bytes | None = None, *, upgrade: bool = False, kind: str = "application/json"
-) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: engine"]
-    if body is not None:
-        lines += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
-    lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else ["Connection: close"]
-    return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
-
-
-def ask(havre: HavreDaemon, *wanted: object, **options: object) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of one answer."""
-    with closing(connect(havre)) as connection:
-        connection.sendall(request(*wanted, **options))  # type: ignore[arg-type]
-        data = read_to_end(connection)
-    head, _, body = data.partition(HEAD)
-    first, *lines = head.decode().split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return int(first.split()[1]), headers, body
-
-
-def read_to_end(connection: socket.socket) -> bytes:
-    data = b""
-    while chunk := connection.recv(65536):
-        data += chunk
-    return data
 
 
 def make_exec(havre: HavreDaemon, *cmd: str, stdin: bool = True, tty: bool = False) -> str:
@@ -210,6 +178,39 @@ def test_an_exec_ends_when_its_client_vanishes(havre: HavreDaemon, box: str) -> 
         seconds=5,
         what="the shell to get its SIGHUP",
     )
+
+
+def test_an_exec_goes_on_when_its_client_types_the_keys_for_it(havre: HavreDaemon, box: str) -> None:
+    """Unlike dockerd 20.10's, for which the session has failed then."""
+    begun = time.time()
+    body = {"AttachStdin": True, "AttachStdout": True, "Tty": True, "DetachKeys": "ctrl-x,y"}
+    cmd = ["sh", "-c", "stty raw -echo; echo ready; head -c 1 > /dev/null; exit 4"]
+    exec_id = call(havre, "POST", f"/containers/{box}/exec", {"Cmd": cmd, **body})["Id"]
+    with Stream(havre, f"/exec/{exec_id}/start", {"Tty": True}, framed=False) as stream:
+        stream.expect(RAW, b"ready\n")
+        stream.send(b"\x18y")
+        assert stream.to_end() == {RAW: b"ready\n"}
+    havre.docker("exec", box, "sh", "-c", "kill -9 $(pidof head)")
+    wait_until(lambda: not call(havre, "GET", f"/exec/{exec_id}/json")["Running"])
+    assert call(havre, "GET", f"/exec/{exec_id}/json")["ExitCode"] == 4
+    told = ask(havre, "GET", f"/events?since={begun:.6f}&until={time.time() + 0.05:.6f}")[2]
+    assert b'"Action":"exec_detach"' in told
+
+
+def test_sessions_whose_clients_leave_while_they_start(havre: HavreDaemon, box: str) -> None:
+    """At any moment from the request on: none runs on, and nothing of them is left in the daemon."""
+    descriptors = Path(f"/proc/{havre.process.pid}/fd")
+    before = len(list(descriptors.iterdir()))
+    made = [make_exec(havre, "cat") for _ in range(20)]
+    for number, exec_id in enumerate(made):
+        with closing(connect(havre)) as connection:
+            connection.sendall(request("POST", f"/exec/{exec_id}/start", b"{}", upgrade=True))
+            time.sleep(number * 0.003)
+
+    time.sleep(0.5)  # those whose start was under way have begun now
+    wait_until(lambda: not any(call(havre, "GET", f"/exec/{each}/json")["Running"] for each in made))
+    assert "cat" not in havre.docker("top", box).stdout
+    wait_until(lambda: len(list(descriptors.iterdir())) <= before + 2, what="their descriptors to be closed")
 
 
 def test_wait_sends_its_head_at_once(havre: HavreDaemon, box: str) -> None:
@@ -458,3 +459,90 @@ def test_a_slow_check_does_not_hold_up_the_daemons_end(havre: HavreDaemon) -> No
     assert "sleep 25" in havre.docker("top", container).stdout
     assert havre.docker("inspect", "-f", "{{.State.Status}}", container).stdout == "running\n"
     havre.docker("rm", "-f", container)
+
+
+# --- clients that do not read
+
+
+@pytest.fixture
+def empty(havre: HavreDaemon) -> Iterator[None]:
+    yield
+    havre.remove_everything()
+
+
+def attach(havre: HavreDaemon, name: str) -> Stream:
+    return Stream(havre, f"/containers/{name}/attach?stream=1&stdout=1&stderr=1")
+
+
+def resident(havre: HavreDaemon) -> int:
+    """The daemon's own memory in bytes; the prefix that enters the namespace has replaced itself by it."""
+    status = Path(f"/proc/{havre.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
+
+
+def kept(havre: HavreDaemon) -> list[int]:
+    """The sizes of the nameless files that the daemon holds open."""
+    found = []
+    for descriptor in Path(f"/proc/{havre.process.pid}/fd").iterdir():
+        try:
+            if str(descriptor.readlink()).startswith(f"{havre.directory}/root/#"):
+                found.append(descriptor.stat().st_blocks * 512)
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def test_who_reads_nothing_holds_up_nobody(havre: HavreDaemon, empty: None) -> None:
+    """The container ends, its log and the others' streams are whole; what the slow ones have not read is kept."""
+    lines = 12 * MIB // len(LINE)
+    script = f"yes {LINE.strip()} | head -n {lines}; echo end"
+    name = havre.docker("create", "--log-opt", "max-size=200m", "busybox", "sh", "-c", script).stdout.strip()
+    before = resident(havre)
+    slow = [attach(havre, name) for _ in range(3)]
+    with attach(havre, name) as quick:
+        call(havre, "POST", f"/containers/{name}/start")
+        assert quick.to_end()[1] == LINE.encode() * lines + b"end\n"
+    assert call(havre, "POST", f"/containers/{name}/wait")["StatusCode"] == 0
+    assert hashlib.sha256(havre.docker("logs", name).stdout.encode()).hexdigest() == digest(lines)
+    assert resident(havre) - before < len(slow) * (MEMORY + 4 * MIB) + 40 * MIB
+    assert len(kept(havre)) == len(slow)
+    for stream in slow:
+        with stream:
+            assert hashlib.sha256(stream.to_end()[1]).hexdigest() == digest(lines)
+    wait_until(lambda: not kept(havre))
+
+
+def digest(lines: int) -> str:
+    return hashlib.sha256(LINE.encode() * lines + b"end\n").hexdigest()
+
+
+@pytest.mark.slow
+def test_who_comes_late_and_reads_nothing_is_left_behind(havre: HavreDaemon, empty: None) -> None:
+    script = f"read line; yes {LINE.strip()} | head -c {MOST + 30 * MIB}; echo end; sleep 600"
+    name = havre.docker("run", "-di", "--log-opt", "max-size=400m", "busybox", "sh", "-c", script).stdout.strip()
+    slow = attach(havre, name)
+    with Stream(havre, f"/containers/{name}/attach?stream=1&stdin=1") as typist:
+        typist.send(b"\n")
+        wait_until(lambda: havre.docker("logs", "--tail=1", name).stdout.endswith("end\n"), seconds=60)
+    assert sum(kept(havre)) <= MOST
+    seen = slow.to_end()
+    assert MOST <= len(seen[1]) < MOST + 10 * MIB
+    assert b"left behind with 64 MiB unread: docker logs has the rest" in seen[2]
+    slow.close()
+    wait_until(lambda: not kept(havre))
+
+
+@pytest.mark.slow
+def test_who_was_there_from_the_start_is_waited_for(havre: HavreDaemon, empty: None) -> None:
+    """It may be a pipe: not a byte is lost, however long it takes."""
+    size = MOST + 30 * MIB
+    name = havre.docker(
+        "create", "--log-driver=none", "busybox", "sh", "-c", f"head -c {size} /dev/zero"
+    ).stdout.strip()
+    with attach(havre, name) as slow:
+        call(havre, "POST", f"/containers/{name}/start")
+        wait_until(lambda: sum(kept(havre)) > MOST - 2 * MIB, seconds=30)
+        time.sleep(0.3)
+        assert sum(kept(havre)) <= MOST
+        assert call(havre, "GET", f"/containers/{name}/json")["State"]["Running"]
+        assert len(slow.to_end()[1]) == size

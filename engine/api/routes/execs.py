@@ -14,7 +14,8 @@ from engine.api.pump import pump
 from engine.api.render_container import exec_session
 from engine.api.router import Routes
 from engine.api.status import status_of
-from engine.containers.attach import STDOUT, multiplex
+from engine.api.workers import kept
+from engine.containers.attach import STDOUT, Attachment, multiplex
 from engine.containers.model import Exec, ExecConfig
 from engine.errors import Conflict, EngineError, InvalidParameter, NotRunning
 
@@ -39,7 +40,7 @@ async def exec_create(call: Call) -> web.Response:
     )
     if not config.cmd:
         raise InvalidParameter("No exec command specified")
-    DetachKeys(config.detach_keys)
+    DetachKeys(config.detach_keys, called="escape")
     exec_id = await call.workers.quick(call.engine.containers.exec_create, call.arguments["id"], config)
     return json_answer({"Id": exec_id}, status=201)
 
@@ -96,7 +97,8 @@ async def _attached(call: Call, connection: Connection, *, framed: bool, rows: i
     starting = call.starting[exec_id] = asyncio.get_running_loop().create_future()
     try:
         await connection.accept(framed=framed)
-        attachment = await call.workers.patient(containers.exec_start, exec_id, detach=False, rows=rows, cols=cols)
+        session_starts = call.workers.patient(containers.exec_start, exec_id, detach=False, rows=rows, cols=cols)
+        attachment = await kept(session_starts, let_go=_close)
     except EngineError as error:
         # As dockerd does: clients read the reason in the stream, and the code from inspect.
         await connection.settle()
@@ -110,6 +112,11 @@ async def _attached(call: Call, connection: Connection, *, framed: bool, rows: i
         return
     keys = DetachKeys(config.detach_keys) if config.tty and config.attach_stdin else None
     await pump(connection, attachment, framed=framed, keys=keys)
+
+
+def _close(attachment: Attachment | None) -> None:
+    if attachment is not None:
+        attachment.close()
 
 
 def _inspect(call: Call) -> Exec:

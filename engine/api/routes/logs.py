@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from engine.errors import InvalidParameter
 
 if TYPE_CHECKING:
     from engine.containers.logfile import LogEntry
+    from engine.containers.logs import LogReader
 
 routes = Routes()
 
@@ -32,7 +33,7 @@ async def logs(call: Call) -> web.StreamResponse:
     container = await call.workers.quick(call.engine.containers.get, call.arguments["id"])
     reader = await call.workers.quick(call.engine.containers.log_reader, container.id)
     tty = container.config.tty
-    attributes = ",".join(container.host.log.attributes) if call.query.flag("details") else ""
+    attributes = ",".join(container.host.log.attributes) if call.query.flag("details") else None
     encode = encoder(tty=tty, timestamps=call.query.flag("timestamps"), details=attributes)
     framed = not tty and call.version >= _MULTIPLEXED_TYPE
     response = await begin_stream(
@@ -43,10 +44,25 @@ async def logs(call: Call) -> web.StreamResponse:
             async for batch in batches:
                 await response.write(encode(batch))
         return response
-    past = iter(reader.batches(query))
-    while (part := await call.workers.patient(_next, past)) is not None:
-        await response.write(encode(part))
+    async for part in await so_far(call, reader, query, encode):
+        await response.write(part)
     return response
+
+
+async def so_far(
+    call: Call, reader: LogReader, query: LogQuery, encode: Callable[[Iterable[LogEntry]], bytes]
+) -> AsyncGenerator[bytes, None]:
+    """What there is in a log at the moment when this returns, read by threads, a part at a time."""
+    past = iter(reader.batches(query))
+    first = await call.workers.patient(_next, past)
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        part = first
+        while part is not None:
+            yield encode(part)
+            part = await call.workers.patient(_next, past)
+
+    return parts()
 
 
 def _next(batches: Iterator[list[LogEntry]]) -> list[LogEntry] | None:
@@ -70,9 +86,12 @@ def parse(query: Query) -> LogQuery:
     )
 
 
-def encoder(*, tty: bool, timestamps: bool, details: str = "") -> Callable[[Iterable[LogEntry]], bytes]:
-    """How entries go to the client: framed without a TTY, with times and *details* where they are wanted."""
-    if details:
+def encoder(*, tty: bool, timestamps: bool, details: str | None = None) -> Callable[[Iterable[LogEntry]], bytes]:
+    """How entries go to the client: framed without a TTY, with times and *details* where they are wanted.
+
+    Details without a word in them leave their space, as in dockerd.
+    """
+    if details is not None:
         words = details.encode() + b" "
         plain = encoder(tty=tty, timestamps=False)
 
