@@ -12,9 +12,9 @@ from typing import Final
 from engine.containers.model import Container, Status
 from engine.containers.options import ContainerConfig, HostConfig
 from engine.containers.register import ContainerRegister
-from engine.errors import EngineFault, InvalidParameter, NetworkNotFound
+from engine.errors import EngineError, EngineFault, InvalidParameter, NetworkNotFound
 from engine.networks import files
-from engine.networks.model import Address, Attachment, Driver, Network, PublishedPort, SandboxRequest
+from engine.networks.model import Address, Attachment, Driver, Endpoint, Network, PublishedPort, SandboxRequest
 from engine.networks.sandboxes import check, has_resolver
 from engine.networks.service import NetworkService
 
@@ -127,6 +127,38 @@ class ContainerNetworking:
             self._register.save(replace(record, container=remaining))
             if left is not None:
                 self._change_files(container, gone=[address.ip for address in left.addresses])
+
+    def settle(self, container_id: str) -> None:
+        """Finish what was cut off when a daemon ended: a running container is in every network that it asks for, and
+        its files say so."""
+        with self._register.locked(container_id) as record:
+            container = record.container
+            sandbox = self._networks.sandbox(container.id)
+            if sandbox is None or sandbox.netns is None:
+                return
+            endpoints = list(sandbox.endpoints)
+            for asked in container.attachments:
+                if asked.network in {endpoint.network_name for endpoint in endpoints}:
+                    continue
+                try:
+                    endpoints.append(self._networks.connect(request(container, [asked])))
+                except EngineError as error:
+                    _LOG.warning("container %s cannot join network %s: %s", container.name, asked.network, error)
+            self._settle_files(container, endpoints)
+
+    def _settle_files(self, container: Container, endpoints: Sequence[Endpoint]) -> None:
+        addresses = [str(address.ip) for endpoint in endpoints for address in endpoint.addresses]
+        own = files.own_names(container.config.hostname, container.config.domainname)
+        bundle = self._bundle(container.id)
+        try:
+            if set(addresses) - files.addresses_in(bundle / "hosts"):
+                lines = [f"{address}\t{own}" for address in addresses]
+                files.change_hosts(bundle / "hosts", unnamed={own.split()[0]}, come=lines)
+            resolv_conf = bundle / "resolv.conf"
+            if has_resolver(endpoints) and files.EMBEDDED not in map(str, files.name_servers(resolv_conf)):
+                files.change_resolv_conf(resolv_conf)
+        except (EngineFault, OSError) as error:
+            _LOG.warning("the hosts file of container %s is not put right: %s", container.name, error)
 
     def _change_files(self, container: Container, *, gone: Collection[Address] = (), come: Sequence[str] = ()) -> None:
         """The hosts file is the container's to spoil: that it cannot be changed undoes no connection."""

@@ -70,6 +70,7 @@ def _put_right(service: ContainerService, record: Record, monitor: Monitor | Non
     status = container.state.status
     if monitor is not None:
         _LOG.info("container %s goes on with pid %d", container.name, monitor.process.pid)
+        service.networking.settle(container.id)
         service.watch(monitor)
         service.execs.adopt([container.id])
         service.settle_pause(container.id)

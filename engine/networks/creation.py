@@ -41,9 +41,14 @@ def is_user_defined(name: str) -> bool:
     return name not in PREDEFINED
 
 
+def is_name(text: str) -> bool:
+    """Whether a network may be called so."""
+    return bool(text.strip()) and len(text) <= _LONGEST and all(ord(each) >= 32 for each in text)
+
+
 def draft(request: NetworkRequest, *, existing: Collection[Network], drivers: Drivers) -> Network:
     """The network that a request asks for; `Conflict`, `Forbidden`, `InvalidParameter` where it cannot be."""
-    if not request.name.strip() or len(request.name) > _LONGEST or any(ord(each) < 32 for each in request.name):
+    if not is_name(request.name):
         raise InvalidParameter(f"invalid name: {request.name[:60]!r}: give 1 to {_LONGEST} characters")
     if request.name in (*PREDEFINED, "default"):
         raise Forbidden(f"operation is not permitted on predefined {request.name} network ")

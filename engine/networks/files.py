@@ -83,6 +83,13 @@ def change_hosts(
         file.truncate()
 
 
+def addresses_in(path: Path) -> set[str]:
+    """What stands first in the lines of a hosts file, as far as one is read."""
+    with path.open("rb") as file:
+        lines = file.read(_LARGEST).decode(errors="surrogateescape").splitlines()
+    return {line.split()[0] for line in lines if line.split()}
+
+
 def resolv_conf(
     config: ResolverConfig,
     *,

@@ -97,9 +97,9 @@ def allocate(pool: Pool, taken: Collection[int]) -> Address | None:
     return type(first)(number) if number <= int(last) else None
 
 
-def span(pool: Pool) -> tuple[Address, Address]:
-    """The first and the last address that may be handed out, reserved ones among them."""
-    place = pool.ip_range or pool.subnet
+def span(pool: Pool, *, whole: bool = False) -> tuple[Address, Address]:
+    """The first and the last address that may be handed out, or of the *whole* subnet; reserved ones among them."""
+    place = pool.subnet if whole else pool.ip_range or pool.subnet
     first, last = place.network_address, place.broadcast_address
     return (
         first if _usable(pool.subnet, first) else first + 1,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Final
 from urllib.parse import urlsplit
 
+from pyroute2.netlink.exceptions import NetlinkError
+
 from engine.config import EngineConfig
-from engine.errors import Conflict, InvalidParameter
-from engine.networks import records
+from engine.errors import EngineError, InvalidParameter
+from engine.networks import adoption, records
+from engine.networks.cluster.admission import pool_of
 from engine.networks.cluster.member import Member
 from engine.networks.cluster.model import Peer
+from engine.networks.cluster.said import Said
 from engine.networks.cluster.store import ClusterStore
 from engine.networks.dns.names import Names
 from engine.networks.known import KnownNetworks
@@ -45,9 +48,7 @@ class Overlays:
         self._names = names
         self._install = install
         self._remove = remove
-        self._lock = threading.Lock()
-        self._told: set[str] = set()
-        """What has been logged once: the same is asked every few seconds."""
+        self._said = Said(_LOG)
 
     def overlays(self) -> Sequence[Network]:
         return [network for network in self._known.list() if network.driver is Driver.OVERLAY]
@@ -58,23 +59,22 @@ class Overlays:
     def write(self, network: Network) -> str:
         return records.write(network)
 
-    def adopt(self, document: str) -> None:
-        network = records.read(document)
-        for other in self._known.list():
-            if other.name == network.name or _overlap(other, network):
-                self._say_once(
-                    f"network {network.name} of the cluster cannot be used on this host: its name or its subnet is "
-                    f"that of network {other.name} here; remove one of them"
-                )
-                return
+    def adopt(self, network_id: str, document: str) -> None:
         try:
+            network = adoption.written(document, network_id=network_id)
+            adoption.require_room(network, self._known.list())
             self._install(network)
-        except Conflict as error:
-            self._say_once(f"network {network.name} of the cluster cannot be used on this host: {error}")
+        except (EngineError, NetlinkError, OSError) as error:
+            self._said.once(str(error))
 
     def abandon(self, network: Network) -> None:
-        if not self._remove(network):
-            self._say_once(f"network {network.name} is gone from the cluster; containers of this host are still in it")
+        try:
+            gone = self._remove(network)
+        except (EngineError, NetlinkError, OSError) as error:
+            self._said.once(f"network {network.name}, which is gone from the cluster, is not removed: {error}")
+            return
+        if not gone:
+            self._said.once(f"network {network.name} is gone from the cluster; containers of this host are still in it")
 
     def appear(self, network: Network, peer: Peer) -> None:
         self._names.add(_endpoint(network, peer))
@@ -88,13 +88,6 @@ class Overlays:
     def remember(self, epoch: str) -> None:
         self._rows.remember(epoch)
 
-    def _say_once(self, text: str) -> None:
-        with self._lock:
-            new = text not in self._told
-            self._told.add(text)
-        if new:
-            _LOG.warning("%s", text)
-
 
 def member_of(config: EngineConfig, *, node: str, local: Overlays) -> Member | None:
     """This engine as a member of the cluster that its configuration names; `None` where it names none.
@@ -105,10 +98,12 @@ def member_of(config: EngineConfig, *, node: str, local: Overlays) -> Member | N
         return None
     try:
         store = ClusterStore(config.cluster_url)
-    except ValueError as error:
+    except ValueError:
+        # Its reason may quote the address, which has a password in it.
         raise InvalidParameter(
-            f"HAVRE_CLUSTER_URL: {error}; give the address of a Redis, such as redis://10.0.0.1:6379/0"
-        ) from error
+            "HAVRE_CLUSTER_URL is not the address of a Redis: give redis://[:password@]host[:port]/number, or "
+            "rediss://… for TLS; in a password '/', '#', '@' and '%' are written as %2F, %23, %40 and %25"
+        ) from None
     host = config.cluster_address or _address_towards(config.cluster_url)
     return Member(store=store, node=node, host=host, local=local)
 
@@ -134,21 +129,12 @@ def _address_towards(url: str) -> IPv4Address:
 
 def _endpoint(network: Network, peer: Peer) -> Endpoint:
     """An endpoint of another host, as far as names are concerned."""
-    (pool,) = (pool for pool in network.pools if pool.subnet.version == 4)
     return Endpoint(
         id=peer.owner,
         network_id=network.id,
         network_name=network.name,
         container_id=peer.container_id,
-        address=IPv4Interface((peer.address, pool.subnet.prefixlen)),
+        address=IPv4Interface((peer.address, pool_of(network).subnet.prefixlen)),
         mac=peer.mac,
         names=peer.names,
-    )
-
-
-def _overlap(one: Network, other: Network) -> bool:
-    return any(
-        mine.subnet.version == yours.subnet.version and mine.subnet.overlaps(yours.subnet)
-        for mine in one.pools
-        for yours in other.pools
     )

@@ -257,8 +257,8 @@ def read(document: str) -> Network:
     """What `write` has written; `EngineFault` where it cannot be read."""
     try:
         return _CONVERTER.structure(json.loads(document), Network)
-    except (ValueError, cattrs.BaseValidationError) as error:
-        raise EngineFault(f"a network's document cannot be read: {document[:200]}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, cattrs.BaseValidationError) as error:
+        raise EngineFault(f"a network's document cannot be read: {document[:200]!r}") from error
 
 
 def _network(row: sqlite3.Row) -> Network:

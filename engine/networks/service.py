@@ -129,7 +129,8 @@ class NetworkService:
 
         Raises `Conflict`, `Forbidden`, `InvalidParameter`, `NotFound`, `EngineFault`.
         """
-        with self._changing, self._drivers.making(request.driver), ExitStack() as undo:
+        # A cluster's store may take its time; networks of this host alone are not to wait for it.
+        with self._drivers.making(request.driver), self._changing, ExitStack() as undo:
             network = creation.draft(request, existing=self._known.list(), drivers=self._drivers)
             undo.callback(self._take_down, network)
             self._install(network)

@@ -164,7 +164,7 @@ def test_what_runs_goes_on_without_the_store(cluster: Cluster, sea: str) -> None
     one, two, three = cluster.engines
     first, second = _run(one, "ship0"), _run(two, "ship1")
     _reached(one, "ship0", second)
-    cluster.stop_store()
+    cluster.store.stop()
     try:
         assert _pings(one, "ship0", second)
         assert _pings(two, "ship1", first)
@@ -175,7 +175,7 @@ def test_what_runs_goes_on_without_the_store(cluster: Cluster, sea: str) -> None
         three.docker("rm", "--force", "late", check=False)
         two.docker("rm", "--force", "ship1")
     finally:
-        cluster.start_store()
+        cluster.store.start()
     # The new store knows nothing: the engines tell it, and no address is given twice.
     _until(lambda: _network(three, sea) is not None, "the network to be there")
     third = _run(three, "ship2")

@@ -16,9 +16,12 @@ from typing import Final, Protocol
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from engine.errors import EngineError, Unavailable
+from engine.errors import Conflict, EngineError, Unavailable
 from engine.networks.cluster import vxlan
+from engine.networks.cluster.admission import admitted, vni_of
 from engine.networks.cluster.model import Peer, owner
+from engine.networks.cluster.nodes import Nodes
+from engine.networks.cluster.said import Said
 from engine.networks.cluster.store import ClusterStore
 from engine.networks.cluster.vxlan import Way
 from engine.networks.model import Address, Endpoint, Network
@@ -33,6 +36,8 @@ LOST: Final = 3600
 """Seconds after which it is taken for dead: addresses and endpoints of its containers are free."""
 _RECALL: Final = 3 * BEAT
 """Seconds that nodes have to tell a store that forgot everything, before what it does not know is taken for gone."""
+_MOST_RECALLS: Final = 2
+"""Recalls in turn that a call waits for."""
 
 
 class Host(Protocol):
@@ -48,8 +53,9 @@ class Host(Protocol):
         """A network as a document for others."""
         ...
 
-    def adopt(self, document: str) -> None:
-        """Have a network that another engine made."""
+    def adopt(self, network_id: str, document: str) -> None:
+        """Have a network that another engine made, by the *document* that the store has under that id. What is wrong
+        with it is told to the log, and harms no other network."""
         ...
 
     def abandon(self, network: Network) -> None:
@@ -87,7 +93,12 @@ class Member:
         self._ways: dict[str, set[Way]] = {}
         self._busy: set[str] = set()
         """Owners of addresses that are about to get an endpoint: not yet in any row, and not to be tidied away."""
+        self._nodes = Nodes(silent=SILENT)
         self._heard: frozenset[str] = frozenset()
+        self._rival = ""
+        """Another node that lives and has this one's address."""
+        self._agreed = False
+        self._said = Said(_LOG)
         self._recalling_until = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
@@ -131,11 +142,16 @@ class Member:
 
     def settle(self) -> None:
         """Wait until a store that has forgotten everything knows it again from all nodes: nothing is to be given twice,
-        and nothing that is removed now may come back."""
-        if self.store.epoch() != self._local.epoch():
+        and nothing that is removed now may come back. `Conflict` where another node has this one's address."""
+        if not self._agreed or self.store.epoch() != self._local.epoch():
             self.agree()
+        if self._rival:
+            raise Conflict(self._same_address())
+        patience = time.monotonic() + _MOST_RECALLS * _RECALL
         while not self._ended.is_set() and (left := self._recalling_until - time.monotonic()) > 0:
-            self._ended.wait(left)
+            if (longer := patience - time.monotonic()) <= 0:
+                raise Unavailable("the cluster's store forgets again and again what it is told: see to that first")
+            self._ended.wait(min(left, longer))
 
     def publish(self, network: Network) -> None:
         """Tell every node of a network of this host."""
@@ -169,14 +185,26 @@ class Member:
         if (epoch := self.store.epoch()) != self._local.epoch():
             self._recall(epoch)
         self.store.beat(self.node)
-        self.store.forget_silent(since=LOST)
-        heard = self.store.heard(within=SILENT)
+        if not self._agreed:
+            self.store.unlock(self.node)
+        marks, now = self.store.marks()
         with self._lock:
-            self._heard = heard
+            self._nodes.hear(marks, now=now)
+            self._heard = self._nodes.heard()
+            lost = self._nodes.lost(since=LOST) - {self.node}
+        for node in lost:
+            self.store.forget(node)
+        self._claim_address()
         self._agree_on_networks()
         for network in self._local.overlays():
-            self._agree_on_endpoints(network)
-            self._refresh(network)
+            try:
+                self._agree_on_endpoints(network)
+                self._refresh(network)
+            except Unavailable:
+                raise
+            except (EngineError, NetlinkError, OSError) as error:
+                self._said.once(f"network {network.name} is not as the cluster has it: {error}; it is tried again")
+        self._agreed = True
 
     def _run(self) -> None:
         away = False
@@ -190,9 +218,22 @@ class Member:
                     _LOG.warning("%s", error)
                 away = True
                 self._ended.wait(BEAT)
-            except (EngineError, NetlinkError, OSError):
-                _LOG.exception("agreeing with the cluster failed; it is tried again")
+            except Exception as error:  # noqa: BLE001 - without this thread the host would hear nothing any more
+                self._said.once(f"agreeing with the cluster failed: {error!r}; it is tried again")
+                _LOG.debug("agreeing with the cluster failed", exc_info=True)
                 self._ended.wait(BEAT)
+
+    def _claim_address(self) -> None:
+        holder = self.store.claim(self.host, self.node, heard=self._heard)
+        self._rival = "" if holder == self.node else holder
+        if self._rival:
+            self._said.once(self._same_address())
+
+    def _same_address(self) -> str:
+        return (
+            f"HAVRE_CLUSTER_ADDRESS: node {self._rival[:12]} of the cluster has {self.host} as well, so that packets "
+            "for one would reach the other: give each host its own address"
+        )
 
     def _listen(self, changed: Callable[[float], str]) -> None:
         due = time.monotonic()
@@ -223,7 +264,7 @@ class Member:
         known = {network.id: network for network in self._local.overlays()}
         for network_id, document in documents.items():
             if network_id not in known:
-                self._local.adopt(document)
+                self._local.adopt(network_id, document)
         if time.monotonic() < self._recalling_until:
             return
         for network_id, network in known.items():
@@ -257,18 +298,16 @@ class Member:
         except Unavailable:
             raise
         except EngineError:
-            _LOG.warning(
-                "container %s has %s of network %s, which a container of another node has too: restart one of them",
-                peer.container_id[:12],
-                peer.address,
-                network.name,
+            self._said.once(
+                f"container {peer.container_id[:12]} has {peer.address} of network {network.name}, which a container "
+                "of another node has too: restart one of them"
             )
             return
         self.store.announce(network.id, peer)
 
     def _refresh(self, network: Network) -> None:
         """Read who is in a network; tell the kernel the ways there, and containers of this host the names."""
-        peers = self.store.peers(network.id)
+        peers = admitted(network, self.store.peers(network.id))
         wanted = {Way.to(peer) for peer in peers if peer.node != self.node}
         with self._lock:
             link = link_name(network.id)
@@ -304,14 +343,6 @@ class Member:
             action()
         except Unavailable as error:
             _LOG.info("%s", error)
-
-
-VNI: Final = "com.docker.network.driver.overlay.vxlanid_list"
-"""Docker's option for a network's number."""
-
-
-def vni_of(network: Network) -> int:
-    return int(network.options[VNI])
 
 
 def link_name(network_id: str) -> str:

@@ -58,15 +58,7 @@ class BridgeDriver(LocalDriver):
         if network.options.get(NAME) and links.exists(name) and not links.is_bridge(name):
             raise Forbidden(f"cannot create network {network.name}: the host has a link {name} that is no bridge")
         mtu_of(network)
-        for option in (_ICC, _MASQUERADE):
-            flag(network, option, default=True)
-        if (address := network.options.get(_HOST_ADDRESS, "")) != "":
-            try:
-                IPv4Address(address)
-            except AddressValueError as error:
-                raise InvalidParameter(
-                    f"failed to parse {_HOST_ADDRESS} value: {address[:40]!r}: give an IPv4 address"
-                ) from error
+        require_flags(network)
         return network
 
     def ensure(self, network: Network) -> None:
@@ -113,3 +105,16 @@ class BridgeDriver(LocalDriver):
             if name not in names and name.startswith("veth"):
                 links.delete_link(name)
         links.ensure_plugged(bridge, names)
+
+
+def require_flags(network: Network) -> None:
+    """`InvalidParameter` for an option of a bridge that cannot be read."""
+    for option in (_ICC, _MASQUERADE):
+        flag(network, option, default=True)
+    if (address := network.options.get(_HOST_ADDRESS, "")) != "":
+        try:
+            IPv4Address(address)
+        except AddressValueError as error:
+            raise InvalidParameter(
+                f"failed to parse {_HOST_ADDRESS} value: {address[:40]!r}: give an IPv4 address"
+            ) from error

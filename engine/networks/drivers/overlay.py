@@ -6,7 +6,7 @@ those of the host that it is on.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -16,9 +16,9 @@ from pyroute2 import IPRoute
 from engine.errors import Forbidden, InvalidParameter
 from engine.networks import ipam, links
 from engine.networks.cluster import vxlan
-from engine.networks.cluster.member import VNI, Member, link_name, vni_of
-from engine.networks.cluster.store import FIRST_VNI, LAST_VNI
-from engine.networks.drivers.bridge import NAME, BridgeDriver, bridge_name
+from engine.networks.cluster.admission import FIRST_VNI, LAST_VNI, VNI, is_vni, pool_of, require_private, vni_of
+from engine.networks.cluster.member import Member, link_name
+from engine.networks.drivers.bridge import NAME, BridgeDriver, bridge_name, require_flags
 from engine.networks.drivers.interface import MTU, mtu_of
 from engine.networks.model import Attachment, Driver, Endpoint, Network
 
@@ -33,6 +33,8 @@ class OverlayDriver(BridgeDriver):
 
     def __init__(self) -> None:
         self._member: Member | None = None
+        self._still_alone: Callable[[], None] = lambda: None
+        """Of the making that goes on: only one does at a time, on all hosts."""
 
     def join(self, member: Member) -> None:
         self._member = member
@@ -50,19 +52,18 @@ class OverlayDriver(BridgeDriver):
     @contextmanager
     def making(self) -> Iterator[None]:
         self.member.settle()
-        with self.member.store.changing():
+        with self.member.store.changing(self.member.node) as still_alone:
             self.member.agree()  # subnets and names of networks that others have just made
+            still_alone()
+            self._still_alone = still_alone
             yield
 
     def check(self, network: Network, others: Collection[Network]) -> Network:
-        for option, why in _REFUSED.items():
-            if option in network.options:
-                raise InvalidParameter(f"option {option} is not supported by the overlay driver: {why}")
+        require_options(network)
         if network.ipv6:
             raise InvalidParameter("overlay networks have IPv4 only: leave IPv6 off")
-        mtu_of(network)
         wanted = network.options.get(VNI) or str(self.member.store.next_vni())
-        if not wanted.isdecimal() or not FIRST_VNI <= int(wanted) <= LAST_VNI:
+        if not is_vni(wanted):
             raise InvalidParameter(f"{VNI}: {wanted[:40]!r} is no number from {FIRST_VNI} to {LAST_VNI}")
         for other in others:
             if other.driver is Driver.OVERLAY and vni_of(other) == int(wanted):
@@ -70,6 +71,8 @@ class OverlayDriver(BridgeDriver):
         return replace(network, options={**network.options, VNI: wanted})
 
     def publish(self, network: Network) -> None:
+        require_private(network)
+        self._still_alone()
         self.member.publish(network)
 
     def withdraw(self, network: Network) -> None:
@@ -94,7 +97,7 @@ class OverlayDriver(BridgeDriver):
 
     @contextmanager
     def reserving(self, network: Network, container_id: str, asked: Attachment) -> Iterator[Attachment]:
-        (pool,) = (pool for pool in network.pools if pool.subnet.version == 4)
+        pool = pool_of(network)
         if asked.address is not None:
             ipam.claim((pool,), asked.address, ())
         reserved = [address for address in (*pool.reserved.values(), pool.gateway) if address is not None]
@@ -112,3 +115,12 @@ class OverlayDriver(BridgeDriver):
         if self._member is not None:  # else there is nobody to tell any more
             for endpoint in endpoints:
                 self._member.retract(endpoint)
+
+
+def require_options(network: Network) -> None:
+    """`InvalidParameter` for an option that cannot be, or that says nothing good."""
+    for option, why in _REFUSED.items():
+        if option in network.options:
+            raise InvalidParameter(f"option {option} is not supported by the overlay driver: {why}")
+    mtu_of(network)
+    require_flags(network)
