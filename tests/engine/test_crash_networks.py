@@ -70,7 +70,7 @@ def test_killed_at_every_point(victims: Victims) -> None:
 def test_killed_in_the_middle(victims: Victims) -> None:
     """A point of some operations each, so that the short run notices as well when something has come undone."""
     chosen = []
-    for verb in ("connect where ports move", "remove overlay", "start in an overlay"):
+    for verb in ("connect where ports move", "remove overlay"):
         points = victims.points_of(verb)
         middle = len(points) // 2
         chosen.append((verb, middle, points[middle - 1]))

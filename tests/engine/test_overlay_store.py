@@ -229,8 +229,10 @@ def test_a_store_that_forgets_without_end(networks: LabService, monkeypatch: pyt
         networks.plug(network="sea")
 
 
-def test_a_store_that_hangs(networks: LabService, store: Store) -> None:
+def test_a_store_that_hangs(host: Lab, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """It keeps its connections and answers nobody: what needs it is refused, nothing else waits."""
+    monkeypatch.setattr("engine.networks.cluster.store._PATIENCE", 0.5)
+    networks = host.service(store=store.url)
     networks.made("sea", driver=Driver.OVERLAY)
     inside = networks.plug(network="sea", name="inside")
     store.hold(still=True)
@@ -249,6 +251,7 @@ def test_a_store_that_hangs(networks: LabService, store: Store) -> None:
         store.hold(still=False)
     wait_until(lambda: _succeeds(lambda: networks.remove("sea")), seconds=20)
     assert store.ask("HLEN", "havre:networks") == "0"
+    networks.close()
 
 
 def _succeeds(action: Callable[[], object]) -> bool:
