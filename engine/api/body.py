@@ -11,6 +11,7 @@ from aiohttp import web
 
 from engine.api.call import Call, begin_stream
 from engine.api.connection import connection_of
+from engine.errors import EngineError
 
 T = TypeVar("T")
 
@@ -54,11 +55,14 @@ class ResponseBody:
         self._call.becomes_stream()
         try:
             await self._call.workers.transfer(work)
-        except Exception:
+        except Exception as error:
             if self._response is None:
                 raise
             # The status is sent: only a connection that breaks off tells the client that this is not all of it.
-            _LOG.exception("%s broke off", self._call.request.path)
+            if isinstance(error, EngineError):
+                _LOG.warning("%s broke off: %s", self._call.request.path, error)
+            else:
+                _LOG.exception("%s broke off", self._call.request.path)
             if self._call.request.transport is not None:
                 self._call.request.transport.abort()
         if self._response is None:

@@ -170,7 +170,7 @@ def _program(directory: Path) -> str:
     try:
         document = json.loads((process if process.exists() else config).read_text(encoding="utf-8"))
         return str(document.get("process", document)["args"][0])
-    except (ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError):
         return ""
 
 

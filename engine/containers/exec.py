@@ -107,7 +107,9 @@ class ExecSessions:
             )
         except BaseException as error:
             self._failed(session, 126)  # whatever the reason, as in dockerd
-            if isinstance(error, RuntimeFailed) and monitor is not None and not monitor.process.alive:
+            # Where the container has ended meanwhile, its directory may be gone too.
+            ended = monitor is not None and not monitor.process.alive
+            if ended and isinstance(error, RuntimeFailed | FileNotFoundError):
                 raise _not_running(container) from error
             raise
         if connection is not None:

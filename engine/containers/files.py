@@ -15,7 +15,7 @@ from engine.containers.model import Container, Status
 from engine.containers.mounting import normal
 from engine.containers.roots import ContainerRoots, PathStat, Root, look, missing, mount_of, open_parent
 from engine.containers.service import ContainerService
-from engine.errors import Conflict, EngineFault, Forbidden, InvalidParameter
+from engine.errors import Conflict, EngineFault, Forbidden, InvalidParameter, NotFound
 from engine.kernel import paths
 from engine.snapshots.helper import UnpackHelper, UnpackLimits
 from engine.snapshots.packing import pack_directory, pack_entry
@@ -68,12 +68,12 @@ class ContainerFiles:
                     directory = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
                     try:
                         with closing(pack_directory(directory, name=shown)) as chunks:
-                            yield found, chunks
+                            yield found, self._read(container, chunks, root=root)
                     finally:
                         os.close(directory)
                 else:
                     with closing(pack_entry(parent, name, name=shown)) as chunks:
-                        yield found, chunks
+                        yield found, self._read(container, chunks)
             finally:
                 os.close(parent)
         self._containers.tell(container, "archive-path", path=path)
@@ -116,7 +116,8 @@ class ContainerFiles:
     def changes(self, text: str) -> Sequence[Change]:
         """What the container has changed of its image's files."""
         container = self._containers.get(text)
-        return changes.changes(self._snapshots.upper(container.id), self._snapshots.lower(container.id))
+        with self._there(container):
+            return changes.changes(self._snapshots.upper(container.id), self._snapshots.lower(container.id))
 
     @contextmanager
     def exported(self, text: str) -> Generator[Iterator[bytes]]:
@@ -126,7 +127,7 @@ class ContainerFiles:
             root = paths.open_in_root(top, "/", _DIRECTORY)
             try:
                 with closing(pack_directory(root)) as chunks:
-                    yield chunks
+                    yield self._read(container, chunks)
             finally:
                 os.close(root)
         self._containers.tell(container, "export")
@@ -134,10 +135,11 @@ class ContainerFiles:
     @contextmanager
     def layer(self, container: Container) -> Generator[Iterator[bytes]]:
         """What the container has written, as the tar of a layer."""
-        upper = os.open(self._snapshots.upper(container.id), _DIRECTORY | os.O_CLOEXEC)
+        with self._there(container):
+            upper = os.open(self._snapshots.upper(container.id), _DIRECTORY | os.O_CLOEXEC)
         try:
             with closing(pack_directory(upper, layer=True)) as chunks:
-                yield chunks
+                yield self._read(container, chunks)
         finally:
             os.close(upper)
 
@@ -158,6 +160,24 @@ class ContainerFiles:
                     self._containers.unpause(container.id)
                 except Conflict:
                     pauses = False  # killed, or let go by somebody else, meanwhile
+
+    def _read(self, container: Container, chunks: Iterator[bytes], *, root: Root | None = None) -> Iterator[bytes]:
+        """*chunks* of the container's files, and an error where some may have vanished on the way."""
+        with self._there(container):
+            yield from chunks
+        if root is not None and not root.stands():
+            raise Conflict(f"container {container.short_id} has ended while its files were read: try again")
+
+    @contextmanager
+    def _there(self, container: Container) -> Generator[None]:
+        """Reading its files in the block; `Conflict` where the container was removed meanwhile, and files with it."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if self._snapshots.exists(container.id):
+                raise NotFound(f"{error.filename} of container {container.short_id} has vanished meanwhile") from error
+        if not self._snapshots.exists(container.id):
+            raise Conflict(f"container {container.short_id} was removed while its files were read")
 
 
 def _checked(path: str) -> str:

@@ -290,7 +290,8 @@ class Monitors:
     def _new(self, directory: Path) -> Iterator[None]:
         """A new, empty *directory*, discarded again when the block raises."""
         _discard(directory)
-        directory.mkdir(mode=0o700, parents=True)
+        self._root.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700)  # that of an exec session in its container's, which may be gone by now
         try:
             yield
         except BaseException:

@@ -6,8 +6,8 @@ A place inside the container is resolved by the kernel in the container's root (
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -35,8 +35,17 @@ class ContainerMounts:
         """The names of the volumes that the container has."""
         return (mount.source for mount in _volumes(container))
 
-    def make(self, container: Container) -> None:
-        """Make the volumes that are not there yet; none of them stays when one cannot be made."""
+    @contextmanager
+    def making(self, container: Container) -> Iterator[None]:
+        """Make the volumes that are not there yet; none of them stays when one cannot be made.
+
+        While the block runs nobody removes them: the container, which does not have its row yet, will be there then.
+        """
+        with self._volumes.claimed(self.volumes_of(container), user=container.id):
+            self._make(container)
+            yield
+
+    def _make(self, container: Container) -> None:
         made = []
         try:
             for mount in _volumes(container):
@@ -52,7 +61,7 @@ class ContainerMounts:
         except EngineError:
             for name in made:
                 with suppress(EngineError):
-                    self._volumes.remove(name)
+                    self._volumes.remove(name, given_up_by=container.id)
             raise
 
     def ready(self, container: Container, root: int) -> tuple[ReadyMount, ...]:

@@ -6,7 +6,7 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,8 @@ class Root:
     place: Path = Path("/")
     """Where the root is in that namespace, or else on the host."""
     read_only: bool = False
+    stands: Callable[[], bool] = lambda: True
+    """Whether everything is still mounted there that was: not once a container has ended that had mounts."""
 
     def inside(self, path: str) -> str:
         """*path* of the container, as it is looked up in the root."""
@@ -74,14 +76,10 @@ class ContainerRoots:
         """The root of *container*, or of the volume that *path* is in where the container does not run."""
         with ExitStack() as stack:
             if container.state.status in (Status.RUNNING, Status.PAUSED):
-                monitor = self._monitors.find(container.id)
-                if monitor is not None and monitor.process.alive:
-                    proc = Path("/proc", str(monitor.process.pid))
-                    descriptor = _opened(stack, proc / "root", _PATH | os.O_DIRECTORY)
-                    namespace = _opened(stack, proc / "ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-                    if monitor.process.alive:  # what was opened was still the container's
-                        yield Root(container=container, descriptor=descriptor, namespace=namespace)
-                        return
+                live = self._running(stack, container)
+                if live is not None:
+                    yield live
+                    return
             mount = mount_of(container, path)
             if mount is None:
                 place = stack.enter_context(self._snapshots.opened(container.id))
@@ -100,6 +98,28 @@ class ContainerRoots:
                 place=place,
                 read_only=read_only,
             )
+
+    def _running(self, stack: ExitStack, container: Container) -> Root | None:
+        """The root as the container's processes see it; `None` when they have ended."""
+        monitor = self._monitors.find(container.id)
+        if monitor is None:
+            return None
+        process = monitor.process
+        proc = Path("/proc", str(process.pid))
+        try:
+            descriptor = _opened(stack, proc / "root", _PATH | os.O_DIRECTORY)
+            namespace = _opened(stack, proc / "ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        if not process.alive:
+            return None  # what was opened may be another's
+        shows_others = bool(container.host.mounts or container.host.tmpfs)
+        return Root(
+            container=container,
+            descriptor=descriptor,
+            namespace=namespace,
+            stands=lambda: process.alive or not shows_others,
+        )
 
 
 def open_parent(root: Root, path: str) -> tuple[int, str]:

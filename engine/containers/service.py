@@ -70,6 +70,8 @@ STOP_TIMEOUT: Final = 10
 """Seconds between a stop's signal and SIGKILL, where neither caller nor container say."""
 KILL_PATIENCE: Final = 30
 """Seconds that SIGKILL may take: a process in an uninterruptible sleep does not die before it wakes."""
+_REMOVALS: Final = 10
+"""How often a removal is tried of a container that is started in the same moment again and again."""
 
 
 class ContainerService(ContainerStreams):
@@ -273,16 +275,16 @@ class ContainerService(ContainerStreams):
         )
         container = made.container
         bundle = self._starter.bundle(container_id)
-        self.mounts.make(container)
-        try:
-            self._snapshots.prepare(container_id, image.diff_ids)
-            bundle.mkdir(mode=0o710)
-            self.register.insert(Record(container=container))
-        except BaseException:
-            self._snapshots.remove(container_id)
-            shutil.rmtree(bundle, ignore_errors=True)
-            self.mounts.forget(container, volumes=True)
-            raise
+        with self.mounts.making(container):
+            try:
+                self._snapshots.prepare(container_id, image.diff_ids)
+                bundle.mkdir(mode=0o710)
+                self.register.insert(Record(container=container))
+            except BaseException:
+                self._snapshots.remove(container_id)
+                shutil.rmtree(bundle, ignore_errors=True)
+                self.mounts.forget(container, volumes=True)
+                raise
         self.tell(container, "create")
         return Created(id=container_id, warnings=made.warnings)
 
@@ -393,22 +395,24 @@ class ContainerService(ContainerStreams):
         With *volumes* those go that were made for it alone; named ones stay whatever happens.
         """
         container = self.register.find(text).container
-        if container.state.running and not force:
-            status = container.state.status
-            paused = status is Status.PAUSED
-            raise Conflict(
-                f'cannot remove container "/{container.name}": container is {status}'
-                + (" and must be unpaused first" if paused else ": stop the container before removing or force remove")
-            )
-        self._note_stop(container.id, "remove")
-        self._restarts.cancel(container.id)
-        container = self.register.find(container.id, missing=container).container
-        if container.state.running and container.state.status is not Status.RESTARTING:
-            with suppress(EngineError):
-                self._signal(container, signals.SIGKILL)
-            self._await_end(container.id, KILL_PATIENCE)
-        with suppress(ContainerNotFound), self.register.locked(container.id) as record:
-            self._lifecycle.remove(record, volumes=volumes)
+        for attempt in range(_REMOVALS):
+            if force:
+                self._note_stop(container.id, "remove")
+            else:
+                state.require_removable(container)
+            self._restarts.cancel(container.id)
+            container = self.register.find(container.id, missing=container).container
+            again = attempt + 1 < _REMOVALS
+            if force and container.state.running and container.state.status is not Status.RESTARTING:
+                with suppress(EngineError):
+                    self._signal(container, signals.SIGKILL)
+                again = self._await_end(container.id, KILL_PATIENCE) and again
+            with suppress(ContainerNotFound), self.register.locked(container.id) as record:
+                container = record.container
+                if container.state.status in (Status.RUNNING, Status.PAUSED) and again:
+                    continue  # somebody has started it meanwhile
+                self._lifecycle.remove(record, volumes=volumes)
+            return
 
     def unlink(self, text: str, alias: str) -> None:
         """Let a container know another no more by *alias*, from its next start on; `ContainerNotFound`."""

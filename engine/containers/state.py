@@ -37,6 +37,20 @@ def require_running(container: Container) -> None:
         raise NotRunning(f"Container {container.id} is not running")
 
 
+def require_removable(container: Container) -> None:
+    """For a removal without force."""
+    status = container.state.status
+    if container.state.running:
+        raise Conflict(
+            f'cannot remove container "/{container.name}": container is {status}'
+            + (
+                " and must be unpaused first"
+                if status is Status.PAUSED
+                else ": stop the container before removing or force remove"
+            )
+        )
+
+
 def require_startable(container: Container) -> None:
     status = container.state.status
     if status is Status.PAUSED:

@@ -54,7 +54,7 @@ class Overlays:
         return [network for network in self._known.list() if network.driver is Driver.OVERLAY]
 
     def members(self, network_id: str) -> Sequence[Endpoint]:
-        return self._rows.endpoints(self._known.list(), network_id=network_id)
+        return self._rows.endpoints(self._known.list, network_id=network_id)
 
     def write(self, network: Network) -> str:
         return records.write(network)

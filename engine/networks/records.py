@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 from typing import Any, Final
 
@@ -180,15 +180,19 @@ class NetworkRecords:
         return {row["network_id"] for row in self._database.query("SELECT DISTINCT network_id FROM endpoints")}
 
     def endpoints(
-        self, networks: Collection[Network], *, container_id: str = "", network_id: str = ""
+        self, networks: Callable[[], Collection[Network]], *, container_id: str = "", network_id: str = ""
     ) -> list[Endpoint]:
-        """The endpoints of a container, in the order of their interfaces, or of a network, by address."""
-        by_id = {network.id: network for network in networks}
+        """The endpoints of a container, in the order of their interfaces, or of a network, by address.
+
+        *networks* gives those that are known. It is asked after the rows, so that it knows every network that one is
+        of; which of them it does not know has gone since, after its last endpoint.
+        """
         column, value, order = ("network_id", network_id, "address")
         if container_id:
             column, value, order = ("container_id", container_id, "length(interface), interface")
         rows = self._database.query(f"SELECT * FROM endpoints WHERE {column} = ? ORDER BY {order}", (value,))  # noqa: S608 - words from above
-        return [_endpoint(row, by_id[row["network_id"]]) for row in rows]
+        by_id = {network.id: network for network in networks()} if rows else {}
+        return [_endpoint(row, by_id[row["network_id"]]) for row in rows if row["network_id"] in by_id]
 
     def ports(self, container_id: str) -> tuple[PublishedPort, ...]:
         rows = self._database.query("SELECT * FROM published_ports WHERE container_id = ?", (container_id,))

@@ -135,7 +135,7 @@ class Sandboxes:
         )
 
     def endpoints(self, container_id: str) -> Sequence[Endpoint]:
-        return self._records.endpoints(self._known.list(), container_id=container_id)
+        return self._records.endpoints(self._known.list, container_id=container_id)
 
     def sweep(self, live: Collection[str]) -> None:
         """Forget the sandboxes of containers that do not live, and what was cut off in those that do."""

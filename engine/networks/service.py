@@ -122,7 +122,7 @@ class NetworkService:
 
     def endpoints(self, network_id: str) -> Sequence[Endpoint]:
         """Who is in a network."""
-        return self._records.endpoints(self._known.list(), network_id=network_id)
+        return self._records.endpoints(self._known.list, network_id=network_id)
 
     def create(self, request: NetworkRequest) -> Network:
         """Make a network, whole or not at all.
@@ -180,13 +180,13 @@ class NetworkService:
         """
         sandbox = self._sandboxes.open(request)
         for endpoint in sandbox.endpoints:
-            self._tell("connect", endpoint)
+            self._tell("connect", endpoint, self._known.get(endpoint.network_id))
         return sandbox
 
     def connect(self, request: SandboxRequest) -> Endpoint:
         """Join a running container to one further network, whole or not at all. Raises as `open` does."""
         endpoint = self._sandboxes.connect(request)
-        self._tell("connect", endpoint)
+        self._tell("connect", endpoint, self._known.get(endpoint.network_id))
         return endpoint
 
     def disconnect(self, request: SandboxRequest) -> Endpoint | None:
@@ -196,16 +196,17 @@ class NetworkService:
         for endpoint in self._sandboxes.endpoints(request.container_id):
             if endpoint.network_id == network.id:
                 self._sandboxes.disconnect(endpoint, wanted=request.ports)
-                self._tell("disconnect", endpoint)
+                self._tell("disconnect", endpoint, network)
                 return endpoint
         return None
 
     def release(self, container_id: str) -> None:
         """Take a container's network down; no error when it has none."""
-        endpoints = self._sandboxes.endpoints(container_id)
+        # Once nobody is in a network it may be removed at any moment.
+        left = [(each, self._known.get(each.network_id)) for each in self._sandboxes.endpoints(container_id)]
         self._sandboxes.close(container_id)
-        for endpoint in endpoints:
-            self._tell("disconnect", endpoint)
+        for endpoint, network in left:
+            self._tell("disconnect", endpoint, network)
 
     def sandbox(self, container_id: str) -> Sandbox | None:
         """The network that a container has now."""
@@ -289,8 +290,7 @@ class NetworkService:
         endpoint = self._sandboxes.leading(container_id)
         return self._publishing.targets(endpoint) if endpoint is not None else ()
 
-    def _tell(self, action: str, endpoint: Endpoint) -> None:
-        network = self._known.get(endpoint.network_id)
+    def _tell(self, action: str, endpoint: Endpoint, network: Network) -> None:
         self._events.publish(
             Kind.NETWORK,
             action,

@@ -159,6 +159,10 @@ class SnapshotStore:
                 return
         threading.Thread(target=_discard, args=(trash,), name="snapshot-trash").start()
 
+    def exists(self, snapshot: str) -> bool:
+        """Whether a snapshot is here: one that is removed is not, from before its first file is deleted."""
+        return self._directory(snapshot).is_dir()
+
     def ids(self) -> set[str]:
         """Every snapshot that is here."""
         return {entry.name for entry in self._root.iterdir() if is_id(entry.name)}

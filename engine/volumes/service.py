@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 from engine.database import Database
 from engine.errors import Conflict, EngineFault, InvalidParameter, VolumeNotFound
@@ -37,7 +39,9 @@ class VolumeService:
         self._root = root
         self._records = VolumeRecords(database, root)
         self._lock = threading.Lock()
-        self._locks: dict[str, threading.RLock] = {}
+        self._locks: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
+        self._claims: Counter[tuple[str, str]] = Counter()
+        """Volumes and the containers that will have them, but are not among `uses` yet."""
         self.uses: Uses = dict
         """Tells which containers have each volume, running or not; set by the engine."""
         root.mkdir(parents=True, exist_ok=True, mode=0o701)
@@ -126,7 +130,7 @@ class VolumeService:
                 if force:
                     return
                 raise VolumeNotFound(f"get {name[:250]}: no such volume")
-            if users := sorted(set(self.uses().get(name, ())) - {given_up_by}):
+            if users := sorted(self._users(name) - {given_up_by}):
                 raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
             mounts.unmount(volume.mountpoint)
             self._records.delete(name)
@@ -160,6 +164,19 @@ class VolumeService:
         return 0 if volume.options else trees.tree_size(volume.mountpoint)
 
     # --- for containers
+
+    @contextmanager
+    def claimed(self, names: Iterable[str], *, user: str) -> Iterator[None]:
+        """Keep the volumes *names*, there or to be made, from being removed while the block runs, for *user*."""
+        claims = {(name, user) for name in names}
+        with self._lock:
+            self._claims.update(claims)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._claims.subtract(claims)
+                self._claims += Counter()  # drops those that nobody has any more
 
     def mount(self, name: str, *, user: str, destination: str = "", read_only: bool = False) -> Path:
         """Where the data of the volume are, there to stay until `unmount` by the same *user*, a container's id.
@@ -225,6 +242,12 @@ class VolumeService:
                 raise InvalidParameter(
                     f"cannot access path {path[:200]!r} of volume {name}: {error.strerror}"
                 ) from error
+
+    def _users(self, name: str) -> set[str]:
+        # Claims first: who gives one up is among the uses by then.
+        with self._lock:
+            claiming = {user for claimed, user in self._claims if claimed == name}
+        return claiming | set(self.uses().get(name, ()))
 
     def _fill(self, volume: Volume, source: int) -> None:
         if volume.options or len(self._records.users().get(volume.name, ())) > 1:

@@ -30,5 +30,5 @@ def _programs() -> Iterator[Path]:
     for directory in ("engine", "webui", "docker-compose-free/bringup"):
         yield from (PROJECT / directory).rglob("*.py")
     tests = ["tests/fixtures/cache.py"]
-    tests += [f"tests/engine/test_{name}.py" for name in ("crash", "crash_points", "hostile_requests")]
+    tests += [f"tests/engine/test_{name}.py" for name in ("crash", "crash_points", "hostile_requests", "races")]
     yield from (PROJECT / name for name in ("manage.py", "docker-compose-free/up", *tests))

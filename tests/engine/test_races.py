@@ -1,0 +1,350 @@
+"""Commands beside each other on the same things: each works or says clearly why not, and nothing is left over.
+
+What follows in the same moment is drawn by chance: HAVRE_TEST_RACES says for how many seconds each race is run.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from tests.fixtures.daemons import PROJECT, HavreDaemon
+from tests.fixtures.processes import wait_until
+from tests.fixtures.racing import Answer, Caller, together
+
+SECONDS: Final = float(os.environ.get("HAVRE_TEST_RACES", "0.4"))
+IMAGE: Final = "busybox"
+WRITTEN: Final = 300
+"""Files that the container of a commit has written, 4 KiB each."""
+
+Body = dict[str, Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undamaged(havre: HavreDaemon) -> Iterator[None]:
+    """When all has been done, what lies in the stores is whole."""
+    havre.docker("pull", "-q", IMAGE)
+    yield
+    havre.stop()
+    command = [*havre.namespace.prefix, *havre.command()[:-1], "check"]
+    checked = subprocess.run(command, env=havre.environ(), cwd=PROJECT, capture_output=True, text=True)
+    havre.start()
+    assert checked.stdout == "everything is as it should be\n", checked.stdout + checked.stderr
+
+
+@pytest.fixture
+def call(havre: HavreDaemon) -> Iterator[Caller]:
+    """Sends requests; afterwards none may have met a failure of the engine, and nothing of theirs may be left."""
+    begun = havre.process.log.stat().st_size
+    caller = Caller(havre.socket)
+    yield caller
+    havre.remove_everything()
+    faults = caller.faults()
+    log = havre.process.log.read_bytes()[begun:].decode(errors="replace")
+    havre.docker("network", "prune", "-f")
+    havre.docker("volume", "prune", "-f", "-a")
+    assert not faults, "\n".join([*faults[:10], log[-4000:]])
+    assert "Traceback" not in log, log[-6000:]
+    wait_until(lambda: not left(havre), what=f"nothing to be left, but there is {left(havre)}")
+
+
+def left(havre: HavreDaemon) -> list[str]:
+    """What containers, volumes and builds have left in the engine's directories."""
+    root, run = havre.directory / "root", havre.directory / "run"
+    places = (
+        root / "containers",
+        root / "volumes",
+        root / "content/tmp",
+        root / "builds",
+        run / "netns",
+        run / "parts",
+    )
+    places += (run / "monitors", run / "shm", run / "runtime")
+    found = [str(entry) for place in places if place.is_dir() for entry in place.iterdir()]
+    kept = ("init", "init-kernel", "empty")
+    found += [str(entry) for entry in (root / "snapshots").iterdir() if entry.name not in kept]
+    found += [str(entry) for entry in (root / "layers").iterdir() if entry.name.startswith("tmp-")]
+    return found
+
+
+def rounds(seconds: float = SECONDS) -> Iterator[int]:
+    """Numbers for as long as a race is to be run, three at least."""
+    until = time.monotonic() + seconds
+    number = 0
+    while number < 3 or time.monotonic() < until:
+        yield number
+        number += 1
+
+
+def container(*command: str, **host: Any) -> Body:
+    return {"Image": IMAGE, "Cmd": list(command) or ["sleep", "60"], "HostConfig": {"NetworkMode": "none", **host}}
+
+
+def create(call: Caller, name: str, body: Body | None = None) -> Answer:
+    return call("POST", "/containers/create", body=body or container(), name=name)
+
+
+def start(call: Caller, name: str) -> Answer:
+    return call("POST", f"/containers/{name}/start")
+
+
+def remove(call: Caller, name: str, **query: str | int) -> Answer:
+    return call("DELETE", f"/containers/{name}", **query)
+
+
+def run(call: Caller, name: str, body: Body | None = None) -> str:
+    made = create(call, name, body)
+    assert made.ok, made
+    started = start(call, name)
+    assert started.ok, started
+    return str(made.document["Id"])
+
+
+# --- of one container
+
+
+def test_a_name_is_given_once(call: Caller) -> None:
+    for number in rounds():
+        answers = together(*[partial(create, call, f"one{number}")] * 4, spread=0.003)
+        assert sorted(answer.status for answer in answers) == [201, 409, 409, 409], "\n".join(map(str, answers))
+        create(call, f"other{number}")
+        taken = together(
+            partial(call, "POST", f"/containers/other{number}/rename", name=f"new{number}"),
+            partial(call, "POST", f"/containers/one{number}/rename", name=f"new{number}"),
+            partial(create, call, f"new{number}"),
+            spread=0.003,
+        )
+        assert sorted(answer.status // 100 for answer in taken) == [2, 4, 4], "\n".join(map(str, taken))
+        ids = [row["Id"] for row in call("GET", "/containers/json", all=1).document]
+        together(*[partial(remove, call, each, force=1) for each in ids for _ in range(2)])
+
+
+def test_a_removal_by_force_removes_whatever_else_happens(call: Caller) -> None:
+    def exec_(name: str) -> Answer:
+        made = call("POST", f"/containers/{name}/exec", body={"Cmd": ["true"], "AttachStdout": True})
+        return call("POST", f"/exec/{made.document['Id']}/start", body={}) if made.ok else made
+
+    def logs(name: str) -> Answer:
+        return call("GET", f"/containers/{name}/logs", stdout=1, follow=1, seconds=5)
+
+    for number in rounds(2 * SECONDS):
+        name = f"doomed{number}"
+        create(call, name, container("sh", "-c", "echo here; sleep 60", RestartPolicy={"Name": "always"}))
+        if running := random.random() < 0.6:
+            start(call, name)
+        path = f"/containers/{name}"
+        others: list[Callable[[], Answer]] = [
+            partial(start, call, name),
+            partial(call, "POST", f"{path}/stop", t=0),
+            partial(call, "POST", f"{path}/restart", t=0),
+            partial(call, "POST", f"{path}/kill"),
+            partial(call, "POST", f"{path}/pause"),
+            partial(call, "POST", f"{path}/attach", stream=1, stdout=1, seconds=5),
+            partial(call, "POST", f"{path}/wait", condition="removed"),
+            partial(call, "POST", f"{path}/update", body={"PidsLimit": 100}),
+            partial(call, "POST", f"{path}/rename", name=f"renamed{number}"),
+            partial(call, "GET", f"{path}/stats", stream=0, **{"one-shot": 1}),
+            partial(call, "GET", f"{path}/changes"),
+            partial(call, "GET", f"{path}/json", size=1),
+            partial(call, "GET", f"{path}/top"),
+            partial(call, "GET", f"{path}/archive", path="/etc"),
+            partial(call, "PUT", f"{path}/archive", path="/tmp", data=archive("new", b"new")),
+            partial(call, "GET", f"{path}/export"),
+            partial(call, "POST", "/containers/prune"),
+            partial(exec_, name),
+            partial(logs, name),
+        ]
+        identifier = call("GET", f"{path}/json").document["Id"]
+        forced = partial(remove, call, identifier, force=1)
+        answers = together(forced, forced, *random.sample(others, 5))
+        for answer in answers[:2]:
+            assert answer.status in (204, 404), "\n".join([f"running: {running}", *map(str, answers)])
+        gone = call("GET", f"/containers/{identifier}/json")
+        assert gone.status == 404, "\n".join([*map(str, answers), str(gone)])
+
+
+def test_a_removal_without_force_leaves_what_runs(call: Caller) -> None:
+    for number in rounds():
+        create(call, f"gentle{number}")
+        started, removed = together(partial(start, call, f"gentle{number}"), partial(remove, call, f"gentle{number}"))
+        assert (started.status, removed.status) in ((204, 409), (404, 204)), f"{started}\n{removed}"
+        there = call("GET", f"/containers/gentle{number}/json")
+        assert there.status == (404 if removed.ok else 200), there
+        assert removed.ok or there.document["State"]["Running"]
+        remove(call, f"gentle{number}", force=1)
+
+
+def test_what_is_made_of_a_container_is_whole_or_is_not_made(call: Caller) -> None:
+    script = f"n=0; while [ $n -lt {WRITTEN} ]; do echo $n > /kept/$n; n=$((n+1)); done"
+    for number in rounds(2 * SECONDS):
+        name, tag = f"source{number}", f"made:{number}"
+        run(call, name, container("sh", "-c", f"mkdir /kept; {script}"))
+        assert call("POST", f"/containers/{name}/wait").document["StatusCode"] == 0
+        removed, committed, exported, copied = together(
+            partial(remove, call, name, force=1),
+            partial(call, "POST", "/commit", container=name, repo=tag),
+            partial(call, "GET", f"/containers/{name}/export"),
+            partial(call, "GET", f"/containers/{name}/archive", path="/kept"),
+        )
+        told = "\n".join(map(str, (removed, committed)))
+        assert removed.ok, told
+        for answer, beginning in ((exported, "kept/"), (copied, "kept/")):
+            if answer.ok:
+                assert files_in(answer.body, beginning) == WRITTEN, f"{answer.request} is told whole and is not"
+        assert committed.status in (201, 404, 409), told
+        if committed.ok:
+            with_all = run(call, f"check{number}", {**container("sh", "-c", "ls /kept | wc -l"), "Image": tag})
+            call("POST", f"/containers/{with_all}/wait")
+            text = call("GET", f"/containers/{with_all}/logs", stdout=1).body
+            assert str(WRITTEN).encode() in text, f"the image has {text!r} files; {told}"
+            remove(call, with_all, force=1)
+            assert call("DELETE", f"/images/{tag}", force=1).ok
+
+
+def files_in(tar: bytes, beginning: str) -> int:
+    with tarfile.open(fileobj=io.BytesIO(tar)) as opened:
+        return sum(member.isreg() and member.name.startswith(beginning) for member in opened)
+
+
+def archive(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as opened:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        opened.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+# --- of what containers share
+
+
+def test_a_container_that_was_created_has_its_volume(call: Caller) -> None:
+    for number in rounds():
+        volume, name = f"shared{number}", f"owner{number}"
+        body = container(Binds=[f"{volume}:/data"])
+        created, *_ = together(
+            partial(create, call, name, body),
+            partial(create, call, name, body),
+            partial(call, "DELETE", f"/volumes/{volume}"),
+            partial(call, "POST", "/volumes/prune", filters='{"all":["1"]}'),
+            partial(call, "POST", "/volumes/create", body={"Name": volume}),
+            spread=0.005,
+        )
+        assert created.status in (201, 409), created
+        started = start(call, name)
+        assert started.ok, f"{created}\n{started}"
+        together(
+            partial(remove, call, name, force=1, v=1),
+            partial(call, "DELETE", f"/volumes/{volume}"),
+            partial(call, "POST", "/volumes/prune", filters='{"all":["1"]}'),
+        )
+
+
+def test_a_network_goes_while_containers_come_and_go(call: Caller) -> None:
+    for number in rounds(2 * SECONDS):
+        network, name = f"net{number}", f"member{number}"
+        assert call("POST", "/networks/create", body={"Name": network}).ok
+        create(call, name, container(NetworkMode=network))
+        if random.random() < 0.5:
+            start(call, name)
+        answers = together(
+            partial(start, call, name),
+            partial(remove, call, name, force=1),
+            partial(call, "DELETE", f"/networks/{network}"),
+            partial(call, "POST", "/networks/prune"),
+            partial(call, "POST", f"/networks/{network}/disconnect", body={"Container": name}),
+            partial(call, "POST", f"/networks/{network}/connect", body={"Container": name}),
+            partial(call, "GET", "/containers/json", all=1),
+            partial(call, "GET", f"/networks/{network}"),
+        )
+        assert answers[1].ok, "\n".join(map(str, answers))
+
+
+def test_images_go_while_they_are_used(call: Caller) -> None:
+    saved = call("GET", f"/images/{IMAGE}/get").body
+    for number in rounds(3 * SECONDS):
+        build = archive("Dockerfile", f"FROM {IMAGE}\nCOPY Dockerfile /\nLABEL n={number}\n".encode())
+        actions: list[Callable[[], Answer]] = [
+            partial(call, "POST", "/images/create", fromImage=IMAGE, tag="latest"),
+            partial(call, "POST", "/images/load", data=saved),
+            partial(call, "GET", f"/images/{IMAGE}/get"),
+            partial(call, "POST", "/build", t=f"built:{number}", data=build),
+            partial(create, call, f"user{number}"),
+            partial(call, "POST", f"/images/{IMAGE}/tag", repo=f"again{number}"),
+            partial(call, "DELETE", f"/images/{IMAGE}", force=1),
+            partial(call, "POST", "/images/prune", filters='{"dangling":["false"]}'),
+            partial(call, "POST", "/build/prune", all=1),
+            partial(call, "GET", "/images/json", all=1),
+            partial(call, "GET", f"/images/{IMAGE}/history"),
+            partial(call, "GET", "/system/df"),
+            partial(call, "GET", "/havre/v1/images/usage"),
+        ]
+        together(*random.sample(actions, 8))
+        if any(row["Names"] == [f"/user{number}"] for row in call("GET", "/containers/json", all=1).document):
+            started = start(call, f"user{number}")
+            assert started.ok, started  # its image's layers are there, whatever has become of the image
+            remove(call, f"user{number}", force=1)
+    call("POST", "/images/load", data=saved)
+    told = [answer for answer in call.answers if answer.request.startswith(("POST /images", "POST /build"))]
+    broken = [answer for answer in told if b'"code":5' in answer.body]
+    assert not broken, "\n".join(map(str, broken[:10]))
+
+
+def test_anything_beside_anything(call: Caller) -> None:
+    """Six clients do what comes to their mind with the same few things."""
+    until = time.monotonic() + 3 * SECONDS
+
+    def client() -> None:
+        while time.monotonic() < until:
+            name, network, volume = (f"{kind}{random.randrange(3)}" for kind in ("c", "n", "v"))
+            path = f"/containers/{name}"
+            body = container(
+                NetworkMode=random.choice((network, "none", "bridge")),
+                Binds=[f"{volume}:/v"],
+                AutoRemove=random.random() < 0.3,
+            )
+            random.choice(
+                (
+                    partial(create, call, name, body),
+                    partial(create, call, name, body),
+                    partial(start, call, name),
+                    partial(start, call, name),
+                    partial(remove, call, name, force=random.randrange(2), v=1),
+                    partial(call, "POST", f"{path}/stop", t=0),
+                    partial(call, "POST", f"{path}/restart", t=0),
+                    partial(call, "POST", f"{path}/kill"),
+                    partial(call, "POST", f"{path}/pause"),
+                    partial(call, "POST", f"{path}/unpause"),
+                    partial(call, "POST", f"{path}/rename", name=f"c{random.randrange(3)}"),
+                    partial(call, "GET", f"{path}/json", size=1),
+                    partial(call, "GET", f"{path}/archive", path="/v"),
+                    partial(call, "PUT", f"{path}/archive", path="/v", data=archive("new", b"new")),
+                    partial(call, "GET", f"{path}/changes"),
+                    partial(call, "GET", "/containers/json", all=1, size=1),
+                    partial(call, "POST", "/containers/prune"),
+                    partial(call, "POST", "/networks/create", body={"Name": network}),
+                    partial(call, "DELETE", f"/networks/{network}"),
+                    partial(call, "POST", f"/networks/{network}/connect", body={"Container": name}),
+                    partial(call, "POST", f"/networks/{network}/disconnect", body={"Container": name}),
+                    partial(call, "GET", f"/networks/{network}"),
+                    partial(call, "DELETE", f"/volumes/{volume}"),
+                    partial(call, "POST", "/volumes/prune", filters='{"all":["1"]}'),
+                    partial(call, "GET", "/system/df"),
+                )
+            )()
+
+    threads = [threading.Thread(target=client) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
