@@ -10,11 +10,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from engine.content.store import ContentStore
 from engine.errors import NotFound
 from engine.images.records import ImageRecords
-from engine.snapshots.layers import LayerStore
+from engine.snapshots.layers import LayerStore, discard
 from engine.types import Digest
 
 
@@ -28,6 +29,9 @@ class Collector:
         self._lock = threading.RLock()
         self._held: Counter[Digest] = Counter()
         self._ended = 0
+        self._depth = 0
+        self._doomed: list[Path] = []
+        """Layers that have lost their names: deleting a large one takes seconds, and is done without the lock."""
 
     @contextmanager
     def holding(self, digests: Collection[Digest]) -> Iterator[None]:
@@ -45,7 +49,7 @@ class Collector:
 
     def release(self, digests: Collection[Digest]) -> None:
         """Give up holds; what no image took and nobody else holds is removed."""
-        with self._lock:
+        with self.quiet():
             self._held.subtract(digests)
             self._held += Counter()  # drops what is held no longer
             self._ended += 1
@@ -63,14 +67,25 @@ class Collector:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Nothing is collected, and nothing newly held, while the block runs."""
-        with self._lock:
-            yield
+        """Nothing is collected by others, and nothing newly held, while the block runs."""
+        doomed: list[Path] = []
+        try:
+            with self._lock:
+                self._depth += 1
+                try:
+                    yield
+                finally:
+                    self._depth -= 1
+                    if not self._depth:
+                        doomed, self._doomed = self._doomed, doomed
+        finally:
+            for directory in doomed:
+                discard(directory)
 
     def collect(self, candidates: Collection[Digest]) -> int:
         """Remove those of *candidates* that no image has and nobody holds; the bytes that this frees."""
         freed = 0
-        with self._lock:
+        with self.quiet():
             loose = {digest for digest in candidates if not self._held[digest]}
             if not loose:
                 return 0
@@ -81,7 +96,8 @@ class Collector:
             for diff_id in loose - self._records.needed_layers():
                 if self._layers.has(diff_id):
                     freed += self._layers.size(diff_id)
-                    self._layers.remove(diff_id)
+                    if (doomed := self._layers.take_away(diff_id)) is not None:
+                        self._doomed.append(doomed)
         return freed
 
 

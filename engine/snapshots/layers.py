@@ -103,6 +103,11 @@ class LayerStore:
 
     def remove(self, diff_id: Digest) -> None:
         """Remove a layer that nothing uses; no error when it is not there."""
+        if (doomed := self.take_away(diff_id)) is not None:
+            discard(doomed)
+
+    def take_away(self, diff_id: Digest) -> Path | None:
+        """Take its name from a layer that nothing uses; what is left for `discard`. `None` when it is not there."""
         directory = self._root / diff_id.hex
         doomed = self._root / f"tmp-{secrets.token_hex(8)}"
         with self._lock:
@@ -110,9 +115,9 @@ class LayerStore:
                 link = self._read(diff_id, "link")
                 directory.rename(doomed)
             except (FileNotFoundError, EngineFault):
-                return
+                return None
             (self.links / link).unlink(missing_ok=True)
-        discard(doomed)
+        return doomed
 
     def sweep(self) -> None:
         """Remove what a daemon that was killed left half made, and repair links. Only before anything else runs."""
