@@ -6,6 +6,7 @@ Who does not read a stream to its end closes it: it holds descriptors.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Generator
@@ -30,6 +31,8 @@ from engine.snapshots.unpack import OPAQUE_WHITEOUT, WHITEOUT
 _CHUNK: Final = 1024 * 1024
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _BENEATH: Final = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
+_CHANGED: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
+"""What the kernel says of an entry that has vanished, or is of another kind, since it was seen."""
 _KINDS: Final = {
     stat.S_IFREG: FILE,
     stat.S_IFDIR: DIRECTORY,
@@ -79,15 +82,17 @@ def _tree(root: int, name: bytes, *, layer: bool, dated: bool) -> Generator[byte
         path = waiting.pop()
         try:
             here = syscalls.openat2(root, os.fsdecode(path), _DIRECTORY, resolve=_BENEATH)
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # gone since it was seen
+        except OSError as error:
+            if error.errno in _CHANGED:
+                continue
+            raise
         try:
             below = _joined(name, path)
             if layer and is_opaque(here):
                 yield header(Entry(name=_joined(below, OPAQUE_WHITEOUT), kind=FILE, mode=0o600))
             directories = []
             for entry in sorted(os.listdir(here)):  # noqa: PTH208 - a descriptor
-                with suppress(FileNotFoundError):
+                try:
                     found = os.stat(entry, dir_fd=here, follow_symlinks=False)
                     place = _joined(below, os.fsencode(entry))
                     if layer and is_whiteout(found):
@@ -105,6 +110,9 @@ def _tree(root: int, name: bytes, *, layer: bool, dated: bool) -> Generator[byte
                         directories.append(b"%s/%s" % (path, os.fsencode(entry)))
                     else:
                         yield from _entry(here, entry, place, links)
+                except OSError as error:
+                    if error.errno not in _CHANGED:
+                        raise
             waiting += reversed(directories)
         finally:
             os.close(here)
@@ -114,7 +122,7 @@ def _entry(parent: int, entry: str, name: bytes, links: dict[tuple[int, int], by
     found = os.stat(entry, dir_fd=parent, follow_symlinks=False)
     kind = stat.S_IFMT(found.st_mode)
     if kind == stat.S_IFREG:
-        descriptor = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+        descriptor = _opened(parent, entry)
         try:
             yield from _file(descriptor, name, links)
         finally:
@@ -124,6 +132,17 @@ def _entry(parent: int, entry: str, name: bytes, links: dict[tuple[int, int], by
         if kind == stat.S_IFLNK:
             described.link = os.fsencode(os.readlink(entry, dir_fd=parent))
         yield header(described)
+
+
+def _opened(parent: int, entry: str) -> int:
+    """A file for reading, which it still is: a container may put a device in its place, and to open one does things."""
+    place = os.open(entry, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
+            raise FileNotFoundError(errno.ENOENT, "it is no file any more", entry)
+        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(place)
 
 
 def _file(descriptor: int, name: bytes, links: dict[tuple[int, int], bytes]) -> Generator[bytes]:
