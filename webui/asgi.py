@@ -11,9 +11,12 @@ _pages = get_asgi_application()
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
+from webui import bodies  # noqa: E402
 from webui.live.origin import SameOrigin  # noqa: E402
 from webui.live.routing import websocket_urlpatterns  # noqa: E402
 from webui.pacing import Paced  # noqa: E402
+
+bodies.install()
 
 application = ProtocolTypeRouter(
     {"http": Paced(_pages), "websocket": SameOrigin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))}

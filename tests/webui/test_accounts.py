@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.conf import LazySettings
+from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
@@ -86,6 +88,29 @@ def test_signing_in_and_out(operator: User) -> None:
     assert browser.get("/jobs/").status_code == 200
     assert browser.post("/accounts/logout/").status_code == 302
     assert browser.get("/jobs/").status_code == 302
+
+
+def test_passwords_cannot_be_tried_without_end(administrator: User, settings: LazySettings) -> None:
+    """Neither at the page for it nor at the admin's, which leads there."""
+    settings.ACCOUNT_RATE_LIMITS = {}  # the usual ones
+    cache.clear()
+    browser = _browser()
+    for _ in range(10):
+        browser.post("/accounts/login/", {"login": "root-ada", "password": "wrong"})
+    answer = browser.post("/accounts/login/", {"login": "root-ada", "password": PASSWORD})
+    assert answer.status_code in (200, 429), "the right password after too many wrong ones"
+    assert "_auth_user_id" not in browser.session
+    admin = browser.post("/admin/login/?next=/admin/", {"username": "root-ada", "password": PASSWORD})
+    assert (admin.status_code, admin["Location"].partition("?")[0]) == (302, "/accounts/login/")
+    cache.clear()
+
+
+def test_the_admin_is_for_administrators(operator: User, administrator: User) -> None:
+    browser = _browser()
+    browser.force_login(operator, backend="allauth.account.auth_backends.AuthenticationBackend")
+    for path in ("/admin/", "/admin/login/", "/admin/accounts/user/", "/admin/jobs/job/"):
+        assert browser.get(path).status_code in (302, 403), path
+        assert b"accounts/user" not in browser.get(path, follow=True).content, path
 
 
 def test_a_wrong_password_signs_nobody_in(operator: User) -> None:

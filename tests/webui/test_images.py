@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
+from django.conf import LazySettings, settings
 from django.test import AsyncClient, Client
 
 from tests.fixtures.daemons import HavreDaemon
@@ -249,6 +252,41 @@ def test_forgotten_uploads_go(browser: Client, environment: Environment, operato
     assert uploads.uploads_sweep() == 1
     assert [path.name for path in settings.UPLOADS_DIR.iterdir()] == [str(young.pk)]
     uploads.upload_forget(upload=young)
+
+
+def test_one_person_does_not_fill_the_disk(
+    browser: Client, environment: Environment, operator: User, settings: LazySettings
+) -> None:
+    settings.UPLOAD_QUOTA = 10_000
+    begin = "/e/local/images/uploads/"
+    first = browser.post(begin, {"name": "first", "size": 6_000}).json()
+    refused = browser.post(begin, {"name": "second", "size": 6_000})
+    assert refused.status_code == 422
+    assert "waiting" in refused.json()["error"]
+    # What nobody has added to for an hour makes room for what comes now.
+    past = time.time() - 2 * uploads.ABANDONED.total_seconds()
+    os.utime(Upload.objects.get(pk=first["id"]).path, (past, past))
+    assert browser.post(begin, {"name": "second", "size": 6_000}).status_code == 200
+    assert not Upload.objects.filter(pk=first["id"]).exists()
+    for number in range(100):
+        answer = browser.post(begin, {"name": f"small {number}", "size": 1})
+        if answer.status_code != 200:
+            break
+    assert number == uploads.MOST - 1
+    for upload in Upload.objects.all():
+        uploads.upload_forget(upload=upload)
+
+
+def test_what_others_were_promised_is_not_free(
+    browser: Client, environment: Environment, administrator: User, settings: LazySettings
+) -> None:
+    settings.UPLOAD_QUOTA = 1 << 62
+    free = shutil.disk_usage(settings.UPLOADS_DIR.parent).free
+    theirs = uploads.upload_begin(environment=environment, user=administrator, name="large", size=free * 2 // 3)
+    answer = browser.post("/e/local/images/uploads/", {"name": "as large", "size": free * 2 // 3})
+    assert answer.status_code == 422
+    assert "no room" in answer.json()["error"]
+    uploads.upload_forget(upload=theirs)
 
 
 # --- without an engine -----------------------------------------------------------------------------------------------

@@ -128,6 +128,21 @@ async def test_signing_out_closes_the_sockets_of_that_session_at_once(operator: 
     assert await elsewhere.stays_open()
 
 
+async def test_one_person_has_so_many_sockets_and_no_more(
+    operator: User, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "MOST", 2)
+    first, second = await Socket.of(operator), await Socket.of(operator)
+    assert await (await Socket.of(operator)).closed() == consumers.TRY_AGAIN
+    theirs = await Socket.of(viewer)
+    await first.communicator.disconnect()
+    again = await Socket.of(operator)
+    assert await again.stays_open()
+    for socket in (second, theirs, again):
+        await socket.communicator.disconnect()
+    assert not any(consumers.PolicyConsumer._open[person.pk] for person in (operator, viewer))
+
+
 @pytest.mark.parametrize("path", ["/accounts/logout/", "/admin/logout/"])
 async def test_one_may_sign_out_while_redis_is_away(path: str, administrator: User, settings: object) -> None:
     layer = {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": ["unix:///nowhere/redis.sock"]}}

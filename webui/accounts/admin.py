@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
@@ -9,6 +10,8 @@ from django.contrib.auth.models import Group
 from webui.accounts.models import Grant, Team, User
 
 admin.site.unregister(Group)
+# The one page to sign in at: the admin's own does not count who tries how often.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.site_header = admin.site.site_title = "Havre"
 
 

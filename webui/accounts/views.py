@@ -26,9 +26,12 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "setup/void.html", status=404)
     form = SetupForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        user = services.administrator_create(
-            token=token, username=form.cleaned_data["username"], password=form.cleaned_data["password"]
-        )
+        try:
+            user = services.administrator_create(
+                token=token, username=form.cleaned_data["username"], password=form.cleaned_data["password"]
+            )
+        except services.SetupClosed:
+            return render(request, "setup/void.html", status=404)
         login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
         messages.success(request, _("Welcome, %(name)s. This engine is yours.") % {"name": user.username})
         return redirect("home")

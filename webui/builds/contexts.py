@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import shutil
 import stat
 import tarfile
 import tempfile
@@ -25,6 +26,8 @@ DOCKERFILE: Final = "Dockerfile"
 MOST_ENTRIES: Final = 200_000
 MOST_BYTES: Final = 20_000_000_000
 """What an archive may hold unpacked: a small one can be made to hold any amount."""
+_SPARE: Final = 1_000_000_000
+"""Bytes that it leaves free on the disk."""
 
 
 class UnusableContext(Exception):
@@ -47,7 +50,7 @@ def context(archive: Path | None, *, dockerfile: str | None, check: Callable[[],
     with tempfile.TemporaryFile(dir=directory) as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             if archive is not None:
-                budget = _Budget(check)
+                budget = _Budget(check, directory)
                 copy = _copy_zip if zipfile.is_zipfile(archive) else _copy_tar
                 copy(archive, tar, skip=DOCKERFILE if dockerfile is not None else "", budget=budget)
             if dockerfile is not None:
@@ -59,8 +62,9 @@ def context(archive: Path | None, *, dockerfile: str | None, check: Callable[[],
 class _Budget:
     """What an archive may still hold."""
 
-    def __init__(self, check: Callable[[], None]) -> None:
+    def __init__(self, check: Callable[[], None], directory: Path) -> None:
         self._check = check
+        self._directory = directory
         self._entries = MOST_ENTRIES
         self._bytes = MOST_BYTES
 
@@ -73,6 +77,8 @@ class _Budget:
                 _("The archive holds more than a context may: %(entries)d files and %(size)d GB unpacked.")
                 % {"entries": MOST_ENTRIES, "size": MOST_BYTES // 10**9}
             )
+        if size > shutil.disk_usage(self._directory).free - _SPARE:
+            raise UnusableContext(_("There is no room for the unpacked archive on the disk of this site."))
 
 
 def _copy_tar(archive: Path, tar: tarfile.TarFile, *, skip: str, budget: _Budget) -> None:

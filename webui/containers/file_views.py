@@ -13,7 +13,7 @@ from django.utils.http import content_disposition_header, urlencode
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
-from webui import gateway
+from webui import bodies, gateway
 from webui.accounts import policy
 from webui.accounts.policy import Action
 from webui.containers import browsing
@@ -29,7 +29,7 @@ def container_files(request: HttpRequest, environment: Environment, container_id
     """A directory; as a fragment it is the list alone."""
     context = detail_context(environment, container_id, "files", request)
     path = _path(request.GET.get("path", ""))
-    context |= {"path": path, "limit": settings.UPLOAD_LIMIT}
+    context |= {"path": path, "limit": settings.UPLOAD_LIMIT, "permit": bodies.permit(request.user)}
     try:
         context["folder"] = browsing.folder(
             environment=environment, user=request.user, container=context["container"].id, path=path

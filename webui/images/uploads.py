@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import F, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 PIECE: Final = 4 * 1024 * 1024
 """Bytes that the page sends at once, and at most that are taken."""
 KEPT: Final = dt.timedelta(hours=24)
+ABANDONED: Final = dt.timedelta(hours=1)
+"""For how long nothing may come of an upload before it makes room for another one of the same person."""
+MOST: Final = 50
+"""Uploads that one person may have at a time."""
 _SPARE: Final = 1_000_000_000
 """Bytes that an upload leaves free on the disk."""
 
@@ -40,15 +45,17 @@ class WrongPlace(Exception):
 
 
 def upload_begin(*, environment: Environment, user: User, name: str, size: int) -> Upload:
-    """Make room for a file of *size* bytes; `ValidationError` when the disk has none."""
+    """Make room for a file of *size* bytes; `ValidationError` when the disk has none, or the person too much of it."""
     policy.require(user, policy.Action.IMAGE_LOAD, environment=environment)
     if size <= 0:
         raise ValidationError(_("The file is empty."))
     directory = settings.UPLOADS_DIR
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if size > shutil.disk_usage(directory).free - _SPARE:
-        raise ValidationError(_("There is no room for it on the disk of this site."))
-    upload = Upload.objects.create(environment=environment, created_by=user, name=name[:255], size=size)
+    with transaction.atomic():
+        _require_share(user, size)
+        if size + _promised() > shutil.disk_usage(directory).free - _SPARE:
+            raise ValidationError(_("There is no room for it on the disk of this site."))
+        upload = Upload.objects.create(environment=environment, created_by=user, name=name[:255], size=size)
     with os.fdopen(os.open(upload.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"):
         return upload
 
@@ -66,12 +73,45 @@ def upload_append(*, upload: Upload, offset: int, piece: bytes) -> int:
             raise WrongPlace(current.received)
         if len(piece) > PIECE or offset + len(piece) > current.size:
             raise ValidationError(_("That is more than was announced."))
+        if len(piece) > shutil.disk_usage(current.path.parent).free - _SPARE:
+            raise ValidationError(_("There is no room left for it on the disk of this site."))
         with current.path.open("r+b") as file:
             file.seek(offset)
             file.write(piece)
         current.received = offset + len(piece)
         current.save(update_fields=["received"])
     return current.received
+
+
+def _promised() -> int:
+    """Bytes that are to come of all uploads."""
+    return Upload.objects.aggregate(left=Sum(F("size") - F("received")))["left"] or 0
+
+
+def _require_share(user: User, size: int) -> None:
+    """`ValidationError` when the archives of *user* that wait here would be too many or too large with another one."""
+    mine = list(Upload.objects.filter(created_by=user))
+
+    def too_much() -> bool:
+        return len(mine) >= MOST or size + sum(each.size for each in mine) > settings.UPLOAD_QUOTA
+
+    for upload in tuple(mine):
+        if too_much() and _abandoned(upload):
+            upload_forget(upload=upload)
+            mine.remove(upload)
+    if too_much():
+        raise ValidationError(
+            _("Too many archives of yours are waiting here, or too large ones: load those, or come back in an hour.")
+        )
+
+
+def _abandoned(upload: Upload) -> bool:
+    """Whether no piece of it has come for long. One that is complete waits for its job."""
+    try:
+        changed = upload.path.stat().st_mtime
+    except FileNotFoundError:
+        return True
+    return not upload.complete and changed < (timezone.now() - ABANDONED).timestamp()
 
 
 def upload_forget(*, upload: Upload) -> None:

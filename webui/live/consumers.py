@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Any, ClassVar
 
@@ -30,6 +31,9 @@ SIGNED_OUT, NOT_ALLOWED, GONE = 4401, 4403, 4404
 ENDED = 1000
 TRY_AGAIN = 1013
 
+MOST = 400
+"""Sockets that one person may have open in one process, each with a stream from an engine behind it."""
+
 RECHECK = 15.0
 """Seconds between two looks at whether the session and the right still stand."""
 
@@ -51,17 +55,24 @@ class PolicyConsumer(AsyncWebsocketConsumer):
     action: ClassVar[Action]
 
     environment: Environment
+    _open: ClassVar[Counter[int]] = Counter()
+    """How many each person has."""
 
     async def connect(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+        self._counted = False
         self.user = self.scope["user"]
         self.kwargs: Mapping[str, str] = self.scope["url_route"]["kwargs"]
         refused = await self._refusal()
+        if refused is None and self._open[self.user.pk] >= MOST:
+            refused = TRY_AGAIN
         await self.accept()
         if refused is not None:
             # After the handshake: a browser does not show a page why a handshake failed.
             await self.close(code=refused)
             return
+        self._counted = True
+        self._open[self.user.pk] += 1
         await self.channel_layer.group_add(publish.user_group(self.user.pk), self.channel_name)
         self.run(self._recheck())
         await self.opened()
@@ -94,6 +105,9 @@ class PolicyConsumer(AsyncWebsocketConsumer):
                 await self.received(message)
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002 - Channels' signature
+        if self._counted:
+            self._counted = False
+            self._open[self.user.pk] -= 1
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()

@@ -215,6 +215,8 @@ if any(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS):
     # Behind a proxy that speaks TLS.
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # Whose sign-ins are counted: the proxy's client, and not all of them together.
+    ALLAUTH_TRUSTED_PROXY_COUNT = 1
 
 # --- words, files, logs ----------------------------------------------------------------------------------------------
 
@@ -234,6 +236,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 # Bytes that may be uploaded into a container at once; they wait on the disk, not in memory.
 UPLOAD_LIMIT = int(os.environ.get("HAVRE_UPLOAD_LIMIT") or 1_000_000_000)
+# Bytes of archives (images, build contexts) that one person may have waiting for an engine.
+UPLOAD_QUOTA = int(os.environ.get("HAVRE_UPLOAD_QUOTA") or 50_000_000_000)
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 LOGGING = {
