@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import sys
 import threading
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ _ARCHIVE: Final = re.compile(
     re.IGNORECASE,
 )
 """The head of a request whose body is an archive in chunks. The docker CLI calls some `text/plain`."""
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    b'{"message":"too many connections: this engine has as many clients as it can serve"}\n'
+)
 _LONGEST_HEAD: Final = 16 * 1024
 
 
@@ -49,6 +54,12 @@ class HttpConnection(web.RequestHandler):
             payload_exception=web.RequestPayloadError,
             max_msg_queue_size=self._max_msg_queue_size,
         )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if isinstance(self._manager, HttpServer) and self._manager.full and isinstance(transport, asyncio.Transport):
+            transport.write(_FULL)
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         head = _ARCHIVE.match(data, 0, _LONGEST_HEAD) if self._idle() else None
@@ -139,7 +150,13 @@ class HeldBody:
 
 
 class HttpServer(web.Server):
-    """aiohttp's server, with these connections."""
+    """aiohttp's server, with these connections, and not more than *most* of them."""
+
+    most = sys.maxsize
+
+    @property
+    def full(self) -> bool:
+        return len(self.connections) > self.most
 
     def __call__(self) -> HttpConnection:
         return HttpConnection(self, loop=self._loop, **self._kwargs)

@@ -8,6 +8,7 @@ import grp
 import logging
 import os
 import re
+import resource
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +38,8 @@ _LINE_LIMIT: Final = 64 * 1024
 _READ_AHEAD: Final = 1024 * 1024
 """Bytes of a body that wait in memory for who reads it: less makes many small hops between threads of a `docker cp`."""
 _BACKLOG: Final = 512
+_IDLE: Final = 300.0
+"""Seconds that a client may take for the head of a request, its first or a further one; dockerd's value."""
 _GOODBYE: Final = 5.0
 """Seconds that running requests have to end when the server stops."""
 _PATIENCE: Final = 2.0
@@ -46,8 +49,13 @@ _PATIENCE: Final = 2.0
 class ApiServer:
     """Serves *engine* on the unix socket at *path*, for root and the members of *group*."""
 
-    def __init__(self, engine: Engine, *, path: Path, group: str) -> None:
+    def __init__(self, engine: Engine, *, path: Path, group: str, connections: int | None = None) -> None:
+        """At most *connections* at a time; half of the descriptors that this process may have, where it does not say.
+
+        Each stream takes some beside its connection's own, and what containers need is not the clients' to take.
+        """
         self._engine = engine
+        self._connections = connections or resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._path = path
         self._group = group
         self._router = Router(*ALL)
@@ -67,7 +75,9 @@ class ApiServer:
             max_line_size=_LINE_LIMIT,
             max_field_size=_LINE_LIMIT,
             read_bufsize=_READ_AHEAD,
+            keepalive_timeout=_IDLE,
         )
+        server.most = self._connections
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_GOODBYE)
         await self._runner.setup()
         site = web.SockSite(self._runner, listen(self._path, group=self._group), backlog=_BACKLOG)

@@ -20,6 +20,19 @@ Work = Callable[[Tell, threading.Event], None]
 """Does the work; the event is set when the client has left."""
 
 
+class Lines(asyncio.Queue[dict[str, Any] | None]):
+    """Lines that wait for a client that may read slowly or not at all; `None` behind the last.
+
+    When `BACKLOG` of them wait, those that only tell how far something is are left out: the next one tells more.
+    """
+
+    BACKLOG = 1000
+
+    def put_nowait(self, line: dict[str, Any] | None) -> None:
+        if self.qsize() < self.BACKLOG or line is None or not line.get("progressDetail"):
+            super().put_nowait(line)
+
+
 async def told(call: Call, work: Work, *, at_once: bool = False, takes_body: bool = False) -> web.StreamResponse:
     """Run *work* on a thread and send its lines as they come.
 
@@ -27,7 +40,7 @@ async def told(call: Call, work: Work, *, at_once: bool = False, takes_body: boo
     later it is the last line, as in Docker. Work that *takes the body* goes on only as the client sends it.
     """
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    queue = Lines()
     cancel = threading.Event()
 
     def tell(line: dict[str, Any] | None) -> None:
@@ -50,9 +63,7 @@ async def told(call: Call, work: Work, *, at_once: bool = False, takes_body: boo
         raise
 
 
-async def _send(
-    call: Call, queue: asyncio.Queue[dict[str, Any] | None], running: asyncio.Future[None], *, at_once: bool
-) -> web.StreamResponse:
+async def _send(call: Call, queue: Lines, running: asyncio.Future[None], *, at_once: bool) -> web.StreamResponse:
     response = await begin_stream(call) if at_once else None
     line = await queue.get()
     if line is None and response is None:
