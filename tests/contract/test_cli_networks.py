@@ -101,7 +101,6 @@ def test_lists_are_filtered(daemon: Daemon) -> None:
     [
         (["create", "bridge"], "operation is not permitted on predefined bridge network"),
         (["create", "--driver=host", "another"], 'only one instance of "host" network is allowed'),
-        (["create", "--driver=nosuch", "another"], 'plugin "nosuch" not found'),
         (["create", "--subnet=10.92.5.0/24", "another"], "Pool overlaps with other one on this address space"),
         (["create", "taken"], "network with name taken already exists"),
         (["rm", "host"], "host is a pre-defined network and cannot be removed"),
@@ -131,6 +130,12 @@ def test_what_is_refused(daemon: Daemon, arguments: list[str], words: str) -> No
     sleeper(daemon, "runs")
     sleeper(daemon, "alone", "--network=plain")
     assert words in refused(daemon, "network", *arguments)
+
+
+@pytest.mark.parametrize("daemon", ["havre", pytest.param("dockerd", marks=pytest.mark.slow)], indirect=True)
+def test_a_driver_that_is_not_there(daemon: Daemon) -> None:
+    """dockerd, in the long run alone, looks for a plugin for fifteen seconds."""
+    assert 'plugin "nosuch" not found' in refused(daemon, "network", "create", "--driver=nosuch", "another")
 
 
 def test_connect_and_disconnect_while_it_runs(daemon: Daemon) -> None:
