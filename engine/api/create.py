@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from engine.api import create_config, create_host, create_networks
 from engine.api.fields import Fields, canonical
@@ -12,9 +12,6 @@ from engine.containers.options import ContainerConfig, HostConfig
 from engine.errors import InvalidParameter
 from engine.kernel import cgroup
 from engine.networks.model import Attachment
-
-_PARTS: Final = frozenset({"hostconfig", "networkingconfig"})
-_KNOWN: Final = {name.lower() for name in (*create_config.DEFAULTS, *create_config.OPTIONAL)} | _PARTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +39,7 @@ def parse(body: Fields) -> CreateRequest:
     attachments = create_networks.attachments(
         body.section("NetworkingConfig"), mode=host.network_mode, mac=config.mac_address, links=host.links
     )
-    warnings += [
-        f"{name[:60]} is not known to this engine and has been ignored"
-        for name in body.names
-        if name.lower() not in _KNOWN and body.get(name)
-    ]
+    warnings += [f"{place} is not known to this engine and has been ignored" for place in body.unread()]
     raw_host = canonical(host_fields.document, create_host.DEFAULTS, create_host.OPTIONAL)
     return CreateRequest(
         config=config,

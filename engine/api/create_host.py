@@ -120,13 +120,11 @@ _KEPT: Final[dict[str, Callable[[Fields, str], object]]] = {
 """What nobody reads any further: its type must be right all the same, since inspect gives it back."""
 
 _ONLY: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "UsernsMode": ("invalid user namespace mode", ("", "private", "host")),
-    "Runtime": ("Unknown runtime specified", ("", "runc", "io.containerd.runc.v2")),
-    "Isolation": ("linux only supports 'default', not", ("", "default")),
+    "UsernsMode": ("invalid user namespace mode: {}", ("", "private", "host")),
+    "Runtime": ("Unknown runtime specified {}", ("", "runc", "io.containerd.runc.v2")),
+    "Isolation": ("Invalid isolation: {} - linux only supports 'default'", ("", "default")),
 }
 """Words of which this engine knows a few: what to say to another, and those that it knows."""
-
-_KNOWN: Final = {name.lower() for name in (*DEFAULTS, *OPTIONAL)}
 
 
 def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostConfig:
@@ -162,6 +160,7 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
         devices=create_devices.devices(host),
         device_cgroup_rules=create_devices.rules(host),
         read_only_rootfs=host.flag("ReadonlyRootfs"),
+        console_size=console_size(host),
         init=host.flag("Init"),
         dns=_addresses(host, "Dns"),
         dns_search=_bare(host, "DnsSearch"),
@@ -184,10 +183,9 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
 def _check_kept(host: Fields) -> None:
     for name, read in _KEPT.items():
         read(host, name)
-    console_size(host)
     for name, (problem, words) in _ONLY.items():
         if (value := host.text(name)) not in words:
-            raise host.refused(name, f"{problem} {value[:60]}")
+            raise host.refused(name, problem.format(value[:60]))
 
 
 def _annotations(host: Fields) -> dict[str, str]:
@@ -206,11 +204,6 @@ def _check_unsupported(host: Fields, warnings: list[str]) -> None:
     warnings += [
         f"HostConfig.{name} is not supported by this engine and has been ignored" for name in _IGNORED if host.get(name)
     ]
-    warnings += [
-        f"HostConfig.{name[:60]} is not known to this engine and has been ignored"
-        for name in host.names
-        if name.lower() not in _KNOWN and host.get(name)
-    ]
 
 
 def _sharing(host: Fields, name: str, *words: str, others: bool = False) -> str:
@@ -220,7 +213,7 @@ def _sharing(host: Fields, name: str, *words: str, others: bool = False) -> str:
         return ""
     if mode == "host" or mode in words or (others and mode.startswith("container:")):
         return mode
-    raise InvalidParameter(f"HostConfig.{name}: invalid mode {mode[:60]!r}")
+    raise host.refused(name, f"invalid {name.removesuffix('Mode').upper()} mode: {mode[:60]}")
 
 
 def _cgroup_parent(host: Fields) -> str:
@@ -235,7 +228,7 @@ def _cgroup_parent(host: Fields) -> str:
 def _cgroupns(host: Fields) -> str:
     mode = host.text("CgroupnsMode")
     if mode not in ("", "private", "host"):
-        raise InvalidParameter(f"HostConfig.CgroupnsMode: invalid mode {mode[:60]!r}, expected private or host")
+        raise host.refused("CgroupnsMode", f"invalid cgroup namespace mode: {mode[:60]}, expected private or host")
     return mode
 
 
@@ -283,7 +276,7 @@ def restart_policy(policy: Fields) -> RestartPolicy:
         name = RestartPolicyName(text)
     except ValueError as error:
         raise InvalidParameter(
-            f"invalid restart policy: unknown policy '{text[:40]}'; "
+            f"invalid restart policy '{text[:40]}': unknown policy; "
             "use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
         ) from error
     if retries and name is not RestartPolicyName.ON_FAILURE:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
 from engine.api import create_config
 from engine.api.fields import Fields
 from engine.errors import InvalidParameter
 from engine.networks.creation import is_user_defined
 from engine.networks.model import Attachment
+
+_OPERATIONAL: Final = (
+    *("NetworkID", "EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "IPv6Gateway", "GlobalIPv6Address"),
+    *("GlobalIPv6PrefixLen", "DNSNames"),
+)
+"""What inspect tells of an endpoint that is there: clients that make a container anew send it along."""
 
 
 def attachments(networking: Fields, *, mode: str, mac: str, links: tuple[str, ...]) -> tuple[Attachment, ...]:
@@ -36,6 +43,8 @@ def attachments(networking: Fields, *, mode: str, mac: str, links: tuple[str, ..
 
 def attachment(settings: Fields, *, network: str) -> Attachment:
     """One endpoint's settings."""
+    for name in _OPERATIONAL:
+        settings.get(name)
     ipam = settings.section("IPAMConfig")
     address, address6 = _address(ipam, "IPv4Address", 4), _address(ipam, "IPv6Address", 6)
     return Attachment(

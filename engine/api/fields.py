@@ -22,7 +22,7 @@ _DIGITS: Final = 400
 class Fields:
     """One JSON object; *path* is where it stands in the body, for messages."""
 
-    def __init__(self, value: object, path: str = "") -> None:
+    def __init__(self, value: object, path: str = "", *, within: Fields | None = None) -> None:
         if not isinstance(value, dict):
             where = _shortened(path, 200) or "request body"
             raise InvalidParameter(f"{where}: expected an object, got {_shown(value)}")
@@ -31,10 +31,24 @@ class Fields:
         self.document: Mapping[str, Any] = value
         """As it came."""
         self._values: dict[str, Any] = {key.lower(): entry for key, entry in value.items()}
+        self._opened: list[Fields] = [] if within is None else within._opened
+        self._asked: set[tuple[str, str]] = set() if within is None else within._asked
+        self._opened.append(self)
 
     def get(self, name: str) -> Any:
         """The raw value, `None` where there is none."""
+        self._asked.add((self.path, name.lower()))
         return self._values.get(name.lower())
+
+    def unread(self) -> list[str]:
+        """The places of what the body says, here or in an object of it, and what nobody has asked for."""
+        places = [
+            each._at(name)
+            for each in self._opened
+            for name, value in each.document.items()
+            if value and (each.path, name.lower()) not in self._asked
+        ]
+        return [_shortened(place, 100) for place in dict.fromkeys(places)]
 
     def text(self, name: str, default: str = "") -> str:
         value = self.get(name)
@@ -114,7 +128,7 @@ class Fields:
     def section(self, name: str) -> Fields:
         """The object *name*; an empty one where there is none."""
         value = self.get(name)
-        return Fields({} if value is None else value, self._at(name))
+        return Fields({} if value is None else value, self._at(name), within=self)
 
     def objects(self, name: str) -> tuple[Fields, ...]:
         value = self.get(name)
@@ -122,7 +136,7 @@ class Fields:
             return ()
         if not isinstance(value, list):
             raise self.wrong(name, "a list of objects", value)
-        return tuple(Fields(entry, f"{self._at(name)}[{number}]") for number, entry in enumerate(value))
+        return tuple(Fields(entry, f"{self._at(name)}[{number}]", within=self) for number, entry in enumerate(value))
 
     def wrong(self, name: str, expected: str, value: object) -> InvalidParameter:
         return self.refused(name, f"expected {expected}, got {_shown(value)}")

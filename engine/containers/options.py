@@ -205,6 +205,8 @@ class HostConfig(Resources):
     devices: tuple[Device, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
     read_only_rootfs: bool = False
+    console_size: tuple[int, int] = (0, 0)
+    """Rows and columns that a terminal begins with; zeros leave it to the runtime."""
     init: bool = False
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()

@@ -105,11 +105,13 @@ def capability_sets(capabilities: tuple[str, ...], *, uid: int) -> dict[str, lis
 
 def _process(container: Container, prepared: Prepared) -> dict[str, Any]:
     identity = prepared.identity
+    rows, columns = container.host.console_size
     arguments = [container.path, *container.args]
     if prepared.init is not None:
         arguments = ["/sbin/docker-init", "--", *arguments]
     return {
         "terminal": container.config.tty,
+        **({"consoleSize": {"height": rows, "width": columns}} if container.config.tty and rows and columns else {}),
         "user": {"uid": identity.uid, "gid": identity.gid, "additionalGids": list(identity.groups), "umask": 0o022},
         "args": arguments,
         "env": environment(container, home=identity.home, tty=container.config.tty, linked=prepared.link_environment),

@@ -107,6 +107,23 @@ def test_every_field_is_here() -> None:
     assert container.config.hostname == "web"
 
 
+MAPS: Final = {
+    *("Labels", "ExposedPorts", "Volumes", "Annotations", "Config", "Options", "PortBindings", "StorageOpt", "Sysctls"),
+    *("Tmpfs", "EndpointsConfig", "/own", "80/tcp"),
+}
+"""Objects whose names are the client's own."""
+
+
+@pytest.mark.parametrize(
+    "path", [(), *(path for path in PATHS if isinstance(_at(path), dict) and path[-1] not in MAPS)], ids=_name
+)
+def test_nothing_is_passed_over_in_silence(path: Path) -> None:
+    """What no code asks for is told, however deep it stands; of the whole body that is nothing."""
+    assert create.parse(Fields(WHOLE)).warnings == ()
+    request = create.parse(Fields(_with((*path, "NoSuch"), "x")))
+    assert request.warnings == (f"{_name((*path, 'NoSuch'))} is not known to this engine and has been ignored",)
+
+
 def _named(error: EngineError, path: Path) -> bool:
     """Whether the message says which field was meant: by the name next to it, of an entry by its list's."""
     return next(key for key in reversed(path) if isinstance(key, str)) in str(error)

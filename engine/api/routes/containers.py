@@ -47,7 +47,7 @@ async def container_list(call: Call) -> web.Response:
 @routes.post("/containers/create")
 async def container_create(call: Call) -> web.Response:
     body = await call.body()
-    name = call.query.text("name").removeprefix("/") or None
+    name = call.query.text("name") or None
     platform = parse_platform(call.query.text("platform"))
 
     def make() -> tuple[str, list[str]]:
@@ -81,13 +81,13 @@ async def container_prune(call: Call) -> web.Response:
 async def container_update(call: Call) -> web.Response:
     body = await call.body()
     policy = body.section("RestartPolicy")
+    changes = create_resources.parse(body)
+    restart = create_host.restart_policy(policy) if policy.text("Name") else None
+    passed_over = [f"{place} cannot be changed by an update and has been ignored" for place in body.unread()]
     warnings = await call.workers.patient(
-        call.engine.containers.update,
-        call.arguments["id"],
-        changes=create_resources.parse(body),
-        restart=create_host.restart_policy(policy) if policy.text("Name") else None,
+        call.engine.containers.update, call.arguments["id"], changes=changes, restart=restart
     )
-    return json_answer({"Warnings": list(warnings)})
+    return json_answer({"Warnings": [*passed_over, *warnings]})
 
 
 @routes.get("/containers/{id}/json")
