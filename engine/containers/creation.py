@@ -20,6 +20,8 @@ from engine.networks.model import Attachment
 from engine.types import now
 
 _LIMITS: Final = {name[7:].lower(): number for name, number in vars(resource).items() if name.startswith("RLIMIT_")}
+_LARGEST_FILTER: Final = 4096 * 8
+"""Bytes: BPF_MAXINSNS instructions of eight (linux/filter.h)."""
 _SHORTEST: Final = 1_000_000
 """Nanoseconds of a health check's times."""
 _SAFE_SYSCTLS: Final = ("net.", "kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue.")
@@ -71,10 +73,13 @@ def draft(
     check_limits(host)
     host, unsupported = supported(settled(config, host, find=find))
     warnings += unsupported
+    if host.network_mode == "host" and host.ports:
+        warnings.append("Published ports are discarded when using host network mode")
     capabilities.effective(add=host.cap_add, drop=host.cap_drop, privileged=host.privileged, held=held)
     if host.seccomp not in ("", "unconfined"):
         seccomp.reduced(host.seccomp, ())
-    host = replace(host, ulimits=_clamped(host.ulimits, warnings))
+    filtered = not host.privileged and host.seccomp != "unconfined"
+    host = replace(host, ulimits=_clamped(host.ulimits, warnings, filtered=filtered))
     return Draft(
         container=Container(
             id=container_id,
@@ -175,7 +180,7 @@ def _check_host(host: HostConfig, config: ContainerConfig) -> None:
     if host.auto_remove and host.restart.name is not RestartPolicyName.NO:
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
     if "/" in host.tmpfs:
-        raise InvalidParameter("invalid mount target '/': the destination can't be '/'")
+        raise InvalidParameter("invalid specification: destination can't be '/'")
     for key in host.sysctls:
         if not host.privileged and not key.startswith(_SAFE_SYSCTLS):
             raise InvalidParameter(f"sysctl '{key[:80]}' is not whitelisted: it is not of a namespace of the container")
@@ -204,8 +209,11 @@ def _check_sharing(host: HostConfig, config: ContainerConfig) -> None:
         raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
 
 
-def _clamped(ulimits: Sequence[Ulimit], warnings: list[str]) -> tuple[Ulimit, ...]:
-    """No limit above the host's own: without CAP_SYS_RESOURCE the runtime could not set it."""
+def _clamped(ulimits: Sequence[Ulimit], warnings: list[str], *, filtered: bool) -> tuple[Ulimit, ...]:
+    """No limit above the host's own: without CAP_SYS_RESOURCE the runtime could not set it.
+
+    *filtered* is whether the container has a seccomp filter.
+    """
     kept = []
     for limit in ulimits:
         if limit.name not in _LIMITS:
@@ -214,6 +222,11 @@ def _clamped(ulimits: Sequence[Ulimit], warnings: list[str]) -> tuple[Ulimit, ..
             raise InvalidParameter(f"Ulimits: {limit.name}: -1 is no limit, less makes no sense")
         if 0 <= limit.hard < limit.soft:
             raise InvalidParameter(f"ulimit soft limit must be less than or equal to hard limit: {limit.name}")
+        if filtered and limit.name == "fsize" and 0 <= limit.soft < _LARGEST_FILTER:
+            raise InvalidParameter(
+                f"Ulimits: fsize: at least {_LARGEST_FILTER} bytes, got {limit.soft}: the OCI runtime writes the "
+                "container's seccomp filter under this limit"
+            )
         _, most = resource.getrlimit(_LIMITS[limit.name])
         wanted = [resource.RLIM_INFINITY if value < 0 else value for value in (limit.soft, limit.hard)]
         if most != resource.RLIM_INFINITY and any(value == resource.RLIM_INFINITY or value > most for value in wanted):

@@ -33,17 +33,20 @@ _NEEDS: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     "cpuset_cpus": ("cpuset", ("cpuset.cpus",), ("cpuset.cpus",)),
     "cpuset_mems": ("cpuset", ("cpuset.mems",), ("cpuset.mems",)),
     "pids_limit": ("pids", ("pids.max",), ("pids.max",)),
-    "blkio_weight": ("blkio", ("blkio.weight", "blkio.bfq.weight"), ("io.weight", "io.bfq.weight")),
-    "blkio_weight_devices": (
-        "blkio",
-        ("blkio.weight_device", "blkio.bfq.weight_device"),
-        ("io.weight", "io.bfq.weight"),
-    ),
+    # Version 1 has `blkio.bfq.weight` as well, which crun 1.8 does not know: the start would fail.
+    "blkio_weight": ("blkio", ("blkio.weight",), ("io.weight", "io.bfq.weight")),
+    "blkio_weight_devices": ("blkio", ("blkio.weight_device",), ("io.weight", "io.bfq.weight")),
     "blkio_read_bps": ("blkio", ("blkio.throttle.read_bps_device",), ("io.max",)),
     "blkio_write_bps": ("blkio", ("blkio.throttle.write_bps_device",), ("io.max",)),
     "blkio_read_iops": ("blkio", ("blkio.throttle.read_iops_device",), ("io.max",)),
     "blkio_write_iops": ("blkio", ("blkio.throttle.write_iops_device",), ("io.max",)),
 }
+
+_WORDS: Final = {
+    "blkio_weight": ("Block I/O weight", "Weight"),
+    "blkio_weight_devices": ("Block I/O weight_device", "Weight-device"),
+}
+"""What is missing and what is lost with it, in Docker's words where clients may know them."""
 
 
 def check_limits(wanted: Resources) -> None:
@@ -77,16 +80,20 @@ def supported(host: HostConfig) -> tuple[HostConfig, list[str]]:
         files = second if cgroup.version() == 2 else first
         if not any(cgroup.has_file(controller, file) for file in files):
             changes[name] = plain[name]
-            word = name.replace("_", " ")
-            warnings.append(
-                f"Your kernel does not support {word} limits or the cgroup is not mounted. Limit discarded."
-            )
+            what, lost = _WORDS.get(name, (f"{name.replace('_', ' ')} limits", "Limit"))
+            warnings.append(f"Your kernel does not support {what} or the cgroup is not mounted. {lost} discarded.")
+    if host.oom_kill_disable and not host.memory:
+        warnings.append(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system "
+            "running out of resources."
+        )
     return replace(host, **changes), warnings
 
 
 def _check_cpu(wanted: Resources) -> None:
-    if wanted.nano_cpus and (wanted.cpu_quota or wanted.cpu_period):
-        raise InvalidParameter("Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set")
+    for word, value in (("Period", wanted.cpu_period), ("Quota", wanted.cpu_quota)):
+        if wanted.nano_cpus and value:
+            raise InvalidParameter(f"Conflicting options: Nano CPUs and CPU {word} cannot both be set")
     cpus = cgroup.online_cpus()
     if wanted.nano_cpus > cpus * 1_000_000_000:
         raise InvalidParameter(f"Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
@@ -98,13 +105,22 @@ def _check_cpu(wanted: Resources) -> None:
         raise InvalidParameter("CPU cfs quota can not be less than 1ms (i.e. 1000)")
     for name, text in (("cpuset cpus", wanted.cpuset_cpus), ("cpuset mems", wanted.cpuset_mems)):
         if text and not _CPU_LIST.fullmatch(text):
-            raise InvalidParameter(f"Invalid value {text[:60]} for {name}")
-    highest = max((int(number) for number in re.findall(r"\d+", wanted.cpuset_cpus)), default=0)
-    if highest >= cgroup.configured_cpus():
-        raise InvalidParameter(
-            f"Requested CPUs are not available - requested {wanted.cpuset_cpus[:60]}, "
-            f"available: 0-{cgroup.configured_cpus() - 1}"
-        )
+            raise InvalidParameter(f"Invalid value {text[:60]} for {name}: invalid format: {text[:60]}")
+    for name, text, available in (
+        ("CPUs", wanted.cpuset_cpus, f"0-{cgroup.configured_cpus() - 1}"),
+        ("memory nodes", wanted.cpuset_mems, cgroup.memory_nodes()),
+    ):
+        if _highest(text) > _highest(available):
+            raise InvalidParameter(
+                f"Requested {name} are not available - requested {text[:60]}, available: {available}"
+            )
+    if wanted.cpu_realtime_period and wanted.cpu_realtime_runtime > wanted.cpu_realtime_period:
+        raise InvalidParameter("cpu real-time runtime cannot be higher than cpu real-time period")
+
+
+def _highest(numbers: str) -> int:
+    """The highest number of a list such as `0,2-3`; 0 of an empty one."""
+    return max((int(number) for number in re.findall(r"\d+", numbers)), default=0)
 
 
 def _check_block_io(wanted: Resources) -> None:

@@ -136,9 +136,11 @@ def settled(config: ContainerConfig, host: HostConfig, *, find: Callable[[str], 
     for mount in host.mounts:
         place = normal(mount.target)
         if place == "/":
-            raise InvalidParameter("invalid mount target '/': the destination can't be '/'")
+            raise InvalidParameter("invalid specification: destination can't be '/'")
         if place in found or place in map(normal, host.tmpfs):
             raise InvalidParameter(f"Duplicate mount point: {place}")
+        if mount.kind is MountKind.BIND and not mount.make_source:
+            _host(mount)
         found[place] = replace(mount, target=place)
     taken = {normal(place) for place in host.tmpfs}
     for text in host.volumes_from:
@@ -195,7 +197,8 @@ def _host(mount: Mount) -> Path:
 
 def ready_mount(mount: Mount, source: Path) -> ReadyMount:
     """*mount* with what the specification wants to know of it; *source* is where it is on the host."""
-    options = ["rbind" if mount.recursive else "bind", mount.propagation]
+    # crun 1.8 takes a recursive propagation for a recursive bind; of one mount alone both say the same.
+    options = ["rbind", mount.propagation] if mount.recursive else ["bind", mount.propagation.removeprefix("r")]
     if mount.read_only:
         # `rro` needs mount_setattr(2), Linux 5.12, and runc 1.1: the oldest that this engine runs with has it.
         # crun 1.8 wants a directory for it; below a file nothing is mounted.
@@ -218,6 +221,6 @@ def _others(text: str, find: Callable[[str], Container]) -> Iterable[Mount]:
     name, _, access = text.partition(":")
     words = access.split(",")
     if not set(words) <= _WORDS_OF_ACCESS:
-        raise InvalidParameter(f"invalid mode for volumes-from: {access[:60]}")
+        raise InvalidParameter(f"VolumesFrom: invalid mode: {access[:60]}")
     for mount in find(name).host.mounts:
         yield replace(mount, read_only=True) if "ro" in words else mount

@@ -132,6 +132,8 @@ class Starter:
             spec = runtime_spec(container, prepare(sandbox))
             bundle = self.bundle(container.id)
             (bundle / "config.json").write_text(json.dumps(self._filters.applied(spec)), encoding="utf-8")
+            # crun leaves them where it cannot write one of their limits.
+            undo.callback(cgroup.remove_everywhere, cgroup_path(container, self._cgroup_parent))
             # Named by a container that was killed with its daemon, a runtime's state or monitor would be in the way.
             undo.callback(self._forget, container.id)
             try:

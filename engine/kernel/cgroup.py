@@ -43,6 +43,12 @@ def remove(group: Path) -> None:
         group.rmdir()
 
 
+def remove_everywhere(group: str, root: Path = ROOT) -> None:
+    """Remove *group* from every hierarchy that has it and where it is empty."""
+    for top in tops(group, root):
+        remove(top)
+
+
 def frozen(group: str, root: Path = ROOT) -> bool:
     """Whether the processes of *group* stand still (cgroup-v1/freezer-subsystem.rst, cgroup-v2.rst)."""
     second = version(root) == 2
@@ -86,6 +92,14 @@ def _own_group() -> Path:
 
 def online_cpus() -> int:
     return os.sysconf("SC_NPROCESSORS_ONLN")
+
+
+def memory_nodes() -> str:
+    """The nodes that have memory, as a list such as `0-1` (admin-guide/mm/numaperf.rst)."""
+    try:
+        return Path("/sys/devices/system/node/has_memory").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return "0"  # a kernel without NUMA
 
 
 def configured_cpus() -> int:

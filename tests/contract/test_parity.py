@@ -48,7 +48,6 @@ OWN: Final = {
     r"\.NetworkSettings\.Networks\.\w+\.(DNSNames|GwPriority)": "since later versions of the API",
     r"\.NetworkSettings\.Ports\..*\.HostPort": "chosen by each",
     r"\.HostConfig\.KernelMemory(TCP)?": "gone since version 1.42 of the API",
-    r"\.HostConfig\.BlkioWeight": "dockerd does not know the BFQ scheduler's file, and drops it",
     r"\.HostConfig\.Annotations.*": "since version 1.43 of the API",
     r"\.State\.Error": "the newer words, in which clients find the reason as well",
     r"\.SizeRootFs": "dockerd counts the files that it puts into the container itself",

@@ -133,5 +133,5 @@ def test_only_what_the_engine_holds_can_be_given() -> None:
     assert len(capabilities.DEFAULT) == 14
     held = ALL - {"CAP_SYS_RESOURCE"}
     assert set(capabilities.effective(add=(), drop=(), privileged=True, held=held)) == held
-    with pytest.raises(InvalidParameter, match='unknown capability: "NOPE"'):
+    with pytest.raises(InvalidParameter, match='unknown capability: "CAP_NOPE"'):
         capabilities.effective(add=["NOPE"], drop=(), privileged=False, held=held)

@@ -193,6 +193,12 @@ def test_mounts_come_after_what_they_lie_in_and_replace_ours() -> None:
     assert mounts(made)["/f"]["options"] == ["rbind", "rprivate", "ro"]
 
 
+def test_a_terminal_has_its_first_size() -> None:
+    assert "consoleSize" not in spec(console_size=(24, 80))["process"]
+    assert "consoleSize" not in spec({"tty": True})["process"]
+    assert spec({"tty": True}, console_size=(24, 80))["process"]["consoleSize"] == {"height": 24, "width": 80}
+
+
 def test_propagation_reaches_the_root() -> None:
     def propagation(value: str) -> str | None:
         made = spec(mounts=(Mount(source="/s", target="/t", propagation=value),))
@@ -258,6 +264,9 @@ def test_every_volume_gets_a_name_once() -> None:
         ({"mounts": (Mount(source="/a", target="//"),)}, "destination can't be '/'"),
         ({"mounts": (Mount(source="/a", target="/x"),), "tmpfs": {"/x": ""}}, "Duplicate mount point: /x"),
         ({"tmpfs": {"/": ""}}, "destination can't be '/'"),
+        ({"ulimits": (Ulimit(name="fsize", soft=4096, hard=8192),)}, "fsize: at least 32768 bytes"),
+        ({"cpuset_mems": "0-1023"}, "Requested memory nodes are not available - requested 0-1023"),
+        ({"mounts": (Mount(source="/no/such", target="/x", make_source=False),)}, "path does not exist: /no/such"),
         ({"sysctls": {"kernel.panic": "1"}}, "not whitelisted"),
         ({"sysctls": {"net.x": "1"}, "network_mode": "host"}, "not allowed in host network mode"),
     ],
