@@ -43,7 +43,7 @@ def exec_process(
         root = _root_of(monitor)
         try:
             if config.user:
-                identity = users.resolve(root, config.user)
+                identity = users.resolve(root, config.user, group_add=container.host.group_add)
                 user = {"uid": identity.uid, "gid": identity.gid, "additionalGids": list(identity.groups)}
                 process["user"] |= user
                 if "HOME" not in _names(container.config.env):
