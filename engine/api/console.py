@@ -23,8 +23,8 @@ def console_size(body: Fields) -> tuple[int, int]:
 
 
 def terminal_size(query: Query) -> tuple[int, int]:
-    """The parameters `h` and `w`."""
-    rows, columns = query.integer("h", 0), query.integer("w", 0)
+    """The parameters `h` and `w`, both of which must be there."""
+    rows, columns = query.integer("h"), query.integer("w")
     if rows is None or columns is None or not (0 <= rows <= _MOST and 0 <= columns <= _MOST):
         raise InvalidParameter(f"h, w: a terminal has 0 to {_MOST} rows and columns")
     return rows, columns

@@ -24,7 +24,7 @@ def parse(log: Fields, config: ContainerConfig, warnings: list[str]) -> LogOptio
     """The typed options; `InvalidParameter` for a driver or an option that there is not."""
     driver = log.text("Type") or "json-file"
     if driver not in _DRIVERS:
-        raise InvalidParameter(f"logger: no log driver named '{driver[:40]}' is registered")
+        raise InvalidParameter(f'error looking up logging plugin {driver[:40]}: plugin "{driver[:40]}" not found')
     options = log.text_map("Config")
     for name in options:
         if name in _IGNORED:

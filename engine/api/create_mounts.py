@@ -37,8 +37,9 @@ def mounts(host: Fields) -> tuple[Mount, ...]:
         elif kind in ("image", "cluster", "npipe"):
             raise NotImplementedHere(f"{mount.path}.Type: mounts of type {kind} are not supported by this engine")
         elif kind != "tmpfs":
-            raise InvalidParameter(
-                f'{mount.path}.Type: mount type unknown: "{kind[:40]}", expected one of {", ".join(_KINDS)}'
+            raise mount.refused(
+                "Type",
+                f'invalid mount config for type "{kind[:40]}": mount type unknown, expected one of {", ".join(_KINDS)}',
             )
     return tuple(found)
 
@@ -56,6 +57,7 @@ def tmpfs(host: Fields) -> dict[str, str]:
             continue
         if mount.text("Source"):
             raise InvalidParameter('invalid mount config for type "tmpfs": field Source must not be specified')
+        _refuse_options(mount, "BindOptions", "VolumeOptions")
         details = mount.section("TmpfsOptions")
         options = ["ro"] if mount.flag("ReadOnly") else []
         if size := details.integer("SizeBytes"):
@@ -73,11 +75,14 @@ def anonymous(config: Fields) -> tuple[str, ...]:
 
 def _bind(text: str, where: str, driver: str) -> Mount:
     parts = text.split(":")
-    if len(parts) == 1 and text.startswith("/"):
-        return Mount(kind=MountKind.VOLUME, target=_target(text, where), driver=driver or "local")
-    if len(parts) not in (2, 3):
-        raise InvalidParameter(f'invalid volume specification: "{text[:200]}"')
-    source, target, options = parts[0], _target(parts[1], where), parts[2] if len(parts) == 3 else ""
+    where = f'{where}: invalid volume specification: "{text[:200]}"'
+    kind = "bind" if len(parts) > 1 and text.startswith("/") else "volume"
+    within = f'{where}: invalid mount config for type "{kind}"'
+    if len(parts) == 1:
+        return Mount(kind=MountKind.VOLUME, target=_target(text, within), driver=driver or "local")
+    if len(parts) > 3:
+        raise InvalidParameter(where)
+    source, target, options = parts[0], _target(parts[1], within), parts[2] if len(parts) == 3 else ""
     words = set(options.split(","))
     propagations = words & _PROPAGATIONS
     if len(propagations) > 1 or {"ro", "rw"} <= words:
@@ -93,9 +98,8 @@ def _bind(text: str, where: str, driver: str) -> Mount:
         )
     if not VOLUME_NAME.fullmatch(source):
         raise InvalidParameter(
-            f'invalid volume specification: "{text[:200]}": "{source[:80]}" includes invalid characters for a local '
-            'volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, '
-            "use absolute path"
+            f'{where}: "{source[:80]}" includes invalid characters for a local volume name, only '
+            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
         )
     if propagations:
         raise InvalidParameter(f"invalid mode: {options[:60]}: propagation is for host paths, not for volumes")
@@ -110,15 +114,21 @@ def _bind(text: str, where: str, driver: str) -> Mount:
 
 
 def _bind_mount(mount: Fields) -> Mount:
+    _refuse_options(mount, "VolumeOptions", "TmpfsOptions")
     source = mount.text("Source")
+    if not source:
+        raise mount.refused("Source", 'invalid mount config for type "bind": field Source must not be empty')
     if not source.startswith("/"):
-        raise InvalidParameter(
-            f'invalid mount config for type "bind": invalid mount path: "{source[:200]}" must be absolute'
+        raise mount.refused(
+            "Source",
+            f'invalid mount config for type "bind": invalid mount path: "{source[:200]}" mount path must be absolute',
         )
     details = mount.section("BindOptions")
     propagation = details.text("Propagation") or "rprivate"
     if propagation not in _PROPAGATIONS:
-        raise InvalidParameter(f"{details.path}.Propagation: invalid propagation mode: {propagation[:40]}")
+        raise details.refused(
+            "Propagation", f'invalid mount config for type "bind": invalid propagation mode: {propagation[:40]}'
+        )
     recursion = ReadOnly.BEST
     if details.flag("ReadOnlyNonRecursive"):
         recursion = ReadOnly.TOP
@@ -139,6 +149,7 @@ def _bind_mount(mount: Fields) -> Mount:
 
 
 def _volume_mount(mount: Fields) -> Mount:
+    _refuse_options(mount, "BindOptions", "TmpfsOptions")
     source = mount.text("Source")
     if source and not VOLUME_NAME.fullmatch(source):
         raise InvalidParameter(
@@ -161,6 +172,16 @@ def _volume_mount(mount: Fields) -> Mount:
     )
 
 
+def _refuse_options(mount: Fields, *names: str) -> None:
+    """Docker's rule: the options of another type are a mistake, not to be passed over."""
+    mount.text("Consistency")  # for macOS, as in `Binds`
+    for name in names:
+        if mount.get(name) is not None:
+            raise mount.refused(
+                name, f'invalid mount config for type "{mount.text("Type")}": field {name} must not be specified'
+            )
+
+
 def _mount_target(mount: Fields) -> str:
     return _target(mount.text("Target"), f'{mount.path}.Target: invalid mount config for type "{mount.text("Type")}"')
 
@@ -168,4 +189,6 @@ def _mount_target(mount: Fields) -> str:
 def _target(target: str, where: str) -> str:
     if not target.startswith("/"):
         raise InvalidParameter(f'{where}: invalid mount path: "{target[:200]}" mount path must be absolute')
+    if not target.strip("/"):
+        raise InvalidParameter(f"{where}: invalid specification: destination can't be '/'")
     return target

@@ -37,5 +37,5 @@ def parse(host: Fields, warnings: list[str]) -> Security:
         elif key == "apparmor":
             raise NotImplementedHere(f"HostConfig.SecurityOpt: {option[:60]}: this engine does not use AppArmor")
         else:
-            raise InvalidParameter(f'invalid --security-opt 2: "{option[:60]}"')
+            raise InvalidParameter(f'invalid --security-opt {2 if value else 1}: "{option[:60]}"')
     return Security(no_new_privileges=no_new_privileges, seccomp=seccomp, unconfined_paths=unconfined)

@@ -39,7 +39,10 @@ def identified(host: HostConfig, *, find: Callable[[str], Container]) -> HostCon
         mode = getattr(host, name)
         if (text := partner(mode)) is not None:
             if not text:
-                raise InvalidParameter(f"invalid {name.replace('_', ' ')}: {mode}: name a container")
+                noun = name.replace("_", " ")
+                raise InvalidParameter(
+                    f"invalid {noun}: invalid container format container:<name|id>: name a container"
+                )
             changes[name] = _PREFIX + find(text).id
     if (mode := changes.get("ipc_mode")) is not None:
         _require_shareable(find(mode.removeprefix(_PREFIX)))
@@ -121,6 +124,6 @@ class Joiner:
 def _require_shareable(other: Container) -> None:
     if other.host.ipc_mode != "shareable":
         raise InvalidParameter(
-            f"cannot join IPC of container {other.id}: it keeps its IPC namespace to itself ({other.host.ipc_mode})"
-            ": create it with IpcMode shareable"
+            f"can't join IPC of container {other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor "
+            "container)"
         )

@@ -87,7 +87,7 @@ class Lifecycle:
         )
         if again:
             ended = replace(ended, state=replace(ended.state, restart_count=ended.state.restart_count + 1))
-        failures = 0 if lived > Restarts.LONG_LIFE else record.failures + 1
+        failures = 1 if lived >= Restarts.LONG_LIFE else record.failures + 1
         self.health.end(container.id)
         try:
             # A signal that it has outlived for so long is not why it ended.

@@ -81,7 +81,7 @@ def filtered(
         tests.append(lambda container: any({mount.target, mount.source} & targets for mount in container.host.mounts))
     if healths := filters.get("health"):
         if unknown := set(healths) - _HEALTHS:
-            raise InvalidParameter(f"invalid filter 'health={min(unknown)[:60]}'")
+            raise InvalidParameter(f"Unrecognised filter value for health: {min(unknown)[:60]}")
         tests.append(lambda container: _health(container) in healths)
     return [container for container in containers if all(test(container) for test in tests)]
 

@@ -13,7 +13,7 @@ from engine.containers import names
 from engine.containers.model import Container
 from engine.containers.records import ContainerRecords, Record, name_taken
 from engine.database import Database
-from engine.errors import AmbiguousId, ContainerNotFound
+from engine.errors import AmbiguousId, ContainerNotFound, InvalidParameter
 from engine.images.model import ContainerUse
 from engine.types import Digest, is_id
 
@@ -54,14 +54,16 @@ class ContainerRegister:
     def find(self, text: str, *, missing: Container | None = None) -> Record:
         """By id, by name, by the beginning of an id, in this order; *missing* stands for one that has gone.
 
-        `ContainerNotFound`, `AmbiguousId`.
+        `ContainerNotFound`, `AmbiguousId`; `InvalidParameter` for no text at all.
         """
         bare = text.removeprefix("/")
+        if not bare:
+            raise InvalidParameter(f'invalid name or ID supplied: "{text}"')
         with self._lock:
             if bare in self._known:
                 return self._known[bare]
             found = [record for record in self._known.values() if record.container.name == bare]
-            if not found and bare and not is_id(bare):
+            if not found and not is_id(bare):
                 found = [record for identifier, record in self._known.items() if identifier.startswith(bare)]
         if len(found) > 1:
             raise AmbiguousId(bare)

@@ -32,7 +32,7 @@ class Restarts:
     """The restarts that are due. Each runs on a thread of its own, when its time has come."""
 
     LONG_LIFE: Final = 10 * 1_000_000_000
-    """A container that lived longer, in nanoseconds, begins again with the shortest delay."""
+    """A container that lived so long, in nanoseconds, begins again with the shortest delay."""
 
     def __init__(self, restart: Callable[[str], None]) -> None:
         self._restart = restart

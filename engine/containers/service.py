@@ -47,6 +47,7 @@ from engine.errors import (
     Conflict,
     ContainerNotFound,
     EngineError,
+    InvalidParameter,
     NotFound,
     NotModified,
     NotRunning,
@@ -326,18 +327,22 @@ class ContainerService(ContainerStreams):
         self.tell(self.register.find(container_id).container, "restart")
 
     def kill(self, text: str, *, signal: str = "SIGKILL") -> None:
-        """Send a signal to the process; `NotRunning` when there is none."""
+        """Send a signal to the process; `NotRunning` when there is none. One that is to end it thaws it as well."""
         number = signal_number(signal)
         container = self.register.find(text).container
         try:
             state.require_running(container)
         except Conflict as error:
             raise type(error)(f"Cannot kill container: {text}: {error}") from error
-        if number in (signals.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM")):
+        ends = number in (signals.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM"))
+        if ends:
             self._note_stop(container.id, f"kill with {signal_name(number)}")
         self._signal(container, number)
         if number == signals.SIGKILL:
             self._await_end(container.id, KILL_PATIENCE)
+        elif ends and container.state.status is Status.PAUSED:
+            with suppress(Conflict):  # somebody else has let it go on
+                self.unpause(container.id)
 
     def pause(self, text: str, *, briefly: bool = False) -> None:
         """Let every process stand still; *briefly* for the engine's own ends: a later daemon lets them go on."""
@@ -367,12 +372,15 @@ class ContainerService(ContainerStreams):
 
     def rename(self, text: str, name: str) -> None:
         """Give a container another name; `Conflict` when that is taken."""
-        wanted = names.checked(name)
         with self.register.locked(self.register.find(text).container.id) as record:
-            if record.container.name == wanted:
-                raise Conflict("Renaming a container with the same name as its current name")
             old = record.container.name
-            self.register.save(replace(record, container=replace(record.container, name=wanted)))
+            if name.removeprefix("/") == old:
+                raise InvalidParameter("Renaming a container with the same name as its current name")
+            try:
+                wanted = names.checked(f"/{name.removeprefix('/')}")
+                self.register.save(replace(record, container=replace(record.container, name=wanted)))
+            except (InvalidParameter, Conflict) as error:
+                raise type(error)(f"Error when allocating new name: {error}") from error
             self._networks.rename(record.container.id, old, wanted)
         self.tell(replace(record.container, name=wanted), "rename", oldName=f"/{old}")
 

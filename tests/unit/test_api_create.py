@@ -175,7 +175,7 @@ def test_unknown_options_are_told() -> None:
         ({"PortBindings": {"80": [{"HostPort": "x"}]}}, {}, InvalidParameter, "HostPort"),
         ({"PortBindings": {"80": [{"HostPort": 80}]}}, {}, InvalidParameter, "HostPort: expected a string, got 80"),
         ({"PortBindings": {"80": [{"HostIp": "nowhere"}]}}, {}, InvalidParameter, "HostIp: invalid IP"),
-        ({"RestartPolicy": {"Name": "sometimes"}}, {}, InvalidParameter, "unknown policy 'sometimes'"),
+        ({"RestartPolicy": {"Name": "sometimes"}}, {}, InvalidParameter, "invalid restart policy 'sometimes'"),
         ({"RestartPolicy": {"Name": "always", "MaximumRetryCount": 2}}, {}, InvalidParameter, "maximum retry count"),
         ({"PidMode": "theirs"}, {}, InvalidParameter, "HostConfig.PidMode"),
         ({"IpcMode": "theirs"}, {}, InvalidParameter, "HostConfig.IpcMode"),
@@ -197,7 +197,7 @@ def test_unknown_options_are_told() -> None:
         ({"LogConfig": {"Type": "local", "Config": {"colour": "red"}}}, {}, InvalidParameter, "unknown log opt"),
         ({"BlkioDeviceReadBps": [{"Path": 3}]}, {}, InvalidParameter, r"BlkioDeviceReadBps\[0\].Path"),
         ({"SecurityOpt": ["apparmor=mine"]}, {}, NotImplementedHere, "SecurityOpt"),
-        ({"LogConfig": {"Type": "syslog"}}, {}, InvalidParameter, "no log driver named 'syslog'"),
+        ({"LogConfig": {"Type": "syslog"}}, {}, InvalidParameter, 'plugin "syslog" not found'),
         (
             {"Annotations": {"run.oci.seccomp_bpf_data": ""}},
             {},

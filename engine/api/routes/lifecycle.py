@@ -65,7 +65,7 @@ async def unpause(call: Call) -> web.Response:
 
 @routes.post("/containers/{id}/rename")
 async def rename(call: Call) -> web.Response:
-    name = call.query.text("name").removeprefix("/")
+    name = call.query.text("name")
     if not name:
         raise InvalidParameter("Neither old nor new names may be empty")
     await call.workers.quick(call.engine.containers.rename, call.arguments["id"], name)

@@ -21,7 +21,7 @@ async def wait(call: Call) -> web.StreamResponse:
     try:
         condition = WaitCondition(text)
     except ValueError as error:
-        raise InvalidParameter(f"invalid condition: {text[:60]!r}") from error
+        raise InvalidParameter(f'invalid condition: "{text[:60]}"') from error
     handle = await call.workers.quick(call.engine.containers.wait, call.arguments["id"], condition)
     try:
         response = await begin_stream(call)
