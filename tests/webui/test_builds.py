@@ -192,7 +192,7 @@ def test_a_build_begins_as_a_job(
     job = Job.objects.get(kind=JobKind.BUILD)
     assert answer["Location"] == f"/e/local/builds/{job.pk}/"
     assert job.subject == "team/app:1"
-    assert selectors.command_of(job) == "docker build -t team/app:1 --build-arg V=1 --no-cache - < Dockerfile"
+    assert selectors.command_of(job) == "docker build -t team/app:1 --build-arg V --no-cache - < Dockerfile"
     again = signed_in(operator).get(f"/e/local/builds/new/?like={job.pk}").content.decode()
     assert "team/app:1" in again
     assert "V=1" in again
@@ -209,3 +209,19 @@ def test_an_archive_must_be_there(
     assert answer.status_code == 422
     assert "Choose an archive" in answer.content.decode()
     assert not Job.objects.filter(kind=JobKind.BUILD).exists()
+
+
+def test_secrets_of_a_build_are_shown_to_nobody_who_may_not_see_them(
+    signed_in: Callable[[User | None], Client], operator: User, viewer: User, environment: Environment
+) -> None:
+    body = {"context": "none", "dockerfile": "FROM a\nENV KEY=hunter2\n", "arguments": "TOKEN=hunter3"}
+    answer = signed_in(operator).post("/e/local/builds/new/", body)
+    job = Job.objects.get(kind=JobKind.BUILD)
+    step = {"number": 2, "instruction": "ENV", "text": "ENV KEY=hunter2", "state": "done"}
+    Job.objects.update(progress={"steps": [step]})
+    for person, sees in ((operator, True), (viewer, False)):
+        page = signed_in(person).get(answer["Location"]).content
+        state = signed_in(person).get(f"/e/local/builds/{job.pk}/state/").content
+        assert (b"hunter2" in page, b"hunter2" in state) == (sees, sees)
+        assert b"--build-arg TOKEN" in page
+        assert b"hunter3" not in page + state

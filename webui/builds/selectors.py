@@ -19,13 +19,16 @@ def builds_of(environment: Environment) -> QuerySet[Job]:
 
 
 def command_of(job: Job) -> str:
-    """The build as the docker CLI would be asked for it; a Dockerfile of the editor is read from standard input."""
+    """The build as the docker CLI would be asked for it; a Dockerfile of the editor is read from standard input.
+
+    Values of build arguments, which may be secrets, are left out: docker takes them from the shell's own environment.
+    """
     parameters: dict[str, Any] = job.parameters
     words = ["docker", "build"]
     for tag in parameters["tags"]:
         words += ["-t", tag]
-    for name, value in parameters["arguments"].items():
-        words += ["--build-arg", f"{name}={value}"]
+    for name in parameters["arguments"]:
+        words += ["--build-arg", name]
     for name, value in parameters["labels"].items():
         words += ["--label", f"{name}={value}"]
     for name in parameters.get("secrets", ()):
@@ -43,3 +46,11 @@ def command_of(job: Job) -> str:
     else:
         return f"{shlex.join(words)} - < Dockerfile"
     return shlex.join(words)
+
+
+def progress_for(job: Job, *, words: bool) -> dict[str, Any]:
+    """A build's picture; without *words*, of each instruction its keyword alone: a Dockerfile may hold secrets."""
+    progress: dict[str, Any] = job.progress
+    if words or not progress.get("steps"):
+        return progress
+    return {**progress, "steps": [{**step, "text": step["instruction"]} for step in progress["steps"]]}

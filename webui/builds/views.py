@@ -133,6 +133,7 @@ def build_detail(request: HttpRequest, environment: Environment, build_id: uuid.
 def build_state(request: HttpRequest, environment: Environment, build_id: uuid.UUID) -> HttpResponse:
     """How far a build is, and what its steps have printed from `?offset=` on."""
     job = _job(environment, build_id)
+    words = policy.allows(request.user, Action.IMAGE_INSPECT, environment=environment)
     offset = request.GET.get("offset", "0")
     read = logs.read(job.pk, offset=int(offset) if offset.isdecimal() and len(offset) < 12 else 0)
     return JsonResponse(
@@ -141,7 +142,7 @@ def build_state(request: HttpRequest, environment: Environment, build_id: uuid.U
             "active": job.active,
             "message": job.message,
             "now": time.time(),
-            "progress": job.progress,
+            "progress": selectors.progress_for(job, words=words),
             "log": read.rows,
             "offset": read.offset,
             "more": read.more,
