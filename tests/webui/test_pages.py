@@ -88,6 +88,31 @@ def test_what_a_container_says_is_text(browser: Client, havre: HavreDaemon) -> N
         assert "&lt;script&gt;" in page
 
 
+def test_a_viewer_does_not_learn_what_stands_in_commands(
+    viewer: User, operator: User, engine: Environment, signed_in: Callable[[User | None], Client], havre: HavreDaemon
+) -> None:
+    havre.remove_everything()
+    container = havre.docker("create", "--name", "db", "busybox", "serve", "--password=hunter2").stdout.strip()
+    watching, working = signed_in(viewer), signed_in(operator)
+    assert b"hunter2" in working.get(f"/e/local/containers/{container}/").content
+    assert b"hunter2" not in watching.get(f"/e/local/containers/{container}/").content
+    # Nor by trying: what the filter finds tells as much.
+    assert container[:12] in working.get("/e/local/containers/?q=hunter2").content.decode()
+    assert container[:12] not in watching.get("/e/local/containers/?q=hunter2").content.decode()
+    assert container[:12] in watching.get("/e/local/containers/?q=db").content.decode()
+
+
+def test_what_compose_made_together_is_found_together(browser: Client, container: str, havre: HavreDaemon) -> None:
+    label = "com.docker.compose.project=shop"
+    members = [havre.docker("create", "--label", label, "busybox", "true").stdout.strip() for _ in range(2)]
+    page = browser.get("/e/local/containers/").content.decode()
+    assert "0 of 2 run" in page
+    assert "?q=project%3Ashop" in page
+    alone = browser.get("/e/local/containers/?q=project:shop").content.decode()
+    assert all(member[:12] in alone for member in members)
+    assert f"/{container[:12]}/" not in alone
+
+
 def test_acting_on_many_tells_what_failed(browser: Client, container: str) -> None:
     answer = browser.post(
         "/e/local/containers/act/",

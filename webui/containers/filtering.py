@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from webui.gateway import ContainerSummary
 
 LONGEST_QUERY = 500
+PROJECT = "com.docker.compose.project"
+"""The label by which compose tells what belongs together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ _KEYS: Mapping[str, Callable[[ContainerSummary, str], bool]] = {
     "state": _state,
     "label": _label,
     "port": _port,
+    "project": lambda container, value: container.labels.get(PROJECT, "").casefold() == value,
     "name": lambda container, value: value in container.name.casefold(),
     "image": lambda container, value: value in container.image.casefold(),
     "id": lambda container, value: container.id.startswith(value),
@@ -66,16 +69,19 @@ def parse(query: str) -> tuple[Term, ...]:
     return tuple(terms)
 
 
-def matching(containers: Iterable[ContainerSummary], query: str) -> list[ContainerSummary]:
-    """Those of *containers* for which every term of *query* holds, in their order."""
+def matching(containers: Iterable[ContainerSummary], query: str, *, commands: bool = True) -> list[ContainerSummary]:
+    """Those of *containers* for which every term of *query* holds, in their order.
+
+    Without *commands* nothing is looked for in them: who may not see a password there must not find it by trying.
+    """
     terms = parse(query)
-    return [container for container in containers if all(_holds(term, container) for term in terms)]
+    return [container for container in containers if all(_holds(term, container, commands) for term in terms)]
 
 
-def _holds(term: Term, container: ContainerSummary) -> bool:
+def _holds(term: Term, container: ContainerSummary, commands: bool) -> bool:
     if term.key:
         return _KEYS[term.key](container, term.value) is not term.negated
-    texts = (container.name, container.image, container.command)
+    texts = (container.name, container.image, container.command if commands else "")
     found = any(term.value in text.casefold() for text in texts) or container.id.startswith(term.value)
     return found is not term.negated
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import shlex
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,20 @@ class ListState:
 
 
 @dataclass(frozen=True, slots=True)
+class Project:
+    """What compose, or somebody by its label, keeps together."""
+
+    name: str
+    running: int
+    total: int
+
+    @property
+    def query(self) -> str:
+        """The filter for it alone."""
+        return f"project:{shlex.quote(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerList:
     """One page of the list, and what is told above it."""
 
@@ -91,20 +106,33 @@ class ContainerList:
     """How many containers there are, whatever the filter."""
     running: int
     state: ListState
+    projects: tuple[Project, ...] = ()
 
 
-def container_list(*, environment: Environment, state: ListState) -> ContainerList:
-    """The containers of *environment* that *state* asks for; `gateway.ClientError` when it does not answer."""
+def container_list(*, environment: Environment, state: ListState, commands: bool) -> ContainerList:
+    """The containers of *environment* that *state* asks for; `gateway.ClientError` when it does not answer.
+
+    With *commands*, free text is looked for in them too.
+    """
     with gateway.client(environment) as client:
         everything = client.containers(all=True)
-    found = filtering.matching(everything, state.query)
+    found = filtering.matching(everything, state.query, commands=commands)
     found.sort(key=_ORDERS[state.sort_key], reverse=state.descending)
     return ContainerList(
         page=Paginator(found, state.size).get_page(state.page),
         total=len(everything),
         running=sum(container.state == "running" for container in everything),
         state=state,
+        projects=_projects(everything),
     )
+
+
+def _projects(containers: Iterable[gateway.ContainerSummary]) -> tuple[Project, ...]:
+    members: dict[str, list[bool]] = {}
+    for container in containers:
+        if name := container.labels.get(filtering.PROJECT):
+            members.setdefault(name, []).append(container.state == "running")
+    return tuple(Project(name, sum(running), len(running)) for name, running in sorted(members.items()))
 
 
 def container_detail(*, environment: Environment, container: str) -> gateway.ContainerDetail:

@@ -41,7 +41,8 @@ TAILS = ("100", "1000", "10000", "all")
 @require_GET
 def container_list(request: HttpRequest, environment: Environment) -> HttpResponse:
     state = selectors.ListState.from_query(request.GET)
-    containers = selectors.container_list(environment=environment, state=state)
+    commands_too = policy.allows(request.user, Action.CONTAINER_INSPECT, environment=environment)
+    containers = selectors.container_list(environment=environment, state=state, commands=commands_too)
     template = "containers/_list.html" if request.htmx else "containers/list.html"
     return render(
         request, template, {"containers": containers, "columns": containers.state.columns, "choices": selectors.COLUMNS}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.conf import settings
@@ -19,6 +19,9 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
+
+if TYPE_CHECKING:
+    from webui.gateway import ContainerSummary
 
 register = template.Library()
 
@@ -86,6 +89,10 @@ def span(seconds: int) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
 
 
+_LONG_AGO = dt.timedelta(days=3650)
+"""Files of reproducible images are as old as the epoch: nobody counts 56 years."""
+
+
 @register.filter
 def ago(instant: dt.datetime | None) -> SafeString | str:
     """A time relative to now, with the exact one in its title."""
@@ -94,6 +101,8 @@ def ago(instant: dt.datetime | None) -> SafeString | str:
     delta = timezone.now() - instant
     if delta < dt.timedelta(seconds=60):
         text = _("just now")
+    elif delta > _LONG_AGO:
+        text = f"{instant:%Y-%m-%d}"
     else:
         text = _("%(time)s ago") % {"time": timesince(instant, depth=1)}
     return format_html(
@@ -136,6 +145,9 @@ _COLOURS = {
     "succeeded": "green",
     "failed": "red",
     "cancelled": "orange",
+    "healthy": "green",
+    "unhealthy": "red",
+    "starting": "blue",
 }
 
 
@@ -143,3 +155,17 @@ _COLOURS = {
 def colour(state: str) -> str:
     """The colour of a state, the same everywhere; the word always stands beside it."""
     return _COLOURS.get(state, "secondary")
+
+
+_ENDED_WELL = ("Exited (0)", "Exited (137)", "Exited (143)")
+"""The last two are most often somebody's stop."""
+
+
+@register.filter
+def condition(container: ContainerSummary) -> str:
+    """The state whose colour a container has: one that is unhealthy, or ended with an error, is not like the others."""
+    if container.health == "unhealthy":
+        return "unhealthy"
+    if container.state == "exited" and not container.status.startswith(_ENDED_WELL):
+        return "failed"
+    return container.state
