@@ -12,7 +12,10 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.webui.conftest import PASSWORD
-from webui.accounts.models import SetupToken, User
+from webui.accounts import policy
+from webui.accounts.models import Grant, Role, SetupToken, Team, User
+from webui.accounts.selectors import access_of
+from webui.environments.models import Environment
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +125,43 @@ def test_a_wrong_password_signs_nobody_in(operator: User) -> None:
 def test_nobody_signs_up_alone(administrator: User) -> None:
     _browser().post("/accounts/signup/", {"username": "eve", "password1": PASSWORD})
     assert not User.objects.filter(username="eve").exists()
+
+
+def test_a_person_changes_the_password_that_an_administrator_gave(operator: User) -> None:
+    browser, new = _browser(), "another harbour at dusk"
+    browser.post("/accounts/login/", {"login": "olga", "password": PASSWORD})
+    assert b"/accounts/password/change/" in browser.get("/jobs/").content, "the way is in the menu"
+    body = {"oldpassword": PASSWORD, "password1": new, "password2": "something else"}
+    assert b"same password" in browser.post("/accounts/password/change/", body).content
+    answer = browser.post("/accounts/password/change/", {**body, "password2": new})
+    assert answer["Location"] == "/"
+    assert browser.get("/jobs/").status_code == 200
+    operator.refresh_from_db()
+    assert operator.check_password(new)
+
+
+def test_one_form_gives_a_colleague_access(administrator: User, environment: Environment) -> None:
+    team = Team.objects.create(name="crew")
+    Grant.objects.create(team=team, environment=environment, role=Role.VIEWER)
+    browser = _browser()
+    browser.force_login(administrator, backend="allauth.account.auth_backends.AuthenticationBackend")
+    assert b"Roles: what they may do, and where" in browser.get("/admin/accounts/user/add/").content
+    rows = {"grants-TOTAL_FORMS": "1", "grants-INITIAL_FORMS": "0", "grants-0-role": "2", "grants-0-environment": ""}
+    body = {"username": "nina", "password1": PASSWORD, "password2": PASSWORD, "teams": [team.pk], **rows}
+    answer = browser.post("/admin/accounts/user/add/", body)
+    assert answer["Location"] == "/admin/accounts/user/"
+    nina = User.objects.get(username="nina")
+    assert policy.role_in(nina, environment) is Role.OPERATOR
+    assert not nina.is_staff
+    assert access_of(nina) == "operator everywhere, viewer in local (crew)"
+    assert "operator everywhere, viewer in local (crew)" in browser.get("/admin/accounts/user/").content.decode()
+
+
+def test_access_in_words(administrator: User, stranger: User, viewer: User) -> None:
+    assert access_of(administrator) == "everything, people included"
+    assert access_of(stranger) == "nothing yet"
+    viewer.is_active = False
+    assert access_of(viewer) == "nothing: may not sign in"
 
 
 def test_pages_carry_a_strict_content_security_policy(administrator: User) -> None:

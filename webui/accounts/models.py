@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 
@@ -17,14 +18,15 @@ class Role(models.IntegerChoices):
 
     VIEWER = 1, _("viewer: sees, changes nothing")
     OPERATOR = 2, _("operator: runs containers and images")
-    ADMINISTRATOR = 3, _("administrator: everything, people included")
+    ADMINISTRATOR = 3, _("administrator: everything on that engine, power over its host included")
 
 
 class User(AbstractUser):
-    """A person. A superuser is administrator everywhere."""
+    """A person. A superuser is administrator everywhere, and of people, teams and environments."""
 
     class Meta(AbstractUser.Meta):
-        pass
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
 
 
 class Team(models.Model):
@@ -58,8 +60,8 @@ class Grant(models.Model):
     role = models.PositiveSmallIntegerField(_("role"), choices=Role.choices)
 
     class Meta:
-        verbose_name = _("grant")
-        verbose_name_plural = _("grants")
+        verbose_name = _("role of a person or team")
+        verbose_name_plural = _("roles of people and teams")
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(user__isnull=False, team__isnull=True)
@@ -70,7 +72,15 @@ class Grant(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.user or self.team}: {Role(self.role).name.lower()} ({self.environment or '*'})"
+        return f"{self.user or self.team}: {self.words}"
+
+    @property
+    def words(self) -> str:
+        """The role and where it holds, such as "operator everywhere"."""
+        role = str(Role(self.role).label).partition(":")[0]
+        if self.environment is None:
+            return _t("%(role)s everywhere") % {"role": role}
+        return _t("%(role)s in %(environment)s") % {"role": role, "environment": self.environment.name}
 
 
 class SetupToken(models.Model):
