@@ -16,6 +16,7 @@ urlpatterns = [
     path("jobs/", jobs.job_list, name="jobs"),
     path("jobs/indicator/", jobs.job_indicator, name="job-indicator"),
     path("e/<slug:env>/", dashboard.dashboard, name="dashboard"),
+    path("e/<slug:env>/find/", dashboard.find, name="find"),
     path("e/<slug:env>/containers/", include("webui.containers.urls")),
     path("e/<slug:env>/images/", include("webui.images.urls")),
     path("e/<slug:env>/builds/", include("webui.builds.urls")),
