@@ -5,13 +5,15 @@
 
 import { Controller } from "@hotwired/stimulus";
 
+import { copy } from "../lib/clipboard.js";
+
 export default class extends Controller {
   static targets = ["text", "label"];
 
   async copy(event) {
     const text = this.textTarget.dataset.copyValue ?? this.textTarget.textContent;
-    await navigator.clipboard.writeText(text);
     const button = event.currentTarget;
+    await copy(text, button);
     if (this.hasLabelTarget) {
       const before = this.labelTarget.textContent;
       this.labelTarget.textContent = button.dataset.copyDoneValue;

@@ -14,6 +14,8 @@ import { FitAddon } from "@xterm/addon-fit";
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import { Terminal } from "@xterm/xterm";
 
+import { copy } from "../lib/clipboard.js";
+
 const encoder = new TextEncoder();
 
 export default class extends Controller {
@@ -146,7 +148,7 @@ export default class extends Controller {
     if (event.type !== "keydown" || !event.ctrlKey || !event.shiftKey) return true;
     if (event.code === "KeyC" && this.terminal.hasSelection()) {
       event.preventDefault();
-      navigator.clipboard.writeText(this.terminal.getSelection());
+      copy(this.terminal.getSelection(), this.terminal.textarea);
       return false;
     }
     return event.code !== "KeyV"; // the browser pastes by itself
