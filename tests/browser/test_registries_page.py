@@ -23,7 +23,7 @@ def test_a_registry_is_added_used_and_forgotten(
     page.get_by_label("Address").fill("127.0.0.1:5000")
     page.get_by_label("User").fill("olga")
     page.get_by_label("Password or token").fill(SECRET)
-    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Save").click()
     row = page.get_by_role("row").filter(has_text="127.0.0.1:5000")
     expect(row).to_contain_text("kept, encrypted")
     row.get_by_role("link", name="127.0.0.1:5000").click()

@@ -222,8 +222,9 @@ def view(action: Action) -> Callable[[View], View]:
             environment = environment_get(slug=env)
             if environment is None or role_in(request.user, environment) is None:
                 raise Http404
-            require(request.user, action, environment=environment)
+            # The page that refuses shows what the person may do here, too.
             request.environment = environment  # type: ignore[attr-defined]
+            require(request.user, action, environment=environment)
             return function(request, environment=environment, **arguments)
 
         guarded.policy = action  # type: ignore[attr-defined]

@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 LATELY = dt.timedelta(hours=24)
 MOST_EVENTS = 12
 _DULL = ("exec_", "top", "resize", "attach", "archive-path")
+_OF_NETWORKS = ("connect", "disconnect")
+
+
+@dataclass(slots=True)
+class Happening:
+    """What something did last, and how often within the day."""
+
+    kind: str
+    name: str
+    action: str
+    time: dt.datetime
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +40,7 @@ class Overview:
     """Restarting, dead, unhealthy, or ended with an error or for want of memory."""
     failed_jobs: Sequence[Job]
     running: Sequence[gateway.ContainerSummary]
-    events: Sequence[gateway.Event]
+    events: Sequence[Happening]
 
 
 def overview(*, environment: Environment) -> Overview:
@@ -45,8 +57,22 @@ def overview(*, environment: Environment) -> Overview:
         troubled=[container for container in containers if _troubled(container, short_of_memory)],
         failed_jobs=Job.objects.filter(environment=environment, state=JobState.FAILED, finished_at__gt=since)[:5],
         running=[container for container in containers if container.state == "running"][:8],
-        events=[event for event in reversed(events) if not event.action.startswith(_DULL)][:MOST_EVENTS],
+        events=_told(events),
     )
+
+
+def _told(events: Sequence[gateway.Event]) -> list[Happening]:
+    """The newest first. What the same thing did again is counted; networks hear of every start and end as well."""
+    found: dict[tuple[str, str, str], Happening] = {}
+    for event in reversed(events):
+        if event.action.startswith(_DULL) or event.action in _OF_NETWORKS:
+            continue
+        key = (event.kind, event.actor, event.action)
+        if key in found:
+            found[key].times += 1
+        elif len(found) < MOST_EVENTS:
+            found[key] = Happening(event.kind, event.name, event.action, event.time)
+    return list(found.values())
 
 
 def _troubled(container: gateway.ContainerSummary, short_of_memory: Collection[str]) -> bool:

@@ -46,5 +46,11 @@ class EngineErrorMiddleware:
             return None
         status = _STATUS.get(type(exception), 502)
         template = "errors/_engine.html" if request.htmx else "errors/engine.html"
-        context = {"error": str(exception), "unreachable": isinstance(exception, gateway.Unreachable)}
+        context = {
+            "error": str(exception),
+            "unreachable": isinstance(exception, gateway.Unreachable),
+            "missing": isinstance(exception, gateway.NotFound),
+            # /e/<environment>/<kind>/ is the list of what was asked for.
+            "list": "/".join(request.path.split("/")[:4]) + "/",
+        }
         return render(request, template, context, status=status)

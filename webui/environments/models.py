@@ -41,3 +41,8 @@ class Environment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def shell_command(self) -> str:
+        """A first docker command for it, typed where its address leads."""
+        return f"docker -H {self.url} run -ti debian bash"

@@ -15,6 +15,16 @@ LINES: Final[Mapping[str, str | Promise]] = {
     "overlay": _("One network over several hosts of a cluster, as if they stood on one switch."),
 }
 
+MISSING: Final[Mapping[str, str | Promise]] = {
+    "macvlan": _("This engine has none: its host's kernel lacks it."),
+    "ipvlan": _("This engine has none: its host's kernel lacks it."),
+    "overlay": _(
+        "Several engines must know of each other first: start each with HAVRE_CLUSTER_URL, the Redis that they share. "
+        "Docker's engines join a swarm instead."
+    ),
+}
+"""Why an engine offers no networks of a kind."""
+
 MACVLAN_MODES: Final = (
     ("", _("bridge: they reach each other directly")),
     ("private", _("private: they never reach each other")),

@@ -97,6 +97,7 @@ class NetworkForm(forms.Form):
     def __init__(self, *args: Any, available: tuple[str, ...] = ("bridge",), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.kinds = [(name, drivers.line(name)) for name in available]
+        self.missing = [(name, words) for name, words in drivers.MISSING.items() if name not in available]
         self.fields["driver"].choices = [(name, name) for name in available]
         if not self.is_bound and "driver" not in self.initial:
             self.initial["driver"] = available[0]

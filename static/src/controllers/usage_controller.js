@@ -13,6 +13,8 @@ import { LiveSocket } from "../lib/socket.js";
 
 const KEPT = 300;
 const HEIGHT = 160;
+const SHORTEST = 60; // seconds that an axis spans at least
+const LEAST = { cpu: 0.01, memory: 1_000_000, network: 1000, disk: 1000 }; // what it reaches to at least
 const COLOURS = ["#4263eb", "#f59f00"];
 const SERIES = {
   // The first sample has none before it to tell a share from.
@@ -28,6 +30,7 @@ const WORDS = {
   disk: ([read, written]) => `${size(read)}/s · ${size(written)}/s`,
 };
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });
+const spanned = (low, high) => [Math.min(low ?? high, high - SHORTEST), high];
 const AXES = { cpu: share, memory: size, network: size, disk: size };
 
 export default class extends Controller {
@@ -92,7 +95,11 @@ export default class extends Controller {
         height: HEIGHT,
         legend: { show: labels.length > 1, live: false },
         cursor: { drag: { x: false, y: false } },
-        scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+        padding: [null, 28, null, null], // room for half of the last time
+        scales: {
+          x: { range: (_, low, high) => spanned(low, high ?? Date.now() / 1000) },
+          y: { range: (_, low, high) => [0, Math.max(high * 1.1, LEAST[element.dataset.kind])] },
+        },
         series: [
           {},
           ...labels.map((label, index) => ({
