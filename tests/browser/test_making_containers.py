@@ -132,6 +132,33 @@ def test_the_list_keeps_a_choice_and_tells_what_failed(page: Page, sign_in: Sign
     expect(page.get_by_role("row").filter(has_text="three")).to_have_count(0)
 
 
+def test_anything_is_found_by_name_and_opened_by_keyboard(page: Page, sign_in: SignIn, engine: HavreDaemon) -> None:
+    engine.docker("pull", "-q", "busybox")
+    for name in ("shop-web", "shop-db"):
+        engine.docker("create", "--name", name, "--label", "com.docker.compose.project=shop", "busybox", "true")
+    engine.docker("create", "--name", "other", "busybox", "true")
+    sign_in("olga")
+    page.keyboard.press("Control+k")
+    field = page.get_by_role("combobox", name="Find by name")
+    expect(field).to_be_focused()
+    page.keyboard.type("shop")
+    lines = page.locator("#found").get_by_role("option")
+    expect(lines).to_have_count(2)
+    page.keyboard.press("ArrowDown")
+    expect(lines.nth(1)).to_have_attribute("aria-selected", "true")
+    field.fill("shop-db logs")
+    expect(lines).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/logs/$"))
+    expect(page.locator("#object-head")).to_contain_text("shop-db")
+    # What compose made together has its filter above the list.
+    page.get_by_role("link", name="Containers", exact=True).first.click()
+    page.get_by_role("navigation", name="Projects").get_by_role("link", name="shop").click()
+    expect(page.locator("tr[data-id]")).to_have_count(2)
+    page.get_by_role("navigation", name="Projects").get_by_role("link", name="shop").click()
+    expect(page.locator("tr[data-id]")).to_have_count(3)
+
+
 def test_every_page_of_a_container_fits_a_phone(
     new_context: Callable[..., object], sign_in: SignIn, engine: HavreDaemon
 ) -> None:

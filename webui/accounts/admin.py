@@ -32,8 +32,8 @@ class GrantInline(admin.TabularInline):
     verbose_name = _("role")
     verbose_name_plural = _("Roles: what they may do, and where")
 
-    def formfield_for_foreignkey(self, db_field: Any, request: Any, **arguments: Any) -> Any:
-        field = super().formfield_for_foreignkey(db_field, request, **arguments)
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **arguments: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **arguments)
         if db_field.name == "environment":
             field.empty_label = _("everywhere")
             # What there is can be chosen here; it is made and changed on its own page.
