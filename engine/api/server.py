@@ -63,6 +63,7 @@ class ApiServer:
         self._starting: dict[str, asyncio.Future[None]] = {}
         self._streams: set[asyncio.Task[Any]] = set()
         self._runner: web.ServerRunner | None = None
+        self._server: web.Server | None = None
 
     async def start(self) -> None:
         """Listen. A socket that an earlier daemon left is replaced; its lock is the caller's business."""
@@ -78,6 +79,7 @@ class ApiServer:
             keepalive_timeout=_IDLE,
         )
         server.most = self._connections
+        self._server = server
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_GOODBYE)
         await self._runner.setup()
         site = web.SockSite(self._runner, listen(self._path, group=self._group), backlog=_BACKLOG)
@@ -89,8 +91,13 @@ class ApiServer:
         for stream in tuple(self._streams):
             stream.cancel()
         patience = asyncio.get_running_loop().call_later(_PATIENCE, self._engine.containers.give_up_waits)
-        if self._runner is not None:
+        if self._runner is not None and self._server is not None:
+            left = [connection.transport for connection in self._server.connections]
             await self._runner.cleanup()
+            for transport in left:
+                # Who has not read until now would keep the thread that writes to him, and with it the daemon.
+                if transport is not None:
+                    transport.abort()
         patience.cancel()
         self._engine.containers.give_up_waits()
         await asyncio.to_thread(self._workers.close)
@@ -111,6 +118,10 @@ class ApiServer:
             return error_answer(error.status, error.text or error.reason)
         except (web.RequestPayloadError, HttpProcessingError) as error:
             return error_answer(400, f"the request's body is broken: {error}")
+        except asyncio.CancelledError:
+            # A thread may be waiting for more of the body: it hears of the end.
+            request.content.set_exception(ConnectionResetError("the request has ended before its body was read"))
+            raise
         except ConnectionError:
             raise
         except OSError as error:

@@ -8,19 +8,23 @@ from __future__ import annotations
 import io
 import os
 import random
+import socket
 import subprocess
 import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from tests.fixtures.daemons import PROJECT, HavreDaemon
 from tests.fixtures.processes import wait_until
-from tests.fixtures.racing import Answer, Caller, together
+from tests.fixtures.racing import PATIENCE, Answer, Caller, together
 
 SECONDS: Final = float(os.environ.get("HAVRE_TEST_RACES", "0.4"))
 IMAGE: Final = "busybox"
@@ -225,6 +229,37 @@ def archive(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def test_a_container_that_swaps_what_is_copied(call: Caller) -> None:
+    """Directories, links that lead out, devices, pipes and files in one place, one after the other without a pause."""
+    mark = f"havre-test-{os.getpid()}"
+    kinds = (
+        "mkdir /x; echo in > /x/f",
+        "ln -s /etc /x",
+        "ln -s ../../../../../../etc /x",
+        "echo file > /x",
+        "mkfifo /x",
+    )
+    swaps = "; ".join(f"{kind}; rm -rf /x" for kind in (*kinds, "mknod /x c 1 5", "ln -s /proc/1/root /x"))
+    run(call, "swaps", container("sh", "-c", f"while :; do {swaps}; done"))
+    path = "/containers/swaps/archive"
+    for _ in rounds(2 * SECONDS):
+        together(
+            partial(call, "GET", path, path="/x"),
+            partial(call, "GET", path, path="/x/"),
+            partial(call, "GET", path, path="/x/f"),
+            partial(call, "HEAD", path, path="/x"),
+            partial(call, "PUT", path, path="/x", data=archive(mark, b"")),
+            partial(call, "GET", "/havre/v1/containers/swaps/files", path="/x"),
+            partial(call, "GET", "/containers/swaps/changes"),
+            partial(call, "GET", "/containers/swaps/json", size=1),
+            spread=0.01,
+        )
+    assert call("GET", "/containers/swaps/export").ok
+    assert call("POST", "/commit", container="swaps", pause=0, repo="swapped").ok
+    call("DELETE", "/images/swapped", force=1)
+    assert not (Path("/etc") / mark).exists()
+
+
 # --- of what containers share
 
 
@@ -348,3 +383,47 @@ def test_anything_beside_anything(call: Caller) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_the_daemon_ends_in_the_midst_of_everything(call: Caller, havre: HavreDaemon) -> None:
+    """Clients that wait, that stall while they send, and that do not read: none keeps it, and no container is lost."""
+    large = "i=0; while [ $i -lt 64 ]; do yes | head -c 1000000 > /f$i; i=$((i+1)); done; sleep 600"
+    for name in ("kept", "stopping"):
+        run(call, name, container("sh", "-c", f"trap '' TERM; {large}"))
+    ran = call("POST", "/containers/kept/exec", body={"Cmd": ["sleep", "600"], "AttachStdout": True}).document["Id"]
+    build = archive("Dockerfile", f"FROM {IMAGE}\nRUN sleep 600\n".encode())
+    waiting: list[Callable[[], Answer]] = [
+        partial(call, "POST", "/containers/stopping/stop", t=600),
+        partial(call, "POST", "/containers/kept/wait"),
+        partial(call, "GET", "/containers/kept/logs", stdout=1, follow=1),
+        partial(call, "GET", "/containers/kept/stats"),
+        partial(call, "POST", "/containers/kept/attach", stream=1, stdout=1),
+        partial(call, "POST", f"/exec/{ran}/start", body={}),
+        partial(call, "GET", "/events"),
+        partial(call, "POST", "/build", data=build),
+        partial(call, "POST", "/commit", container="kept", repo="half"),
+    ]
+    stalled = [
+        b"POST /images/load HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
+        b"POST /images/load HTTP/1.1\r\nHost: e\r\nContent-Length: 100000\r\n\r\nabcde",
+        b"POST /build HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
+        b"PUT /containers/kept/archive?path=/ HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
+        b"POST /containers/create HTTP/1.1\r\nHost: e\r\nContent-Length: 100\r\n\r\n{",
+        b"GET /containers/kept/export HTTP/1.1\r\nHost: e\r\n\r\n",
+        b"GET /containers/kept/archive?path=/ HTTP/1.1\r\nHost: e\r\n\r\n",
+        b"GET /_ping HTTP/1.1\r\nHo",
+    ]
+    with ThreadPoolExecutor(len(waiting)) as pool, ExitStack() as stack:
+        answers = [pool.submit(each) for each in waiting]
+        for sent in stalled:
+            connection = stack.enter_context(closing(socket.socket(socket.AF_UNIX)))
+            connection.connect(str(havre.socket))
+            connection.sendall(sent)
+        wait_until(lambda: any((havre.directory / "run/builds").glob("*/*")), what="the build's step to run")
+        assert havre.stop() == 0
+        for answer in answers:
+            answer.result(timeout=PATIENCE)
+    havre.start()
+    del call.answers[-len(waiting) :]  # what is cut off by the end is no fault
+    for name in ("kept", "stopping"):
+        assert call("GET", f"/containers/{name}/json").document["State"]["Running"], name
