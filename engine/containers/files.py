@@ -65,7 +65,10 @@ class ContainerFiles:
             try:
                 shown = "." if path.endswith("/.") else found.name
                 if stat.S_ISDIR(found.mode):
-                    directory = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+                    try:
+                        directory = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+                    except OSError as error:
+                        raise missing(root, path, error) from error  # something else has taken its place
                     try:
                         with closing(pack_directory(directory, name=shown)) as chunks:
                             yield found, self._read(container, chunks, root=root)
