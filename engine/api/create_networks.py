@@ -51,7 +51,7 @@ def attachment(settings: Fields, *, network: str) -> Attachment:
         network=network,
         address=address if isinstance(address, IPv4Address) else None,
         address6=address6 if isinstance(address6, IPv6Address) else None,
-        link_local=ipam.texts("LinkLocalIPs"),
+        link_local=_link_local(ipam),
         mac=create_config.mac_address(settings),
         aliases=settings.texts("Aliases"),
         links=settings.texts("Links"),
@@ -64,6 +64,16 @@ def _named(name: str) -> str:
     return "bridge" if name == "default" else name
 
 
+def _link_local(ipam: Fields) -> tuple[str, ...]:
+    texts = ipam.texts("LinkLocalIPs")
+    for text in texts:
+        try:
+            ip_address(text)
+        except ValueError as error:
+            raise InvalidParameter(f"Invalid link-local IP address: [{text[:60]}]") from error
+    return texts
+
+
 def _address(ipam: Fields, name: str, version: int) -> IPv4Address | IPv6Address | None:
     text = ipam.text(name)
     if not text:
@@ -71,7 +81,7 @@ def _address(ipam: Fields, name: str, version: int) -> IPv4Address | IPv6Address
     try:
         address = ip_address(text)
     except ValueError as error:
-        raise InvalidParameter(f"invalid IPv{version} address: {text[:60]}") from error
+        raise InvalidParameter(f"Invalid IPv{version} address: {text[:60]}") from error
     if address.version != version:
-        raise InvalidParameter(f"invalid IPv{version} address: {text[:60]}")
+        raise InvalidParameter(f"Invalid IPv{version} address: {text[:60]}")
     return address

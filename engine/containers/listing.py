@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from engine import patterns
 from engine.containers.model import Container, HealthStatus, Status
 from engine.errors import InvalidParameter, NotFound
 from engine.images.service import ImageService
@@ -17,9 +17,6 @@ KEYS: Final = frozenset(
 )
 _HEALTHS: Final = frozenset({"none", *(status.value for status in HealthStatus)})
 _PRUNED: Final = (Status.CREATED, Status.EXITED, Status.DEAD)
-_REPEATED_GROUP: Final = re.compile(r"\)[*+{]")
-_REPETITION: Final = re.compile(r"[*+{]")
-_MOST_REPETITIONS: Final = 3
 _STATUSES: Final = frozenset(status.value for status in Status)
 
 
@@ -108,20 +105,9 @@ def _health(container: Container) -> str:
 
 
 def _named(values: Collection[str]) -> Callable[[Container], bool]:
-    """Docker reads a name's filter as a regular expression, and matches it with and without the slash."""
-    for value in values:
-        # Unlike Go's, Python's expressions may take for ever where one repetition stands in another.
-        if _REPEATED_GROUP.search(value) or len(_REPETITION.findall(value)) > _MOST_REPETITIONS:
-            raise InvalidParameter(
-                f"invalid filter 'name={value[:60]}': at most {_MOST_REPETITIONS} repetitions, and none of a group"
-            )
-    try:
-        patterns = [re.compile(value) for value in values]
-    except (re.error, RecursionError, OverflowError) as error:
-        raise InvalidParameter(f"invalid filter 'name={min(values)[:60]}': {error}") from error
-    return lambda container: any(
-        pattern.search(container.name) or pattern.search(f"/{container.name}") for pattern in patterns
-    )
+    """A name's filter is matched with and without the slash."""
+    matches = patterns.named(values)
+    return lambda container: matches(container.name) or matches(f"/{container.name}")
 
 
 def _has_label(container: Container, value: str) -> bool:

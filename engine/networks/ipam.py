@@ -83,7 +83,7 @@ def with_gateway(pool: Pool) -> Pool:
         return pool
     gateway = allocate(replace(pool, ip_range=None), ())
     if gateway is None:
-        raise InvalidParameter(f"failed to allocate gateway: {pool.subnet} has no address for one")
+        raise InvalidParameter(f"failed to allocate gateway (): No available addresses on this pool: {pool.subnet}")
     return replace(pool, gateway=gateway)
 
 
@@ -114,7 +114,7 @@ def claim(pools: Sequence[Pool], wanted: Address, taken: Collection[int]) -> Poo
             if int(wanted) in taken or wanted == pool.gateway or wanted in pool.reserved.values():
                 raise Forbidden(f"Address already in use: {wanted}")
             if not _usable(pool.subnet, wanted):
-                raise InvalidParameter(f"Invalid address {wanted}: it names the subnet {pool.subnet} itself")
+                raise Forbidden(f"Address already in use: {wanted} names the subnet {pool.subnet} itself")
             return pool
     raise InvalidParameter(f"Invalid address {wanted}: It does not belong to any of this network's subnets")
 
@@ -140,9 +140,20 @@ def _parsed(request: PoolRequest) -> Pool:
     part = pool.ip_range
     if part is not None and (part.version != subnet.version or not part.subnet_of(subnet)):  # type: ignore[arg-type]
         raise InvalidParameter(f"invalid ip-range {part}: it does not lie in the subnet {subnet}")
-    if len(set(pool.reserved.values()) | {pool.gateway}) <= len(pool.reserved):
-        raise Forbidden("Address already in use: an auxiliary address is given twice, or is the gateway")
+    _require_apart(pool)
     return pool
+
+
+def _require_apart(pool: Pool) -> None:
+    """The gateway and the reserved addresses are different ones, and none names the subnet; `Forbidden`."""
+    asked = [(f"secondary ip address ({name}:", address) for name, address in pool.reserved.items()]
+    if pool.gateway is not None:
+        asked.insert(0, ("gateway (", pool.gateway))
+    taken: set[Address] = set()
+    for noun, address in asked:
+        if address in taken or not _usable(pool.subnet, address):
+            raise Forbidden(f"failed to allocate {noun}{address}): Address already in use")
+        taken.add(address)
 
 
 def _network(noun: str, text: str) -> Subnet:
@@ -151,7 +162,9 @@ def _network(noun: str, text: str) -> Subnet:
     except ValueError as error:
         raise InvalidParameter(f"Invalid {noun} {text[:60]} : invalid CIDR address: {text[:60]}") from error
     if "/" not in text:
-        raise InvalidParameter(f"Invalid {noun} {text[:60]} : invalid CIDR address: give it as {text[:60]}/24")
+        raise InvalidParameter(
+            f"Invalid {noun} {text[:60]} : invalid CIDR address: {text[:60]} (give it with its length, as /24)"
+        )
     return network
 
 

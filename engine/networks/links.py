@@ -21,6 +21,8 @@ DEFAULT_MTU: Final = 1500
 MADE_HERE: Final = "made by havre"
 """The alias of links under names that people chose, by which those of others are told apart and left alone."""
 _LINK_LOCAL: Final = ip_interface("fe80::1/64")
+_LOOPBACK: Final = 0x8
+"""IFF_LOOPBACK (netdevice(7))."""
 _NODAD: Final = 0x02
 """IFA_F_NODAD: an address that the engine gives is nobody else's, and is to work at once."""
 
@@ -44,6 +46,12 @@ def is_bridge(name: str) -> bool:
     with IPRoute() as route:
         (row,) = route.link("get", ifname=name)
         return bool(row.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "bridge")
+
+
+def is_loopback(name: str) -> bool:
+    """Whether the link of that name leads back to the host itself; false where there is none."""
+    with IPRoute() as route:
+        return exists(name) and bool(route.link("get", ifname=name)[0]["flags"] & _LOOPBACK)
 
 
 def is_made_here(name: str) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from engine import patterns
 from engine.errors import InvalidParameter
 from engine.networks.creation import PREDEFINED
 from engine.networks.model import Network
-from engine.types import now, parse_duration, parse_instant
+from engine.types import parse_until
 
 _LISTED: Final = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 _PRUNED: Final = frozenset({"label", "label!", "until"})
@@ -38,7 +39,9 @@ def prunable(networks: Sequence[Network], filters: Mapping[str, Collection[str]]
     """Those of *networks* that prune may remove when nobody is in them."""
     if unknown := filters.keys() - _PRUNED:
         raise InvalidParameter(f"invalid filter '{min(unknown)[:60]}'")
-    before = min((_until(value) for value in filters.get("until", ())), default=None)
+    if len(instants := filters.get("until", ())) > 1:
+        raise InvalidParameter("more than one until filter specified")
+    before = min(map(parse_until, instants), default=None)
     return [
         network
         for network in networks
@@ -56,7 +59,7 @@ def _admits(network: Network, key: str, values: Collection[str]) -> bool:
         case "id":
             return any(network.id.startswith(value) for value in values)
         case "name":
-            return any(value in network.name for value in values)
+            return patterns.named(values)(network.name)
         case "scope":
             return network.scope in values
         case "type":
@@ -78,9 +81,3 @@ def _flag(value: str) -> bool:
     if value.lower() in ("0", "false"):
         return False
     raise InvalidParameter('invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")')
-
-
-def _until(text: str) -> int:
-    """An instant, or a duration before now such as `24h`."""
-    duration = parse_duration(text)
-    return now() - duration if duration is not None else parse_instant(text)

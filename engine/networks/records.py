@@ -82,10 +82,12 @@ class NetworkRecords:
         network: Network,
         wanted: Attachment | None = None,
         *,
+        called: str = "",
         names: Sequence[str] = (),
         links: Mapping[str, str] | None = None,
     ) -> Endpoint:
-        """Give a container its place in *network*: the lowest free addresses or those that *wanted* names.
+        """Give a container its place in *network*: the lowest free addresses or those that *wanted* names. It is
+        *called* so by people, and has *names* for the resolver.
 
         `NetworkNotFound` when it is being removed, `Forbidden` when the container is in it and for an address that is
         taken, `InvalidParameter` for one that cannot be, `EngineFault` when none is left.
@@ -95,9 +97,7 @@ class NetworkRecords:
             if not transaction.execute(_JOINABLE, (network.id,)).fetchone():
                 raise NetworkNotFound(network.name)
             if transaction.execute(_MEMBER, (network.id, container_id)).fetchone():
-                raise Forbidden(
-                    f"endpoint with name {names[0] if names else container_id} already exists in network {network.name}"
-                )
+                raise Forbidden(f"endpoint with name {called or container_id} already exists in network {network.name}")
             address, gateway = self._address(transaction, network, 4, asked.address)
             address6, gateway6 = self._address(transaction, network, 6, asked.address6)
             rows = transaction.execute("SELECT interface FROM endpoints WHERE container_id = ?", (container_id,))

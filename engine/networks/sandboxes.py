@@ -169,6 +169,7 @@ class Sandboxes:
                 request.container_id,
                 network,
                 granted,
+                called=request.name,
                 names=tuple(dict.fromkeys(name for name in names if name)) if named else (),
                 links=dict(_link(text) for text in asked.links) if named else {},
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from engine import patterns
 from engine.errors import InvalidParameter
 from engine.volumes.model import Volume
 
@@ -25,14 +26,15 @@ def chosen(
             raise InvalidParameter(f"invalid filter '{key[:60]}'")
     found = list(volumes)
     if dangling := filters.get("dangling"):
-        wanted = {_flag(value) for value in dangling}
+        wanted = {flag("dangling", value) for value in dangling}
         found = [volume for volume in found if (volume.name not in used) in wanted]
     if pruning:
         found = [volume for volume in found if volume.name not in used]
     if drivers := filters.get("driver"):
         found = found if "local" in drivers else []
     if names := filters.get("name"):
-        found = [volume for volume in found if any(part in volume.name for part in names)]
+        matches = patterns.named(names)
+        found = [volume for volume in found if matches(volume.name)]
     found = [volume for volume in found if all(_has(volume, label) for label in filters.get("label", ()))]
     return [volume for volume in found if not any(_has(volume, label) for label in filters.get("label!", ()))]
 
@@ -43,9 +45,10 @@ def _has(volume: Volume, label: str) -> bool:
     return found is not None and (not equals or found == value)
 
 
-def _flag(value: str) -> bool:
+def flag(name: str, value: str) -> bool:
+    """A filter that says yes or no; `InvalidParameter`."""
     if value.lower() in ("1", "true"):
         return True
     if value.lower() in ("0", "false"):
         return False
-    raise InvalidParameter(f"invalid filter 'dangling={value[:60]}'")
+    raise InvalidParameter(f"invalid filter '{name}=[{value[:60]}]'")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-VOLUME_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,249}")
+LONGEST_NAME: Final = 250
+VOLUME_NAME: Final = re.compile(rf"[a-zA-Z0-9][a-zA-Z0-9_.-]{{1,{LONGEST_NAME - 1}}}")
 """Docker's rule, and no longer than a directory's name may be."""
 
 

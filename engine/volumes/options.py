@@ -49,9 +49,9 @@ def parse(options: Mapping[str, str]) -> MountOptions | None:
         elif word not in _NO_FLAGS:
             data.append(word)
     if not device:
-        raise InvalidParameter("missing device in volume options: give device=…, and type=none with o=bind for a path")
+        raise InvalidParameter('missing required option: "device": give device=…, and type=none with o=bind for a path')
     if not kind and not flags & syscalls.MS_BIND:
-        raise InvalidParameter("missing type in volume options: give type=…, such as tmpfs, nfs or none")
+        raise InvalidParameter('missing required option: "type": give type=…, such as tmpfs, nfs or none')
     return MountOptions(kind="" if kind == "none" else kind, source=device, flags=flags, data=",".join(data))
 
 

@@ -21,8 +21,8 @@ from engine.events import EventBus, Kind
 from engine.kernel import copying, mounts, paths, syscalls, trees
 from engine.types import new_id, now
 from engine.volumes import options as mount_options
-from engine.volumes.filters import chosen
-from engine.volumes.model import VOLUME_NAME, PrunedVolumes, Volume
+from engine.volumes.filters import chosen, flag
+from engine.volumes.model import LONGEST_NAME, VOLUME_NAME, PrunedVolumes, Volume
 from engine.volumes.records import VolumeRecords
 
 _LOG: Final = logging.getLogger(__name__)
@@ -70,18 +70,15 @@ class VolumeService:
 
         `InvalidParameter` for a bad name or bad options, `Conflict` where it is there with other options.
         """
-        if driver not in ("", "local"):
-            raise VolumeNotFound(f'error looking up volume plugin {driver[:60]}: plugin "{driver[:60]}" not found')
-        wanted = dict(options or {})
-        mount_options.parse(wanted)
         anonymous = anonymous or not name
         name = name or new_id()
-        if not VOLUME_NAME.fullmatch(name):
-            raise InvalidParameter(
-                f'create {name[:80]}: "{name[:80]}" includes invalid characters for a local volume name, only '
-                '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed, two at least. If you intended to pass a host directory, '
-                "use absolute path"
+        if driver not in ("", "local"):
+            raise VolumeNotFound(
+                f'create {name[:80]}: error looking up volume plugin {driver[:60]}: plugin "{driver[:60]}" not found'
             )
+        _require_name(name)
+        wanted = dict(options or {})
+        mount_options.parse(wanted)
         with self._busy(name):
             there = self._records.get(name)
             if there is not None:
@@ -142,7 +139,7 @@ class VolumeService:
 
         Other filters are `label` and `label!`.
         """
-        everything = any(value.lower() in ("1", "true") for value in filters.get("all", ()))
+        everything = True in {flag("all", value) for value in filters.get("all", ())}
         rest = {key: values for key, values in filters.items() if key != "all"}
         removed, reclaimed = [], 0
         for volume in chosen(self._records.all(), rest, used=self.uses().keys(), pruning=True):
@@ -299,3 +296,20 @@ class VolumeService:
 
 def _mounted(place: Path) -> bool:
     return any(mount.target == str(place) for mount in mounts.mount_table())
+
+
+def _require_name(name: str) -> None:
+    """`InvalidParameter` in Docker's words."""
+    if VOLUME_NAME.fullmatch(name):
+        return
+    shown = name[:80]
+    if len(name) < 2:
+        why = "volume name is too short, names should be at least two alphanumeric characters"
+    elif len(name) > LONGEST_NAME:
+        why = f"volume name is too long: it has {len(name)} characters, and a directory's name at most {LONGEST_NAME}"
+    else:
+        why = (
+            f'"{shown}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are '
+            "allowed. If you intended to pass a host directory, use absolute path"
+        )
+    raise InvalidParameter(f"create {shown}: {why}")

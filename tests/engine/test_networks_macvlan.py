@@ -92,8 +92,10 @@ def test_what_is_refused(networks: LabService) -> None:
         public(networks, "second", "172.26.0.0/16")
     for parent, words in (
         ("nope", "invalid subinterface vlan name nope"),
-        ("nope.10", "parent interface nope was not found"),
-        ("lan0.5000", "invalid subinterface vlan name"),
+        ("nope.10", "parent interface was not found on the host: nope"),
+        ("lan0.5000", "vlan id must be between 1-4094"),
+        ("lo", "loopback interface is not a valid macvlan parent link"),
+        ("lo.10", "loopback interface is not a valid macvlan parent link"),
     ):
         with pytest.raises(InvalidParameter, match=words):
             networks.made("wrong", driver=Driver.MACVLAN, options={"parent": parent})
@@ -130,7 +132,7 @@ def test_a_vlan_is_made_on_demand_and_goes_with_its_network(networks: LabService
         assert "vlan protocol 802.1Q id 10" in run("ip", "-details", "link", "show", "lan0.10")
         networks.remove("tagged")
     else:
-        with pytest.raises(EngineFault, match=r"failed to create the link lan0\.10 \(vlan\)"):
+        with pytest.raises(EngineFault, match=r"failed to create lan0\.10 vlan link: .*no links of the kind vlan"):
             networks.made("tagged", "172.27.0.0/16", driver=Driver.MACVLAN, options=options)
         assert "tagged" not in {network.name for network in networks.list()}
     assert links() == before

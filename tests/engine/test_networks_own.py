@@ -175,7 +175,7 @@ def test_a_bridge_of_somebody_else_is_used_and_left(networks: LabService) -> Non
     networks.remove("borrowed")
     assert "theirs" in run("ip", "-brief", "link")
     run("ip", "link", "add", "other", "type", "veth")
-    with pytest.raises(Forbidden, match="that is no bridge"):
+    with pytest.raises(Forbidden, match="is not a bridge"):
         networks.made("wrong", "10.61.0.0/24", options={"com.docker.network.bridge.name": "other"})
 
 

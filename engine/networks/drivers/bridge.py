@@ -56,7 +56,7 @@ class BridgeDriver(LocalDriver):
                     "networks have same bridge name"
                 )
         if network.options.get(NAME) and links.exists(name) and not links.is_bridge(name):
-            raise Forbidden(f"cannot create network {network.name}: the host has a link {name} that is no bridge")
+            raise Forbidden(f"existing interface {name} is not a bridge: network {network.name} cannot have it")
         mtu_of(network)
         require_flags(network)
         return network
@@ -116,5 +116,5 @@ def require_flags(network: Network) -> None:
             IPv4Address(address)
         except AddressValueError as error:
             raise InvalidParameter(
-                f"failed to parse {_HOST_ADDRESS} value: {address[:40]!r}: give an IPv4 address"
+                f"failed to parse {_HOST_ADDRESS} value: {address[:40]} (give an IPv4 address)"
             ) from error

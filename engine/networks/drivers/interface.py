@@ -87,8 +87,10 @@ def mtu_of(network: Network) -> int | None:
     text = network.options.get(MTU, "")
     if text in ("", "0"):
         return None
-    if not text.isdecimal() or not 68 <= int(text) <= 65535:
-        raise InvalidParameter(f"failed to parse {MTU} value: {text[:40]!r}: give a number from 68 to 65535")
+    if not text.removeprefix("-").isdecimal():
+        raise InvalidParameter(f"failed to parse {MTU} value: {text[:40]} (give a number from 68 to 65535)")
+    if len(text) > 5 or not 68 <= int(text) <= 65535:
+        raise InvalidParameter(f"invalid MTU number: {text[:40]} (give one from 68 to 65535)")
     return int(text)
 
 
@@ -101,4 +103,4 @@ def flag(network: Network, option: str, *, default: bool) -> bool:
         return True
     if text in ("0", "f", "F", "false", "FALSE", "False"):
         return False
-    raise InvalidParameter(f"failed to parse {option} value: {text[:40]!r}: say true or false")
+    raise InvalidParameter(f"failed to parse {option} value: {text[:40]} (say true or false)")

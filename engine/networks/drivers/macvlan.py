@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -46,6 +48,8 @@ class MacvlanDriver(LocalDriver):
         if not parent:
             # There is no way out of a link that leads nowhere.
             return replace(network, internal=True)
+        if links.is_loopback(parent):
+            raise InvalidParameter(f"loopback interface is not a valid macvlan parent link: {parent}")
         for other in others:
             if other.driver is Driver.MACVLAN and parent_of(other) == parent:
                 raise Forbidden(f"network {own_parent(other.id)} is already using parent interface {parent}")
@@ -109,18 +113,29 @@ class MacvlanDriver(LocalDriver):
 def _vlan(name: str) -> tuple[str, int]:
     """The link and the number of a VLAN's sub-interface such as `eth0.10`."""
     match = _VLAN.fullmatch(name)
-    if match is None or not 1 <= int(match["id"]) <= 4094 or len(name) > _LONGEST:
+    if match is None or len(name) > _LONGEST:
         raise InvalidParameter(
             f"invalid subinterface vlan name {name[:40]}, example formatting is eth0.10: the host has no link of that "
-            "name, and a VLAN has a number from 1 to 4094"
+            "name"
         )
-    if not links.exists(match["link"]):
-        raise InvalidParameter(f"parent interface {match['link']} was not found on the host: {name}")
-    return match["link"], int(match["id"])
+    link, number = match["link"], int(match["id"])
+    if not 1 <= number <= 4094:
+        raise InvalidParameter(f"vlan id must be between 1-4094, received: {number}")
+    if not links.exists(link):
+        raise InvalidParameter(f"parent interface was not found on the host: {link}")
+    if links.is_loopback(link):
+        raise InvalidParameter(f"loopback interface is not a valid macvlan parent link: {link}")
+    return link, number
 
 
 def _add(route: Any, name: str, **options: Any) -> None:
+    kind = options["kind"]
     try:
         links.add(route, name, **options)
     except NetlinkError as error:
-        raise EngineFault(f"failed to create the link {name} ({options['kind']}): {error.args[1]}") from error
+        why = os.strerror(abs(error.code)).lower()
+        if error.code == errno.EOPNOTSUPP:
+            why += f": this host's kernel has no links of the kind {kind}" + (
+                " (module 8021q)" if kind == "vlan" else ""
+            )
+        raise EngineFault(f"failed to create {name} {kind} link: {why}") from error

@@ -1,0 +1,31 @@
+"""Regular expressions that come from outside, in filters by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Final
+
+from engine.errors import InvalidParameter
+
+_REPEATED_GROUP: Final = re.compile(r"\)[*+{]")
+_REPETITION: Final = re.compile(r"[*+{]")
+_MOST_REPETITIONS: Final = 3
+
+
+def named(values: Collection[str]) -> Callable[[str], bool]:
+    """Whether any of *values* is found in a name: Docker reads a filter `name=` as a regular expression.
+
+    `InvalidParameter` for one that means nothing, or that could take for ever: unlike Go's, Python's expressions may,
+    where one repetition stands in another.
+    """
+    for value in values:
+        if _REPEATED_GROUP.search(value) or len(_REPETITION.findall(value)) > _MOST_REPETITIONS:
+            raise InvalidParameter(
+                f"invalid filter 'name={value[:60]}': at most {_MOST_REPETITIONS} repetitions, and none of a group"
+            )
+    try:
+        patterns = [re.compile(value) for value in values]
+    except (re.error, RecursionError, OverflowError) as error:
+        raise InvalidParameter(f"invalid filter 'name={min(values)[:60]}': {error}") from error
+    return lambda name: any(pattern.search(name) for pattern in patterns)
