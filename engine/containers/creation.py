@@ -64,7 +64,8 @@ def draft(
     if any("\0" in part for part in (*command, *config.env, config.working_dir, config.user)):
         raise InvalidParameter("a NUL in the command, environment, working directory or user")
     places = [place for mount in host.mounts for place in (mount.source, mount.target, mount.subpath)]
-    if any("\0" in text for text in (*places, *host.tmpfs, *host.tmpfs.values(), config.hostname, config.domainname)):
+    places += [*host.tmpfs, *host.tmpfs.values(), *config.volumes, config.hostname, config.domainname]
+    if any("\0" in text for text in places):
         raise InvalidParameter("a NUL in a mount's path or options, or in the host's name")
     if config.stop_signal:
         signal_number(config.stop_signal)

@@ -6,13 +6,17 @@ It comes from strangers: everything is checked for its type before it is believe
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import InvalidParameter
 from engine.images.model import HealthCheck, HistoryEntry, ImageConfig
 from engine.types import Digest, Platform, parse_rfc3339
+
+_PORT: Final = re.compile(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?")
+_LAST_PORT: Final = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,10 @@ def parse_config(data: bytes) -> ParsedConfig:
     """The config that *data* holds; `InvalidParameter` when it is none."""
     try:
         document = json.loads(data)
+        if b"\\u" in data:
+            # Half a surrogate pair is in no file's name and no variable: Go's decoder has U+FFFD in its place as well.
+            text = json.dumps(document, ensure_ascii=False)
+            document = json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
     except (ValueError, RecursionError) as error:
         raise InvalidParameter(f"malformed image config: {error}") from error
     document = _mapping(document, "the document")
@@ -61,7 +69,7 @@ def _defaults(config: Mapping[str, Any]) -> ImageConfig:
     labels = _mapping(config.get("Labels") or {}, "Labels")
     return ImageConfig(
         user=_text(config, "User"),
-        exposed_ports=tuple(_mapping(config.get("ExposedPorts") or {}, "ExposedPorts")),
+        exposed_ports=_ports(_mapping(config.get("ExposedPorts") or {}, "ExposedPorts")),
         env=_texts(config.get("Env") or [], "Env"),
         entrypoint=_command(config.get("Entrypoint"), "Entrypoint"),
         cmd=_command(config.get("Cmd"), "Cmd"),
@@ -71,6 +79,14 @@ def _defaults(config: Mapping[str, Any]) -> ImageConfig:
         stop_signal=_text(config, "StopSignal"),
         health=_health(_mapping(config.get("Healthcheck") or {}, "Healthcheck")),
         shell=_texts(config.get("Shell") or [], "Shell"),
+    )
+
+
+def _ports(exposed: Iterable[str]) -> tuple[str, ...]:
+    """The ports as `80/tcp`. What is none is left out: nobody can publish it, and dockerd does not mind it either."""
+    found = (_PORT.fullmatch(text) for text in exposed)
+    return tuple(
+        dict.fromkeys(f"{int(port[1])}/{port[2] or 'tcp'}" for port in found if port and 0 < int(port[1]) <= _LAST_PORT)
     )
 
 
