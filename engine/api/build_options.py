@@ -20,6 +20,10 @@ from engine.registry.auth import RegistryAuth
 from engine.registry.platforms import parse_platform
 from engine.registry.reference import Reference
 
+NO_BUILDKIT: Final = (
+    "this engine has no BuildKit; its own builder understands the whole language of Dockerfiles: build with "
+    "DOCKER_BUILDKIT=0 docker build"
+)
 _MOST_NAMES = 100
 _DEFAULTS = HostConfig()
 _SECRET_ID: Final = re.compile(r"[A-Za-z0-9._/-]{1,100}")
@@ -31,16 +35,13 @@ def parse(query: Query, *, registries: str, secrets: Sequence[str] = ()) -> Buil
     `InvalidParameter` names what is wrong.
     """
     if query.text("version", "1") not in ("", "1"):
-        raise NotImplementedHere(
-            "version=2: this engine has a builder of its own and no sessions of BuildKit: build with "
-            "DOCKER_BUILDKIT=0, which understands the whole language of Dockerfiles"
-        )
+        raise NotImplementedHere(NO_BUILDKIT)
     if query.flag("squash"):
         raise InvalidParameter(
             "squash is only supported with experimental mode: copy from a stage instead (FROM scratch, COPY --from)"
         )
     if query.text("session"):
-        raise NotImplementedHere("session: this engine has no sessions of BuildKit: build with DOCKER_BUILDKIT=0")
+        raise NotImplementedHere(NO_BUILDKIT)
     if query.text("networkmode").startswith("container:"):
         raise NotImplementedHere(
             "networkmode: a build cannot share the network of a container: make a network and give it to both"

@@ -80,6 +80,12 @@ class Connection:
         await self._writer.drain()
         self._accepted_at = self._loop.time()
 
+    async def upgrade(self, protocol: str) -> None:
+        """Send the head of a connection that speaks *protocol* from here on."""
+        head = f"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        self._writer.write(head.encode("ascii"))
+        await self._writer.drain()
+
     async def settle(self) -> None:
         """Wait what is left of `_SETTLE` since the head."""
         left = self._accepted_at + _SETTLE - self._loop.time()
@@ -99,6 +105,10 @@ class Connection:
     async def read(self) -> bytes:
         """The client's next input; empty at its end."""
         return await self._reader.read(_LIMIT)
+
+    async def read_exactly(self, size: int) -> bytes:
+        """So many bytes of input; `asyncio.IncompleteReadError` where it ends before."""
+        return await self._reader.readexactly(size)
 
     async def write(self, data: bytes) -> None:
         """Send output, waiting while the client does not read; `ConnectionError` when it has left."""

@@ -13,6 +13,8 @@ from engine.api.body import RequestBody, ResponseBody
 from engine.api.build_stream import BuildStream
 from engine.api.build_transcript import Transcript
 from engine.api.call import Call, empty_answer, encode, json_answer
+from engine.api.grpc import refuse_calls
+from engine.api.hijack import Connection
 from engine.api.router import Routes
 from engine.build.context import ContextSource, from_address, from_archive
 from engine.build.dockerfile.errors import DockerfileError, shown
@@ -60,12 +62,28 @@ async def build_prune(call: Call) -> web.Response:
     return json_answer({"CachesDeleted": list(pruned.ids) or None, "SpaceReclaimed": pruned.reclaimed})
 
 
-@routes.post("/session")
 @routes.post("/grpc")
-async def session(_call: Call) -> web.Response:
-    raise NotImplementedHere(
-        "sessions of BuildKit are not supported: build with DOCKER_BUILDKIT=0, which understands the whole language"
-    )
+async def buildkit(call: Call) -> web.StreamResponse:
+    """buildx speaks with BuildKit here."""
+    return await _without_buildkit(call)
+
+
+@routes.post("/session")
+async def session(call: Call) -> web.StreamResponse:
+    """A client offers what a build may ask of it. It learns from its `POST /build` that no build asks."""
+    return await _without_buildkit(call)
+
+
+async def _without_buildkit(call: Call) -> web.StreamResponse:
+    if call.request.headers.get("Upgrade", "").lower() != "h2c":
+        raise NotImplementedHere(build_options.NO_BUILDKIT)
+    connection = Connection(call)
+    try:
+        await connection.upgrade("h2c")
+        await refuse_calls(connection, build_options.NO_BUILDKIT)
+    finally:
+        hijacked = connection.close()
+    return hijacked
 
 
 async def _build(
