@@ -120,7 +120,7 @@ class TarReader:
             header = self._stream.read(BLOCK)
             if len(header) < BLOCK:
                 raise TarError("the archive ends after an extended header")
-        pax = {**self._global, **local}
+        pax = {**self._global, **local} if local or self._global else {}
         if pax:
             # An empty record takes back a global one; only attributes may truly be empty.
             pax = {key: value for key, value in pax.items() if value or key.startswith(_XATTR)}
@@ -197,8 +197,9 @@ class TarReader:
         return data[:size]
 
     def _skip(self) -> None:
-        for _ in self.copy():
-            pass
+        if self._left:
+            for _ in self.copy():
+                pass
         if self._padding:
             if len(self._stream.read(self._padding)) < self._padding:
                 raise TarError("the archive ends in the padding of a file")
@@ -243,10 +244,11 @@ def _number(data: bytes, name: bytes, most: int = _LATEST) -> int:
     else:
         text = data.strip(b" \0")
         try:
-            value = int(text, 8) if text else 0
+            # Digits alone: Python would take signs and underscores as well.
+            value = int(text, 8) if text.isdigit() else 0 if not text else -1
         except ValueError:
             value = -1
-        if value < 0 or text[:1] in (b"-", b"+"):
+        if value < 0:
             raise TarError(f"{_show(name)}: {text[:20]!r} is no octal number")
     if value > most:
         raise TarError(f"{_show(name)}: {value} is more than the {most} that is possible there")

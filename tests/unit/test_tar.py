@@ -118,6 +118,7 @@ def test_what_follows_the_end_is_read_and_ignored() -> None:
         (archive(member(b"a", size=b"-0000001000\0")), "no octal number"),
         (archive(member(b"a", size=base256(1 << 80, 12))), "more than"),
         (archive(member(b"a", size=b"99999999999\0")), "no octal number"),
+        (archive(member(b"a", size=b"00000001_00\0")), "no octal number"),
         (archive(member(b"a", checksum=1234)), "checksum"),
         (member(b"a", content=b"x" * 600)[:900], "middle of a file"),
         (member(b"a", content=b"x" * 600)[:1112], "padding"),
