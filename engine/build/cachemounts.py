@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -110,12 +112,23 @@ class CacheMounts:
                 remove_tree(directory)
 
     def _make(self, identifier: str, mount: RunMount, origins: Origins) -> None:
-        """Make a directory, whole or not at all, with what `from` and `source` name in it."""
-        temporary = self._root / f"{identifier}.new"
-        if temporary.exists():
-            remove_tree(temporary)
-        (temporary / "data").mkdir(parents=True)
-        target = os.open(temporary / "data", _DIRECTORY)
+        """Make a directory, whole or not at all, with what `from` and `source` name in it.
+
+        Several stages may do so at once, where they share it: the first one's is there for all.
+        """
+        temporary = self._root / f"{identifier}.{secrets.token_hex(4)}"
+        try:
+            (temporary / "data").mkdir(parents=True)
+            self._fill(temporary / "data", mount, origins)
+            temporary.rename(self._root / identifier)
+        except BaseException as error:
+            with suppress(FileNotFoundError):
+                remove_tree(temporary)
+            if not isinstance(error, OSError) or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+    def _fill(self, directory: Path, mount: RunMount, origins: Origins) -> None:
+        target = os.open(directory, _DIRECTORY)
         try:
             if mount.from_:
                 tree = origins(mount.from_)
@@ -133,7 +146,6 @@ class CacheMounts:
             os.fchown(target, mount.uid or 0, mount.gid or 0)
         finally:
             os.close(target)
-        temporary.rename(self._root / identifier)
 
     @contextmanager
     def _taken(self, name: str, sharing: Sharing, check: Callable[[], None]) -> Iterator[str]:

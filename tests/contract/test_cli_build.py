@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures.built import File, build, comparable, write_context
 from tests.fixtures.daemons import Daemon, HavreDaemon, PeerDaemon
+from tests.fixtures.processes import wait_until
 
 
 @pytest.mark.usefixtures("busybox")
@@ -60,6 +64,56 @@ def test_a_command_that_fails_fails_the_build_with_its_code(daemon: Daemon, tmp_
     assert "The command '/bin/sh -c echo before; exit 7' returned a non-zero code: 7" in result.stderr
     assert daemon.docker("image", "inspect", "never", check=False).returncode == 1
     assert daemon.docker("ps", "-aq", "--filter", "status=running").stdout == ""
+
+
+@pytest.mark.usefixtures("busybox")
+def test_a_step_that_kills_itself_is_told_by_its_signal(daemon: Daemon, tmp_path: Path) -> None:
+    """The first shell is beyond its own signals; the one that it starts is not."""
+    write_context(tmp_path, "FROM busybox\nRUN kill -9 $$; echo alive\nRUN sh -c 'kill -9 $$'; exit $?\n", {})
+    result = build(daemon, tmp_path, check=False)
+    assert "alive" in result.stdout
+    assert result.returncode == 137
+    assert "returned a non-zero code: 137" in result.stderr
+
+
+@pytest.mark.usefixtures("busybox")
+def test_control_c_stops_the_build(daemon: Daemon, tmp_path: Path) -> None:
+    write_context(tmp_path, "FROM busybox\nRUN echo begun; sleep 604\n", {})
+    with subprocess.Popen(
+        ["docker", "build", "-t", "never", str(tmp_path)],
+        env=dict(daemon.cli_environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any(line == "begun\n" for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) != 0
+    wait_until(lambda: not running("sleep", "604"), what="the command to end")
+    wait_until(lambda: not daemon.docker("ps", "-aq").stdout, what="the containers to go")
+    assert daemon.docker("image", "inspect", "never", check=False).returncode == 1
+
+
+def running(*words: str) -> bool:
+    """Whether a process with that command line is anywhere on the host."""
+    wanted = b"".join(word.encode() + b"\0" for word in words)
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            if path.read_bytes() == wanted:
+                return True
+    return False
+
+
+def test_a_context_of_ten_gibibytes_is_refused_at_once(havre: HavreDaemon, tmp_path: Path) -> None:
+    """By what its first header says, before the client has read the file."""
+    write_context(tmp_path, "FROM busybox\n", {})
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(10 << 30)
+    result = build(havre, tmp_path, check=False)
+    assert result.returncode == 1
+    assert "the build context is refused: more than the 8589934592 bytes that are allowed" in result.stderr
+    assert not list((havre.directory / "root/builds").iterdir())
 
 
 @pytest.mark.usefixtures("busybox")

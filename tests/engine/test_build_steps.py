@@ -11,15 +11,18 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.build.dockerfile.errors import DockerfileError
+from engine.build.dockerfile.mounts import parse_mount
 from engine.build.errors import CommandFailed
 from engine.build.guard import DiskLimits
 from engine.build.progress import Event, Output
+from engine.build.trees import Tree
 from engine.containers.options import HostConfig, Ulimit
 from engine.engine import Engine
 from engine.errors import Cancelled, EngineError, InvalidParameter, StorageFull
@@ -161,6 +164,31 @@ def test_arguments_have_their_scope(engine: Engine) -> None:
     assert "http_proxy=p" in first.output()
     build(engine, "FROM box\nRUN env\n", arguments={"http_proxy": "q"}, told=second)
     assert second.missed == {}
+
+
+def test_stages_may_begin_a_cache_at_the_same_moment(engine: Engine) -> None:
+    """Both find that it is not there yet, and fill it."""
+    meeting = threading.Barrier(2, timeout=20)
+    mount = parse_mount("type=cache,target=/c,id=begun-at-once,from=box,source=/etc")
+    rootfs = engine.layers.diff(engine.images.get("box").diff_ids[0])
+
+    def origin(_name: str) -> Tree:
+        meeting.wait()
+        return tree
+
+    def begin() -> list[str]:
+        with engine.builds.mounts.lent(mount, "/c", origins=origin, check=lambda: None) as directory:
+            return sorted(path.name for path in directory.iterdir())
+
+    tree = Tree(rootfs)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            found = [future.result() for future in (pool.submit(begin), pool.submit(begin))]
+    finally:
+        tree.close()
+    assert found == [["group", "passwd", "plain"]] * 2
+    kept = {entry.id for entry in engine.builds.mounts.all()}
+    assert {path.name for path in engine.builds.mounts._root.iterdir()} == kept, "nothing half made"
 
 
 @pytest.mark.parametrize(
