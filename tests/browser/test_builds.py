@@ -88,3 +88,29 @@ def test_a_build_that_fails_says_where(page: Page, sign_in: Callable[[str], Page
     expect(page.locator(".stage-line")).to_have_count(2)
     head.get_by_role("link", name="Edit").click()
     expect(page.locator(".cm-content")).to_contain_text(re.compile("starboard"))
+
+
+SECRETS = """FROM busybox
+RUN --mount=type=secret,id=token,env=TOKEN --mount=type=secret,id=npmrc echo "${#TOKEN} $(wc -l < /run/secrets/npmrc)"
+"""
+
+
+def test_secrets_are_given_and_not_shown(page: Page, sign_in: Callable[[str], Page]) -> None:
+    sign_in("olga")
+    page.goto("/e/local/builds/new/")
+    _write(page, SECRETS)
+    page.get_by_text("Secrets", exact=True).click()
+    rows = page.locator('[data-rows-target="row"]:visible')
+    page.get_by_role("button", name="Add a secret").click()
+    for row, (name, value) in zip(rows.all(), {"token": "12345", "npmrc": "one\ntwo\n"}.items(), strict=True):
+        row.get_by_label("Id").fill(name)
+        row.get_by_label("Value").fill(value)
+    page.get_by_role("button", name="Build", exact=True).click()
+    expect(page.locator("#build-head")).to_have_attribute("data-state", "succeeded", timeout=LONG)
+    page.locator(".build-step").nth(1).click()
+    expect(page.locator(".build-step .step-log").nth(1)).to_contain_text("5 2")
+    assert "12345" not in page.content()
+    page.get_by_role("link", name="Edit").click()
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0).get_by_label("Id")).to_have_value("npmrc")
+    expect(rows.nth(0).get_by_label("Value")).to_have_value("")
