@@ -17,11 +17,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.fixtures.daemons import Daemon, HavreDaemon, PeerDaemon
 from tests.fixtures.leaks import nothing_left_behind
 from tests.fixtures.namespaces import Namespace
 from tests.fixtures.registry import Registry, image_storage
+
+# A machine that has other things to do is no defect.
+settings.register_profile("havre", deadline=None)
+settings.load_profile("havre")
 
 
 @pytest.fixture(scope="session")
