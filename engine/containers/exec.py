@@ -30,6 +30,9 @@ from engine.types import new_id
 REMEMBERED: Final = 300.0
 """Seconds for which the exit code of an ended session can be asked for."""
 
+_AT_ONCE: Final = 0.01
+"""Seconds from a session's creation on in which its start finds the `cgroup.expect_join` of that moment still good."""
+
 Announce = Callable[[str, str, Mapping[str, str]], None]
 """Called with the container's id, the event's action and its further attributes."""
 
@@ -39,6 +42,7 @@ class _Session:
     state: Exec
     monitor: Monitor | None = None
     started: bool = False
+    made_at: float = field(default_factory=time.monotonic)
     ended_at: float | None = None
     exited: Future[int | None] = field(default_factory=Future)
 
@@ -67,6 +71,7 @@ class ExecSessions:
             raise InvalidParameter("No exec command specified")
         _require_usable(container)
         exec_id = new_id()
+        cgroup.expect_join()  # most are started the next moment
         with self._lock:
             self._prune()
             self._sessions[exec_id] = _Session(Exec(id=exec_id, container_id=container.id, config=config))
@@ -94,7 +99,8 @@ class ExecSessions:
             spec = exec_process(
                 container=container, monitor=monitor, config=config, held=self._held, rows=rows, columns=columns
             )
-            cgroup.expect_join()
+            if time.monotonic() - session.made_at > _AT_ONCE:
+                cgroup.expect_join()
             stdin = config.attach_stdin and not detach
             self._announce(container.id, _event("exec_start", config), {"execID": exec_id})
             launched, connection = self._monitors.launch_exec(
@@ -207,10 +213,11 @@ class ExecSessions:
             session.ended_at = time.monotonic()
             session.state = replace(session.state, running=False, exit_code=code, pid=0)
         try:
-            self._monitors.remove_exec(session.state.container_id, session.state.id)
             self._announce(session.state.container_id, "exec_die", {"execID": session.state.id, "exitCode": str(code)})
         finally:
             session.exited.set_result(code)
+            # Nobody waits for this: a later daemon finds it and does it.
+            self._monitors.remove_exec(session.state.container_id, session.state.id)
 
     def _left(self, session: _Session, attachment: Attachment, *, detached: bool) -> None:
         """The client of an attached session has gone."""

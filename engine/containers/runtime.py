@@ -41,12 +41,12 @@ class Runtime:
     @contextmanager
     def command(self, *, log: Path, directory: Path) -> Iterator[tuple[str, ...]]:
         """The words that run it, up to its subcommand, in *directory*. They hold for as long as the block runs."""
-        own = (str(self.program), "--root", str(self.root), "--log", str(log), "--log-format", "json")
+        options = ("--root", str(self.root), "--log", str(log), "--log-format", "json")
         if self._enter is None:
-            yield own
+            yield (str(self.program), *options)
             return
-        with cgroup_view.version_1() as namespace:
-            yield (str(self._enter), f"--mount={namespace}", f"--wdns={directory}", "--", *own)
+        with cgroup_view.version_1(self.program) as (namespace, program):
+            yield (str(self._enter), f"--mount={namespace}", f"--wdns={directory}", "--", str(program), *options)
 
     def compiled_filter(self, container_id: str) -> bytes | None:
         """The seccomp filter that the runtime compiled for a container: the kernel's instructions (seccomp(2))."""

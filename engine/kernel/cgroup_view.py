@@ -1,4 +1,4 @@
-"""Control groups as a host of version 1 has them, for programs that refuse a hybrid one."""
+"""Control groups as a host of version 1 has them, for a program that refuses a hybrid one."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ def is_hybrid(root: Path = cgroup.ROOT) -> bool:
 
 
 @contextmanager
-def version_1(root: Path = cgroup.ROOT) -> Iterator[Path]:
-    """A mount namespace like this one, but without version 2's tree; its path, for nsenter(1).
+def version_1(program: Path, root: Path = cgroup.ROOT) -> Iterator[tuple[Path, Path]]:
+    """A mount namespace like this one, but without version 2's tree; its path, for nsenter(1), and *program*'s in it.
 
     It is a copy of this moment, and gone with the block unless a process is in it: for programs that end soon. One that
-    stays would keep every mount of today.
+    stays would keep every mount of today. *program* is there read-only: what would copy itself first, so that no
+    container can write to it (CVE-2019-5736), sees that it need not.
     """
-    descriptor = netns.on_a_thread(lambda: _enter_copy(root))
+    descriptor = netns.on_a_thread(lambda: _enter_copy(root, program))
     try:
-        yield Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+        yield Path(f"/proc/{os.getpid()}/fd/{descriptor}"), root / program.name
     finally:
         os.close(descriptor)
 
 
-def _enter_copy(root: Path) -> int:
+def _enter_copy(root: Path, program: Path) -> int:
     syscalls.unshare(syscalls.CLONE_NEWNS)
     # This one mount alone: what is mounted on it stays here, all others are passed on as they were.
     syscalls.mount("", str(root), "", syscalls.MS_PRIVATE)
@@ -49,8 +50,16 @@ def _enter_copy(root: Path) -> int:
             syscalls.mount(f"/proc/self/fd/{hierarchy}", str(place), "", syscalls.MS_BIND)
         for name, target in links.items():
             (root / name).symlink_to(target)
+        _show_read_only(program, root / program.name)
         syscalls.mount("", str(root), "", syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | _FLAGS)
     finally:
         for hierarchy in hierarchies.values():
             os.close(hierarchy)
     return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _show_read_only(program: Path, place: Path) -> None:
+    place.touch()
+    syscalls.mount(str(program), str(place), "", syscalls.MS_BIND)
+    flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("", str(place), "", flags)

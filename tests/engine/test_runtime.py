@@ -53,15 +53,31 @@ def test_control_groups_of_version_1_alone() -> None:
     if cgroup.version() == 2:
         pytest.skip("this host has version 2 alone")
     before = mounts_of_groups()
-    with cgroup_view.version_1() as namespace:
-        shown = subprocess.run(
-            ["nsenter", f"--mount={namespace}", "ls", cgroup.ROOT], capture_output=True, text=True, check=True
-        ).stdout.split()
-        refused = subprocess.run(["nsenter", f"--mount={namespace}", "mkdir", cgroup.ROOT / "x"], capture_output=True)
-    assert set(shown) == {entry.name for entry in cgroup.ROOT.iterdir()} - {"unified"}
-    assert refused.returncode != 0
+    with cgroup_view.version_1(Path("/bin/cat")) as (namespace, program):
+        enter = ["nsenter", f"--mount={namespace}"]
+        shown = subprocess.run([*enter, "ls", cgroup.ROOT], capture_output=True, text=True, check=True).stdout.split()
+        refused = [
+            subprocess.run([*enter, *command], capture_output=True, text=True).stderr
+            for command in (["mkdir", cgroup.ROOT / "x"], ["tee", program])
+        ]
+        assert subprocess.run([*enter, program], input=b"runs", capture_output=True).stdout == b"runs"
+    assert set(shown) == {entry.name for entry in cgroup.ROOT.iterdir()} - {"unified"} | {"cat"}
+    assert all("Read-only file system" in words for words in refused)
     assert mounts_of_groups() == before
     assert not namespace.exists()
+
+
+@needs_crun
+def test_the_runtime_need_not_copy_itself(host: EngineHost, engine: Engine, tmp_path: Path) -> None:
+    """nsenter and crun load once: where crun could be written to, it makes a copy of itself and loads again."""
+    if not cgroup_view.is_hybrid():
+        pytest.skip("crun sees this host as it is")
+    runtime = find_runtime(tmp_path / "state")
+    with runtime.command(log=tmp_path / "log", directory=tmp_path) as command:
+        told = subprocess.run(
+            [*command, "list"], env={"LD_DEBUG": "statistics"}, capture_output=True, text=True, check=True
+        )
+    assert told.stderr.count("total startup time in dynamic loader") == 2
 
 
 def mounts_of_groups() -> list[str]:

@@ -29,7 +29,8 @@ AWAY: Message = {"type": "away"}
 WAITING = 500
 """Messages that a listener may be behind; one that is further behind fetches everything once instead."""
 
-_FIRST, _LONGEST = 0.5, 15.0
+_FIRST, _LONGEST = 0.5, 4.0
+"""Seconds between two tries to reach an engine: one that is back shall not wait long for its pages."""
 _DULL = ("exec_", "top", "resize", "attach", "detach", "archive-path", "extract-to-dir")
 
 
