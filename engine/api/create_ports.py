@@ -8,7 +8,7 @@ from collections.abc import Sized
 from typing import Any
 
 from engine.api.fields import Fields
-from engine.errors import InvalidParameter, NotImplementedHere
+from engine.errors import InvalidParameter
 from engine.networks.model import PublishedPort
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
@@ -59,9 +59,12 @@ def _rows(row: Fields, container_ports: range, protocol: str) -> list[PublishedP
     first, last, _ = _range(text, f"{row.path}.HostPort")
     if last - first + 1 != len(container_ports):
         if len(container_ports) == 1:
-            raise NotImplementedHere(
-                f"{row.path}.HostPort: choosing a free port among {text} is not supported: give one port, or none"
-            )
+            [number] = container_ports
+            return [
+                PublishedPort(
+                    container_port=number, protocol=protocol, host_ip=host_ip, host_port=first, host_port_last=last
+                )
+            ]
         raise InvalidParameter(f"{row.path}.HostPort: invalid ranges specified for container and host Ports: {text}")
     return [
         PublishedPort(container_port=number, protocol=protocol, host_ip=host_ip, host_port=first + offset)

@@ -84,6 +84,8 @@ class PublishedPort:
     protocol: str = "tcp"
     host_ip: str = ""
     host_port: int = 0
+    host_port_last: int = 0
+    """In a request, the end of a range that begins with `host_port`, of which any port will do; 0 is no range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

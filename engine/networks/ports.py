@@ -86,26 +86,27 @@ class Ports:
 
     def _bound(self, request: PublishedPort, *, others: Sequence[_Held]) -> list[_Held]:
         """Sockets for *request*: IPv4 and, where it names no address, IPv6 on the same port."""
-        for attempt in range(_TRIES):
+        candidates = _candidates(request)
+        for number, wanted in enumerate(candidates, start=1):
             bound: list[_Held] = []
-            port = request.host_port
+            port = wanted
             try:
                 for address in _addresses(request):
                     holder = _hold(request.protocol, address, port)
                     if holder is not None:
                         port = holder.getsockname()[1]
-                        bound.append((replace(request, host_ip=address, host_port=port), holder))
+                        bound.append((replace(request, host_ip=address, host_port=port, host_port_last=0), holder))
             except OSError as error:
                 for _, holder in bound:
                     holder.close()
-                # The kernel's free choice for IPv4 may be taken for IPv6: another one will do.
-                if error.errno == errno.EADDRINUSE and request.host_port == 0 and attempt < _TRIES - 1:
+                # The kernel's free choice for IPv4 may be taken for IPv6: another one will do, as in a range.
+                if error.errno == errno.EADDRINUSE and number < len(candidates):
                     continue
                 raise self._refusal(request.protocol, address, port, error, others) from error
             if not bound:
                 raise PortInUse(f"Bind for [{request.host_ip}]:{port} failed: the host does not have this address")
             return bound
-        raise AssertionError("the last attempt returns or raises")
+        raise AssertionError("the last candidate returns or raises")
 
     def _refusal(self, protocol: str, address: str, port: int, error: OSError, others: Sequence[_Held]) -> PortInUse:
         """Docker's words: those of its own table of ports for a port of ours, and its proxy's for a stranger's."""
@@ -116,6 +117,13 @@ class Ports:
         version = 6 if ":" in address else 4
         reason = (os.strerror(error.errno or 0)).lower()
         return PortInUse(f"listen {protocol}{version} {shown}:{port}: bind: {reason}")
+
+
+def _candidates(request: PublishedPort) -> Sequence[int]:
+    """The ports of the host to try, one after the other; 0 leaves the choice to the kernel."""
+    if request.host_port_last:
+        return range(request.host_port, request.host_port_last + 1)
+    return (request.host_port,) * (1 if request.host_port else _TRIES)
 
 
 def _relayed(row: PublishedPort) -> bool:

@@ -70,6 +70,7 @@ def test_ports() -> None:
                 "80/tcp": [{"HostIp": "", "HostPort": "8080"}, {"HostIp": "127.0.0.1", "HostPort": ""}],
                 "53/udp": [{"HostPort": "5300"}],
                 "90-92": [{"HostPort": "9000-9002"}],
+                "100": [{"HostPort": "9100-9105"}],
                 "443": None,
                 "444": [],
             }
@@ -82,6 +83,7 @@ def test_ports() -> None:
         PublishedPort(container_port=80, host_ip="127.0.0.1"),
         PublishedPort(container_port=53, protocol="udp", host_port=5300),
         *(PublishedPort(container_port=90 + n, host_port=9000 + n) for n in range(3)),
+        PublishedPort(container_port=100, host_port=9100, host_port_last=9105),
         PublishedPort(container_port=444),
     )
 
