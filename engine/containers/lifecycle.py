@@ -21,7 +21,7 @@ from engine.containers.model import Status, Tell
 from engine.containers.monitor import Monitor
 from engine.containers.records import Record
 from engine.containers.register import ContainerRegister
-from engine.containers.restart import Restarts, policy_says
+from engine.containers.restart import Restarts, ends_in_a_row, policy_says
 from engine.containers.starting import Starter
 from engine.containers.waiting import Waiters
 from engine.errors import CommandUnusable, ContainerNotFound, EngineError
@@ -87,7 +87,7 @@ class Lifecycle:
         )
         if again:
             ended = replace(ended, state=replace(ended.state, restart_count=ended.state.restart_count + 1))
-        failures = 1 if lived >= Restarts.LONG_LIFE else record.failures + 1
+        failures = ends_in_a_row(record.failures, lived=lived)
         self.health.end(container.id)
         try:
             # A signal that it has outlived for so long is not why it ended.

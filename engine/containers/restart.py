@@ -11,6 +11,8 @@ from engine.containers.options import RestartPolicyName
 
 _FIRST: Final = 0.1
 _LONGEST: Final = 60.0
+LONG_LIFE: Final = 10 * 1_000_000_000
+"""A container that lived so long, in nanoseconds, begins again with the shortest delay."""
 
 
 def policy_says(container: Container, code: int) -> bool:
@@ -23,6 +25,11 @@ def policy_says(container: Container, code: int) -> bool:
     return not policy.maximum_retries or container.state.restart_count < policy.maximum_retries
 
 
+def ends_in_a_row(before: int, *, lived: int) -> int:
+    """How many ends there were since a long life, with this one after *lived* nanoseconds, and *before* it."""
+    return 1 if lived >= LONG_LIFE else before + 1
+
+
 def delay(attempt: int) -> float:
     """Seconds before the next life: 0.1, doubled with each end in a row, at most a minute."""
     return min(_FIRST * 2.0 ** max(0, min(attempt, 20) - 1), _LONGEST)
@@ -30,9 +37,6 @@ def delay(attempt: int) -> float:
 
 class Restarts:
     """The restarts that are due. Each runs on a thread of its own, when its time has come."""
-
-    LONG_LIFE: Final = 10 * 1_000_000_000
-    """A container that lived so long, in nanoseconds, begins again with the shortest delay."""
 
     def __init__(self, restart: Callable[[str], None]) -> None:
         self._restart = restart

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from engine.containers.limits import check_limits, supported
-from engine.containers.model import Container
+from engine.containers.model import Container, Status
 from engine.containers.options import HostConfig, RestartPolicy, RestartPolicyName
 from engine.containers.spec_resources import DEFAULT_PIDS, limits
 from engine.errors import Conflict
@@ -32,6 +32,8 @@ def updated(
     `InvalidParameter` where the limits do not go together, as at creation; `Conflict` where one of the container's own
     is in the way.
     """
+    if container.state.status in (Status.REMOVING, Status.DEAD):
+        raise _conflict(container, 'Container is marked for removal and cannot be "update".')
     before, host = container.host, replace(container.host, **changes)
     for name, other, words in _EXCLUSIVE:
         if changes.get(name) and getattr(before, other):

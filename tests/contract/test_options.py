@@ -185,6 +185,15 @@ BUNDLES: Final = {
             "grep -c ^nameserver /etc/resolv.conf > /dev/null && echo there": "there",
         },
     ),
+    "groups of its own": Bundle(
+        ("--cgroupns=private", "--ipc=none", "--network=none", "--memory=32m"),
+        {
+            "cut -d: -f3 /proc/self/cgroup | sort -u": "/",
+            "test -e /dev/shm/. || echo none": "none",
+            "ls /sys/class/net": "lo",
+            group("memory/memory.limit_in_bytes"): str(32 << 20),
+        },
+    ),
     "nothing held back": Bundle(
         (
             *("--security-opt=seccomp=unconfined", "--security-opt=systempaths=unconfined", "--userns=host"),
@@ -307,3 +316,30 @@ def test_a_filter_of_its_own(daemon: Daemon, tmp_path: Path) -> None:
         "run", "--rm", option, "busybox", "sh", "-c", "mkdir /x 2>&1; grep ^Seccomp: /proc/self/status"
     )
     assert told.stdout == "mkdir: can't create directory '/x': Operation not supported\nSeccomp:\t2\n"
+
+
+def test_a_further_process_has_the_groups_as_well(daemon: Daemon) -> None:
+    daemon.docker("run", "-d", "--name=box", "--group-add=4711", "busybox", "sleep", "1000")
+    found = daemon.docker("exec", "-u", "www-data", "box", "id", "-G").stdout
+    assert sorted(found.split()) == ["33", "4711"]
+
+
+def test_limits_that_are_lifted(daemon: Daemon) -> None:
+    daemon.docker("run", "-d", "--name=box", "--pids-limit=7", "--memory=32m", "busybox", "sleep", "1000")
+    daemon.docker("update", "--pids-limit=-1", "--memory=64m", "--memory-swap=100m", "box")
+    files = ("pids/pids.max", "memory/memory.limit_in_bytes", "memory/memory.memsw.limit_in_bytes")
+    found = daemon.docker("exec", "box", "cat", *(f"/sys/fs/cgroup/{file}" for file in files)).stdout.split()
+    # No limit is the number of processes that the kernel can have where the runtime knows no word for it.
+    assert found[0] in ("max", str(4 << 20))
+    assert found[1:] == [str(64 << 20), str(100 << 20)]
+
+
+def test_a_free_port_of_a_range(daemon: Daemon) -> None:
+    ports = ("--publish=127.0.0.1:18090-18091:80", "busybox", "sleep", "1000")
+    for name in ("one", "two"):
+        daemon.docker("run", "-d", f"--name={name}", *ports)
+    taken = {daemon.docker("port", name, "80").stdout.strip() for name in ("one", "two")}
+    assert taken == {"127.0.0.1:18090", "127.0.0.1:18091"}
+    refused = daemon.docker("run", "-d", *ports, check=False)
+    assert refused.returncode == 125
+    assert "allocated" in refused.stderr

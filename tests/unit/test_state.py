@@ -11,7 +11,7 @@ import pytest
 from engine.containers.model import Container, State, Status
 from engine.containers.options import ContainerConfig, HostConfig, Mount, RestartPolicy, RestartPolicyName, Ulimit
 from engine.containers.records import ContainerRecords, Record
-from engine.containers.restart import delay, policy_says
+from engine.containers.restart import LONG_LIFE, delay, ends_in_a_row, policy_says
 from engine.containers.state import TRANSITIONS, moved, require_running, require_startable
 from engine.database import Database
 from engine.errors import Conflict, NotModified, NotRunning
@@ -81,6 +81,14 @@ def test_policies() -> None:
     assert [says("on-failure", 0), says("on-failure", 1)] == [False, True]
     assert [says("on-failure", 1, count=count, most=2) for count in range(4)] == [True, True, False, False]
     assert [delay(attempt) for attempt in (0, 1, 2, 3, 10, 11, 10_000)] == [0.1, 0.1, 0.2, 0.4, 51.2, 60, 60]
+
+
+def test_a_long_life_begins_the_delays_anew() -> None:
+    ends, delays = 0, []
+    for lived in (0, 0, LONG_LIFE - 1, LONG_LIFE, 0, 0):
+        ends = ends_in_a_row(ends, lived=lived)
+        delays.append(delay(ends))
+    assert delays == [0.1, 0.2, 0.4, 0.1, 0.2, 0.4]
 
 
 def test_a_row_gives_back_what_was_put_in(tmp_path: Path) -> None:
