@@ -85,7 +85,8 @@ def info(config: EngineConfig, counted: Counted, *, identity: str) -> dict[str, 
         ],
         "Plugins": {
             "Volume": ["local"],
-            "Network": ["bridge", "host", "macvlan", "null"],
+            # Without a cluster there is nothing for an overlay network to span.
+            "Network": ["bridge", "host", "macvlan", "null", *(["overlay"] if config.cluster_url else [])],
             "Authorization": None,
             "Log": ["json-file", "local", "none"],
         },

@@ -65,6 +65,8 @@ def _reached(engine: ClusterEngine, name: str, target: str) -> None:
 
 
 def test_one_network_on_every_host(cluster: Cluster, sea: str) -> None:
+    # Clients, and the pages, offer what info names.
+    assert "overlay" in cluster.engines[0].docker("info", "-f", "{{.Plugins.Network}}").stdout
     shown = [_network(engine, sea) for engine in cluster.engines]
     assert len({json.dumps([each["Id"], each["IPAM"], each["Options"]]) for each in shown if each}) == 1
     assert all(each and each["Scope"] == "global" and each["Driver"] == "overlay" for each in shown)

@@ -149,6 +149,13 @@ def test_macvlan_with_a_vlan_in_one_step() -> None:
     assert body["IPAM"]["Config"] == [{"Subnet": "172.16.0.0/16", "Gateway": "172.16.0.1"}]
 
 
+def test_what_the_engine_lacks_is_explained_and_not_offered() -> None:
+    form = NetworkForm(available=("bridge", "macvlan"))
+    assert [name for name, _ in form.kinds] == ["bridge", "macvlan"]
+    assert "HAVRE_CLUSTER_URL" in str(dict(form.missing)["overlay"])
+    assert "overlay" not in dict(NetworkForm(available=("bridge", "overlay")).missing)
+
+
 def test_what_belongs_to_another_driver_is_left_out() -> None:
     form = _form(parent="eth0", vlan="10", attachable="on", macvlan_mode="private")
     assert form.is_valid(), form.errors

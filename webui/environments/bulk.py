@@ -52,4 +52,5 @@ def tell(request: HttpRequest, outcome: Outcome, *, done: str) -> None:
     if outcome.failures and asked > 1:
         messages.error(request, _("%(x)d of %(y)d failed.") % {"x": len(outcome.failures), "y": asked})
     for name, reason in outcome.failures[:_MOST_TOLD]:
-        messages.error(request, f"{name.removeprefix('sha256:')[:40]}: {reason}")
+        # What was asked for alone needs no name, and most reasons have it.
+        messages.error(request, f"{name.removeprefix('sha256:')[:40]}: {reason}" if asked > 1 else reason)

@@ -16,8 +16,8 @@ LINES: Final[Mapping[str, str | Promise]] = {
 }
 
 MISSING: Final[Mapping[str, str | Promise]] = {
-    "macvlan": _("This engine has none: its host's kernel lacks it."),
-    "ipvlan": _("This engine has none: its host's kernel lacks it."),
+    "macvlan": _("This engine has none."),
+    "ipvlan": _("This engine has none. Macvlan does the same, with a MAC address for each container."),
     "overlay": _(
         "Several engines must know of each other first: start each with HAVRE_CLUSTER_URL, the Redis that they share. "
         "Docker's engines join a swarm instead."

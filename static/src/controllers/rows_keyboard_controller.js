@@ -57,6 +57,8 @@ export default class extends Controller {
   open(event) {
     if (event.target.closest("a, button, input, label") || window.getSelection().toString()) return;
     const row = event.target.closest("tr[data-href]");
-    if (row) window.location.assign(row.dataset.href);
+    if (!row) return;
+    if (event.ctrlKey || event.metaKey) window.open(row.dataset.href);
+    else window.location.assign(row.dataset.href);
   }
 }
