@@ -51,7 +51,7 @@ def _works(crun: Runtime) -> bool:
         bundle = Path(directory)
         for name in ("dev", "proc"):
             (bundle / "rootfs" / name).mkdir(parents=True)
-        (bundle / "config.json").write_text(json.dumps(_PROBE), encoding="ascii")
+        (bundle / "config.json").write_text(json.dumps(_probe(bundle.name)), encoding="ascii")
         log = bundle / "log"
         try:
             with crun.command(log=log, directory=bundle) as command:
@@ -69,10 +69,12 @@ def _works(crun: Runtime) -> bool:
         return log.exists() and b"executable file" in log.read_bytes()
 
 
-_PROBE: Final = {
-    "ociVersion": "1.0.2",
-    "process": {"user": {"uid": 0, "gid": 0}, "args": ["/probe"], "cwd": "/", "env": ["PATH=/"]},
-    "root": {"path": "rootfs"},
-    "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
-    "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}], "cgroupsPath": "/havre-probe"},
-}
+def _probe(group: str) -> dict[str, object]:
+    """The configuration of that container. Its control *group* is its own: two engines may start at the same time."""
+    return {
+        "ociVersion": "1.0.2",
+        "process": {"user": {"uid": 0, "gid": 0}, "args": ["/probe"], "cwd": "/", "env": ["PATH=/"]},
+        "root": {"path": "rootfs"},
+        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+        "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}], "cgroupsPath": f"/{group}"},
+    }

@@ -545,10 +545,10 @@ class ContainerService(ContainerStreams):
         monitor = self.monitors.find(container.id)
         if monitor is None or not monitor.process.send(number):
             raise Conflict(f"Container {container.id} is not running")
-        if number == signals.SIGKILL and container.state.status is Status.PAUSED:
-            # A frozen process does not die before it thaws.
-            self.runtime.resume(container.id)
         self.tell(container, "kill", signal=str(number))
+        if number == signals.SIGKILL and container.state.status is Status.PAUSED:
+            # A frozen process does not die before it thaws; then its end may be told at any moment.
+            self.runtime.resume(container.id)
 
     def _await_end(self, container_id: str, timeout: float) -> bool:
         """Wait until the container does not run. False when *timeout* seconds were not enough."""

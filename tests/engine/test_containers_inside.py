@@ -203,11 +203,16 @@ def test_limits(host: EngineHost, engine: Engine) -> None:
     assert lines[3] == "1"
 
 
+def groups_of(engine: Engine, container_id: str) -> list[Path]:
+    """The control groups of a container, of either version."""
+    places = (f"*/{engine.config.instance}/{container_id}", f"{engine.config.instance}/{container_id}")
+    return [group for place in places for group in Path("/sys/fs/cgroup").glob(place)]
+
+
 def test_cgroup_limits(host: EngineHost, engine: Engine) -> None:
     options = {"memory": 32 << 20, "nano_cpus": 500_000_000, "pids_limit": 17, "cpu_shares": 512}
     container_id = host.run(engine, "sleep", "1000", **options)
-    groups = list(Path("/sys/fs/cgroup").glob(f"*/{engine.config.instance}/{container_id}"))
-    groups += list(Path("/sys/fs/cgroup").glob(f"{engine.config.instance}/{container_id}"))
+    groups = groups_of(engine, container_id)
 
     def value(*names: str) -> str:
         for group in groups:
@@ -220,7 +225,7 @@ def test_cgroup_limits(host: EngineHost, engine: Engine) -> None:
     assert value("pids.max") == "17"
     assert value("cpu.cfs_quota_us", "cpu.max").split()[0] == "50000"
     usual = host.run(engine, "sleep", "1000")
-    groups = list(Path("/sys/fs/cgroup").glob(f"**/{engine.config.instance}/{usual}"))
+    groups = groups_of(engine, usual)
     assert value("pids.max") == "2048"
     remove_all(engine)
 
