@@ -111,6 +111,6 @@ def test_secrets_are_given_and_not_shown(page: Page, sign_in: Callable[[str], Pa
     expect(page.locator(".build-step .step-log").nth(1)).to_contain_text("5 2")
     assert "12345" not in page.content()
     page.get_by_role("link", name="Edit").click()
-    expect(rows).to_have_count(2)
+    expect(rows).to_have_count(3)
     expect(rows.nth(0).get_by_label("Id")).to_have_value("npmrc")
     expect(rows.nth(0).get_by_label("Value")).to_have_value("")
