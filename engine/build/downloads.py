@@ -63,7 +63,7 @@ def fetch(
     """
     _check_address(address)
     switch = SocketSwitch()
-    with Watch(switch, check, what=_shown(address)) as watch, new_session(switch, reach=reach) as session:
+    with _Watch(switch, check, what=_shown(address)) as watch, new_session(switch, reach=reach) as session:
         try:
             with _answer(session, address) as response:
                 watch.answered()
@@ -135,7 +135,7 @@ def _written(response: requests.Response, address: str, place: Path, limit: int)
     )
 
 
-class Watch:
+class _Watch:
     """Cuts the connections of *switch* as soon as the build is to stop, or when no answer begins in time.
 
     Whoever waits for the network cannot look for himself.
