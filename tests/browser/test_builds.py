@@ -10,6 +10,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.fixtures.daemons import HavreDaemon
+from tests.fixtures.processes import wait_until
 
 LONG = 60_000
 SHELL_FORM = """FROM busybox
@@ -62,8 +63,8 @@ def test_a_dockerfile_is_written_checked_built_and_run(
     page.locator("#id_name").fill("harbour")
     page.get_by_role("button", name="Create and start").click()
     expect(page.locator("#object-head .state")).to_have_text("running")
-    fetched = engine.docker("exec", "harbour", "wget", "-qO-", "http://127.0.0.1/").stdout
-    assert fetched == "ahoy\n"
+    fetch = ("exec", "harbour", "wget", "-qO-", "http://127.0.0.1/")
+    wait_until(lambda: engine.docker(*fetch, check=False).stdout == "ahoy\n", what="the web server to answer")
 
 
 def test_a_build_that_fails_says_where(page: Page, sign_in: Callable[[str], Page]) -> None:
