@@ -29,6 +29,8 @@ from engine.types import new_id
 
 REMEMBERED: Final = 300.0
 """Seconds for which the exit code of an ended session can be asked for."""
+WAITING: Final = 500
+"""Sessions of one container that may wait for their start; the oldest are forgotten beyond that."""
 
 _AT_ONCE: Final = 0.01
 """Seconds from a session's creation on in which its start finds the `cgroup.expect_join` of that moment still good."""
@@ -74,6 +76,7 @@ class ExecSessions:
         cgroup.expect_join()  # most are started the next moment
         with self._lock:
             self._prune()
+            self._forget_waiting(container.id)
             self._sessions[exec_id] = _Session(Exec(id=exec_id, container_id=container.id, config=config))
         self._announce(container.id, _event("exec_create", config), {"execID": exec_id})
         return exec_id
@@ -235,6 +238,15 @@ class ExecSessions:
         if session is None:
             raise ExecNotFound(exec_id)
         return session
+
+    def _forget_waiting(self, container_id: str) -> None:
+        waiting = [
+            exec_id
+            for exec_id, session in self._sessions.items()
+            if session.state.container_id == container_id and not session.started
+        ]
+        for exec_id in waiting[: max(0, len(waiting) - WAITING + 1)]:
+            del self._sessions[exec_id]
 
     def _prune(self) -> None:
         oldest = time.monotonic() - REMEMBERED

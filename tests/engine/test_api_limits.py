@@ -12,15 +12,24 @@ import pytest
 
 from engine.api.server import ApiServer
 from engine.api.told import Lines
+from engine.containers.exec import WAITING
+from engine.containers.model import ExecConfig
 from engine.engine import Engine
+from engine.errors import ExecNotFound
 from tests.conftest import needs_root
-from tests.fixtures.engine_host import engine_host
+from tests.fixtures.engine_host import EngineHost, engine_host
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
+def host() -> Iterator[EngineHost]:
     needs_root()
-    with engine_host() as host, host.engine() as engine:
+    with engine_host() as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def engine(host: EngineHost) -> Iterator[Engine]:
+    with host.engine() as engine:
         yield engine
 
 
@@ -93,6 +102,15 @@ def test_a_body_that_is_slow_to_decode_holds_nobody_up(engine: Engine) -> None:
                 writer.close()
 
     asyncio.run(asyncio.wait_for(attack(), 60))
+
+
+def test_sessions_that_nobody_starts_do_not_pile_up(host: EngineHost, engine: Engine) -> None:
+    container = host.run(engine, "sleep", "60")
+    made = [engine.containers.exec_create(container, ExecConfig(cmd=("true",))) for _ in range(WAITING + 3)]
+    assert len(engine.containers.exec_ids(container)) == WAITING
+    with pytest.raises(ExecNotFound):
+        engine.containers.exec_start(made[2], detach=True)
+    assert engine.containers.exec_start(made[3], detach=True) is None
 
 
 def test_progress_does_not_pile_up_before_who_does_not_read() -> None:
