@@ -154,6 +154,9 @@ def test_a_database_and_who_reaches_it(daemon: Daemon) -> None:
     with daemon.namespace.connect(3306) as connection:
         connection.settimeout(10)
         assert b"MariaDB" in connection.recv(200)
+    for host in ("127.0.0.1", daemon.namespace.inside):
+        client = ("mysql", "-h", host, "-P", "3306", *ROOT, "-e", "SHOW DATABASES")
+        assert "mydb" in daemon.namespace.run(*client).stdout.split()
     # From a neighbour by name, as root and as the user, who has that database only.
     select = ("mysql", "-h", "my-mysql", "-e", "SELECT CURRENT_USER(), DATABASE()")
     for options, said in (
