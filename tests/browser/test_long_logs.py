@@ -1,4 +1,4 @@
-"""A log of a million lines: the tab stays light, and finds what one looks for."""
+"""Logs of very many lines: the tab stays light, their end is followed, a place in them is kept, and words are found."""
 
 from __future__ import annotations
 
@@ -9,8 +9,25 @@ from tests.browser.conftest import SignIn
 from tests.fixtures.daemons import HavreDaemon
 
 LINES = 1_000_000
+MANY = 200_000
 LONG = 240_000
-COUNT = "[...document.querySelectorAll('.log-chunk')].reduce((sum, each) => sum + each.chunk.lines.length, 0)"
+WHOLE = """(lines) => lines ===
+  [...document.querySelectorAll('.log-chunk')].reduce((sum, each) => sum + each.chunk.lines.length, 0)"""
+AT_END = """() => {
+  const view = document.querySelector('.log-view');
+  return view.scrollHeight - view.scrollTop - view.clientHeight < 40;
+}"""
+TOP_LINE = """() => {
+  const view = document.querySelector('.log-view').getBoundingClientRect();
+  const row = document.elementFromPoint(view.left + 60, view.top + 40).closest('.log-line');
+  return row && row.textContent.match(/line (\\d+)/)?.[1];
+}"""
+SEEN = """(text) => {
+  const view = document.querySelector('.log-view').getBoundingClientRect();
+  const row = document.querySelector('.log-current');
+  const place = row?.getBoundingClientRect();
+  return !!row && row.textContent.includes(text) && place.top >= view.top && place.bottom <= view.bottom;
+}"""
 
 
 @pytest.mark.slow
@@ -23,8 +40,8 @@ def test_a_million_lines(page: Page, sign_in: SignIn, engine: HavreDaemon) -> No
     page.goto("/e/local/containers/big/logs/")
     page.get_by_label("Last").select_option("all")
     log = page.get_by_role("log")
-    expect(log).to_contain_text(f"line {LINES} of", timeout=LONG)
-    assert page.evaluate(COUNT) == LINES
+    page.wait_for_function(WHOLE, arg=LINES, timeout=LONG)
+    expect(log.locator(".log-line").last).to_contain_text(f"line {LINES} of")
     assert page.locator(".log-line").count() < 3000
     expect(page.locator(".log-chip")).to_be_hidden()
     page.get_by_label("Search the log").fill("line 500000 of")
@@ -34,3 +51,59 @@ def test_a_million_lines(page: Page, sign_in: SignIn, engine: HavreDaemon) -> No
     expect(page.locator(".log-chip")).to_have_text("3 new lines")
     page.locator(".log-chip").click()
     expect(log).to_contain_text("fresh 3")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_lines_that_wrap(page: Page, sign_in: SignIn, engine: HavreDaemon) -> None:
+    engine.docker("pull", "-q", "busybox")
+    words = "and it is far too long for the width of any window, so that it goes on below"
+    script = (
+        f'awk \'BEGIN {{ for (i = 1; i <= {MANY}; i++) print "line " i " {words}" }}\'; '
+        "while read word; do echo $word; done"
+    )
+    engine.docker("run", "-di", "--name", "many", "--log-opt", "max-size=400m", "busybox", "sh", "-c", script)
+    page.set_viewport_size({"width": 700, "height": 800})
+    sign_in("olga")
+    page.goto("/e/local/containers/many/logs/")
+    page.get_by_label("Last").select_option("all")
+    log = page.get_by_role("log")
+    page.wait_for_function(WHOLE, arg=MANY, timeout=LONG)
+    page.wait_for_function(AT_END)
+    expect(log.locator(".log-line").last).to_contain_text(f"line {MANY} and")
+
+    # What is looked for is shown, wherever it is, however high the lines above it are.
+    search = page.get_by_label("Search the log")
+    for number in (123_456, 77, 199_000):
+        search.fill(f"line {number} and")
+        expect(page.locator(".logs output")).to_have_text("1 of 1", timeout=LONG)
+        page.wait_for_function(SEEN, arg=f"line {number} and")
+    # Every line matches: from one to the next is a matter of the moment.
+    search.fill("too long")
+    expect(page.locator(".logs output")).to_have_text("200,000 of 200,000", timeout=LONG)
+    page.get_by_role("button", name="Previous match").click()
+    expect(page.locator(".logs output")).to_have_text("199,999 of 200,000")
+    page.wait_for_function(SEEN, arg=f"line {MANY - 1} and")
+
+    # Whoever reads in the middle stays there, whatever comes at the end and however the lines are shown.
+    search.fill("line 100000 and")
+    page.wait_for_function(SEEN, arg="line 100000 and")
+    before = page.evaluate(TOP_LINE)
+    say(engine, 300)
+    expect(page.locator(".log-chip")).to_have_text("300 new lines", timeout=LONG)
+    assert page.evaluate(TOP_LINE) == before
+    for _ in range(2):
+        page.get_by_label("Wrap").click()
+        page.wait_for_function(SEEN, arg="line 100000 and")
+    page.locator(".log-chip").click()
+    page.wait_for_function(AT_END)
+    expect(log.locator(".log-line").last).to_contain_text("fresh 300")
+    # And the end is followed again.
+    say(engine, 5)
+    expect(page.locator(".log-chip")).to_be_hidden()
+    page.wait_for_function(AT_END)
+    assert page.locator(".log-line").count() < 3000
+
+
+def say(engine: HavreDaemon, lines: int) -> None:
+    engine.docker("exec", "many", "sh", "-c", f"for i in $(seq {lines}); do echo fresh $i; done > /proc/1/fd/1")
