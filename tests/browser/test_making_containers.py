@@ -139,7 +139,7 @@ def test_anything_is_found_by_name_and_opened_by_keyboard(page: Page, sign_in: S
     engine.docker("create", "--name", "other", "busybox", "true")
     sign_in("olga")
     page.keyboard.press("Control+k")
-    field = page.get_by_role("combobox", name="Find by name")
+    field = page.get_by_role("combobox", name="Find anything")
     expect(field).to_be_focused()
     page.keyboard.type("shop")
     lines = page.locator("#found").get_by_role("option")
