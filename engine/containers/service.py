@@ -71,6 +71,8 @@ STOP_TIMEOUT: Final = 10
 """Seconds between a stop's signal and SIGKILL, where neither caller nor container say."""
 KILL_PATIENCE: Final = 30
 """Seconds that SIGKILL may take: a process in an uninterruptible sleep does not die before it wakes."""
+_NOTHING: Final = 0
+"""The signal that only asks whether there is somebody to send one to."""
 _REMOVALS: Final = 10
 """How often a removal is tried of a container that is started in the same moment again and again."""
 
@@ -542,12 +544,14 @@ class ContainerService(ContainerStreams):
             self._await_end(container.id, KILL_PATIENCE)
 
     def _signal(self, container: Container, number: int) -> None:
+        """Send a signal, and tell of it before: afterwards the end may be told at any moment."""
         monitor = self.monitors.find(container.id)
-        if monitor is None or not monitor.process.send(number):
+        if monitor is None or not monitor.process.send(_NOTHING):
             raise Conflict(f"Container {container.id} is not running")
         self.tell(container, "kill", signal=str(number))
+        monitor.process.send(number)
         if number == signals.SIGKILL and container.state.status is Status.PAUSED:
-            # A frozen process does not die before it thaws; then its end may be told at any moment.
+            # A frozen process does not die before it thaws.
             self.runtime.resume(container.id)
 
     def _await_end(self, container_id: str, timeout: float) -> bool:

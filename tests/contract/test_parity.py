@@ -188,6 +188,7 @@ WORK: Final = (
     ("stop", "-t", "0", "two"),
     ("start", "two"),
     ("kill", "two"),
+    ("until", "two", "exited"),
     ("cp", "/etc/hostname", "two:/tmp/x"),
     ("cp", "two:/tmp/x", "-"),
     ("export", "-o", "/dev/null", "two"),
