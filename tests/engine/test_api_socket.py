@@ -201,7 +201,7 @@ def test_sessions_whose_clients_leave_while_they_start(havre: HavreDaemon, box: 
     """At any moment from the request on: none runs on, and nothing of them is left in the daemon."""
     descriptors = Path(f"/proc/{havre.process.pid}/fd")
     before = len(list(descriptors.iterdir()))
-    made = [make_exec(havre, "cat") for _ in range(20)]
+    made = [make_exec(havre, "cat", tty=number % 2 > 0) for number in range(24)]
     for number, exec_id in enumerate(made):
         with closing(connect(havre)) as connection:
             connection.sendall(request("POST", f"/exec/{exec_id}/start", b"{}", upgrade=True))
