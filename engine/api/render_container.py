@@ -32,15 +32,15 @@ MASKED_PATHS = (
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
-def summary(container: Container, *, now: int, root: Path, linked: Sequence[str] = ()) -> dict[str, Any]:
+def summary(container: Container, *, now: int, root: Path, named: bool, linked: Sequence[str] = ()) -> dict[str, Any]:
     """A row of `GET /containers/json`, without sizes; *root* is the engine's directory of state.
 
-    *linked* are what containers that link to it call it.
+    *named* tells whether its image is still called as it was, *linked* are what containers that link to it call it.
     """
     return {
         "Id": container.id,
         "Names": [f"/{container.name}", *linked],
-        "Image": container.config.image,
+        "Image": container.config.image if named else container.image,
         "ImageID": container.image,
         "Command": command(container),
         "Created": container.created // SECOND,

@@ -68,7 +68,6 @@ def store_usage(usage: StoreUsage) -> dict[str, Any]:
 
 def inspect(image: Image, *, raw_config: dict[str, Any], layers_directory: str) -> dict[str, Any]:
     """The answer of `GET /images/{name}/json`; *raw_config* is the image's own config document."""
-    config = raw_config.get("config")
     lower = [f"{layers_directory}/{diff_id.hex}/diff" for diff_id in reversed(image.diff_ids)]
     return {
         "Id": image.id,
@@ -78,10 +77,10 @@ def inspect(image: Image, *, raw_config: dict[str, Any], layers_directory: str) 
         "Comment": image.comment,
         "Created": rfc3339(image.created),
         "Container": raw_config.get("container") or "",
-        "ContainerConfig": raw_config.get("container_config"),
+        "ContainerConfig": _whole(raw_config.get("container_config")),
         "DockerVersion": image.docker_version,
         "Author": image.author,
-        "Config": _CONFIG | (config if isinstance(config, dict) else {}),
+        "Config": _whole(raw_config.get("config")),
         "Architecture": image.platform.architecture,
         **({"Variant": image.platform.variant} if image.platform.variant else {}),
         "Os": image.platform.os,
@@ -89,11 +88,17 @@ def inspect(image: Image, *, raw_config: dict[str, Any], layers_directory: str) 
         "VirtualSize": image.size,
         "GraphDriver": {
             "Name": "overlay2",
-            "Data": {"UpperDir": lower[0] if lower else "", "LowerDir": ":".join(lower[1:])},
+            "Data": {"UpperDir": lower[0] if lower else ""}
+            | ({"LowerDir": ":".join(lower[1:])} if len(lower) > 1 else {}),
         },
         "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
         "Metadata": {"LastTagTime": rfc3339(None)},
     }
+
+
+def _whole(config: object) -> dict[str, Any]:
+    """A config with the fields that Docker always has."""
+    return _CONFIG | (config if isinstance(config, dict) else {})
 
 
 def history_line(line: HistoryLine) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from engine.images.model import ConfigChange
 _ALLOWED: Final = (
     "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
 )  # fmt: skip
+_SINGLE: Final = ("STOPSIGNAL", "USER", "WORKDIR")
 
 
 def change_of(lines: Iterable[str]) -> ConfigChange:
@@ -47,7 +48,8 @@ def _parse(line: str) -> Instruction:
     if word.upper() not in _ALLOWED:
         raise InvalidParameter(f"{word[:40]} is not a valid change command: use one of {', '.join(_ALLOWED)}")
     if not rest:
-        raise InvalidParameter(f"{word.upper()} requires at least one argument: {line[:100]!r}")
+        many = "exactly" if word.upper() in _SINGLE else "at least"
+        raise InvalidParameter(f"{word.upper()} requires {many} one argument: {line[:100]!r}")
     try:
         return parse_line(line)
     except DockerfileError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from engine.content.store import ContentStore
 from engine.database import Database
@@ -15,6 +15,9 @@ from engine.registry.media import MANIFEST_LIMIT
 from engine.registry.reference import Reference
 from engine.snapshots.layers import LayerStore
 from engine.types import Digest, now, rfc3339
+
+_NOTHING: Final = Digest.of(bytes(1024))
+"""The diffID of a tar without a file."""
 
 
 class Assembler:
@@ -54,8 +57,16 @@ class Assembler:
         with self._layers.unpack() as unpacker:
             for chunk in layer:
                 unpacker.write(chunk)
-            with self._collector.holding({unpacker.digest}):
-                diff_id = unpacker.commit()
+            diff_id = unpacker.verify()
+            with self._collector.holding({diff_id}):
+                layers = self._records.layers(parent.id)
+                if diff_id == _NOTHING:
+                    # As Docker's: what changed no file is a line of the history alone.
+                    history = {**history, "empty_layer": True}
+                else:
+                    unpacker.commit()
+                    # No compressed copy of it: `manifests.package` makes that when somebody wants it.
+                    layers.append((diff_id, None))
                 created = rfc3339(now())
                 document = json.loads(self._content.read(parent.id, limit=MANIFEST_LIMIT))
                 document |= {
@@ -65,10 +76,8 @@ class Assembler:
                     **origin,
                     "config": dict(config),
                     "history": [*(document.get("history") or []), {"created": created, **history}],
-                    "rootfs": {"type": "layers", "diff_ids": [str(each) for each in (*parent.diff_ids, diff_id)]},
+                    "rootfs": {"type": "layers", "diff_ids": [str(each) for each, _ in layers]},
                 }
-                # No compressed copy of the new one: `manifests.package` makes it when somebody wants it.
-                layers = [*self._records.layers(parent.id), (diff_id, None)]
                 references = [] if reference is None else [reference]
                 return self._add(document, layers, parent=parent.id, references=references)
 

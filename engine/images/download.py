@@ -37,7 +37,7 @@ class Download:
         try:
             data = self._pace.read(STEP if size < 0 else size)
         except NETWORK_ERRORS as error:
-            raise unreachable(urlsplit(self.url).netloc, error) from error
+            raise unreachable(urlsplit(self.url).netloc, error, what="server") from error
         self._read += len(data)
         self.progress(self._read, self.total)
         return data
@@ -87,4 +87,4 @@ def _get(session: requests.Session, url: str, host: str, patience: Patience) -> 
     try:
         return session.get(url, headers={"User-Agent": "havre", "Accept-Encoding": "identity"}, **options)
     except NETWORK_ERRORS as error:
-        raise unreachable(host, error) from error
+        raise unreachable(host, error, what="server") from error

@@ -78,7 +78,7 @@ def _boolean(values: Collection[str]) -> bool | None:
         return True
     if len(words) == 1 and words <= _FALSE:
         return False
-    raise InvalidParameter(f"invalid filter 'dangling={sorted(values)}': give true or false")
+    raise InvalidParameter(f"invalid filter 'dangling=[{' '.join(sorted(values))[:60]}]': give true or false")
 
 
 def _labelled(image: Image, wanted: str) -> bool:
@@ -104,6 +104,8 @@ def _pattern(text: str) -> re.Pattern[str]:
             parts.append("[^/]")
         elif len(piece) > 1 and piece[0] == "[":
             parts.append(piece)
+        elif piece == "[":
+            raise InvalidParameter(f"syntax error in pattern: invalid filter 'reference={text[:60]}'")
         else:
             parts.append(re.escape(piece[-1]))
     try:

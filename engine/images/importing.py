@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from engine.errors import InvalidParameter
 from engine.images.decompress import Source, decompressed
 from engine.images.ingest import compressed
 from engine.images.stores import ImageStores
 from engine.registry.media import Compression
 from engine.registry.platforms import host_platform, normalised
 from engine.registry.reference import Reference
-from engine.types import Digest, Platform, now, rfc3339
+from engine.types import Digest, Platform, now, printable, rfc3339
 
 
 def import_image(
@@ -30,6 +31,9 @@ def import_image(
 
     When it fails nothing stays.
     """
+    target = normalised(platform) if platform else host_platform()
+    if target.os != "linux":
+        raise InvalidParameter(f'"{printable(target.os, 40)}": operating system is not supported')
     with ExitStack() as hold:
         with stores.layers.unpack() as layer, stores.content.writer() as blob:
             for chunk in compressed(
@@ -39,7 +43,6 @@ def import_image(
             hold.enter_context(stores.collector.holding({layer.digest, blob.digest}))
             diff_id, packed = layer.commit(), blob.commit()
         created = rfc3339(now())
-        target = normalised(platform) if platform else host_platform()
         document = {
             "architecture": target.architecture,
             # The processor's level is no property of the files: only what was asked for is told.

@@ -73,7 +73,7 @@ class Remover:
         """Remove the image with all its names."""
         if is_single(record.references):
             self._raise_conflict(record, hard=True, stopped=not force, names=False)
-            for each in record.references:
+            for each in _sorted(record.references):
                 self._untag(record.id, each)
         self._delete(record.id, force=force, prune=prune, quiet=False)
 
@@ -84,7 +84,7 @@ class Remover:
         if quiet and (self._conflict(record, hard=True, stopped=not force, names=not force) is not None):
             return
         self._raise_conflict(record, hard=True, stopped=not force, names=not force)
-        for each in record.references:
+        for each in _sorted(record.references):
             self._untag(image_id, each)
         self.done.content |= {*self._records.blobs(image_id), *record.diff_ids}
         if self._uses.get(image_id):
@@ -125,6 +125,11 @@ class Remover:
         elif stopped and idle:
             reason, forced = f"image is being used by stopped container {idle.id[:12]}", "must be forced"
         return Conflict(f"conflict: unable to delete {record.id.short} ({forced}) - {reason}") if reason else None
+
+
+def _sorted(references: Sequence[Reference]) -> Sequence[Reference]:
+    """In the order in which Docker tells of them."""
+    return sorted(references, key=str)
 
 
 def is_single(references: Sequence[Reference]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from engine.content.store import ContentStore
 from engine.database import Database
-from engine.errors import EngineError, InvalidParameter
+from engine.errors import AmbiguousId, EngineError, ImageNotFound, InvalidParameter
 from engine.events import EventBus
 from engine.images.assembly import Assembler
 from engine.images.catalogue import Catalogue
@@ -90,6 +90,13 @@ class ImageService:
         `ImageNotFound` in Docker's words, `AmbiguousId` for a prefix of several, `InvalidParameter` for no reference.
         """
         return self.catalogue.get(text)
+
+    def names(self, text: str, image_id: str) -> bool:
+        """Whether *text*, by which *image_id* was found once, still means that image."""
+        try:
+            return self.catalogue.find(text)[0].id == image_id
+        except (ImageNotFound, AmbiguousId, InvalidParameter):
+            return False
 
     def list(
         self,
@@ -191,12 +198,14 @@ class ImageService:
         for image in prunable(self.list(), filters):
             if in_use(image.id):
                 continue
-            try:
-                done, freed = self._remove(image.id, force=True, prune=True, in_use=in_use)
-            except EngineError:
-                continue  # used, removed or built upon by somebody else meanwhile
-            lines += done
-            reclaimed += freed
+            # By its names, as dockerd does: an image that others are built on loses these and stays.
+            for name in (*image.tags, *image.digests) or (image.id,):
+                try:
+                    done, freed = self._remove(name, force=False, prune=True, in_use=in_use, only=image.id)
+                except EngineError:
+                    continue  # gone with another name, or used, removed or built upon by somebody else meanwhile
+                lines += done
+                reclaimed += freed
         self.catalogue.publish_prune(reclaimed)
         return PrunedImages(lines=tuple(lines), reclaimed=reclaimed)
 
@@ -214,8 +223,10 @@ class ImageService:
                 containers={image_id: len(in_use(image_id)) for image_id in layers},
             )
 
-    def _remove(self, text: str, *, force: bool, prune: bool, in_use: InUse) -> tuple[Sequence[RemovedImage], int]:
-        """The lines of a removal, and the bytes that it freed."""
+    def _remove(
+        self, text: str, *, force: bool, prune: bool, in_use: InUse, only: Digest | None = None
+    ) -> tuple[Sequence[RemovedImage], int]:
+        """The lines of a removal, and the bytes that it freed. `ImageNotFound` where it is not of *only*."""
         while True:
             ended = self._collector.ended
             uses = {image_id: in_use(image_id) for image_id in self._lineage(text)}
@@ -225,6 +236,8 @@ class ImageService:
                     continue
                 with self._database.transaction():
                     record, reference = self.catalogue.find(text)
+                    if only not in (None, record.id):
+                        raise ImageNotFound(text)
                     remover = Remover(self._records, uses=uses, busy=self._collector.held)
                     if reference is None:
                         remover.by_id(record, force=force, prune=prune)

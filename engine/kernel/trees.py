@@ -54,7 +54,7 @@ def remove_tree(directory: os.PathLike[str] | str | bytes) -> None:
 
 
 def tree_size(directory: os.PathLike[str] | str) -> int:
-    """Bytes of the regular files below *directory*: each one's size, those with several names once.
+    """Bytes of the files and symbolic links below *directory*: each one's size, those with several names once.
 
     It may change meanwhile. Files whose path is longer than PATH_MAX are not counted.
     """
@@ -76,7 +76,7 @@ def tree_size(directory: os.PathLike[str] | str) -> int:
                     for entry in found:
                         if entry.is_dir(follow_symlinks=False):
                             waiting.append(f"{path}/{entry.name}")
-                        elif entry.is_file(follow_symlinks=False):
+                        else:
                             total += _size_once(entry, seen)
             finally:
                 os.close(current)

@@ -58,9 +58,9 @@ def _refused(code: str, words: str, response: requests.Response, domain: str) ->
     return InvalidParameter(f"registry {domain} refused: {words or _status_line(response)}")
 
 
-def unreachable(domain: str, error: BaseException) -> Unavailable:
-    """The error for a registry that does not answer, with the innermost reason that *error* knows."""
-    return Unavailable(f"cannot reach registry {domain}: {_reason(error)}")
+def unreachable(domain: str, error: BaseException, *, what: str = "registry") -> Unavailable:
+    """The error for a server that does not answer, with the innermost reason that *error* knows."""
+    return Unavailable(f"cannot reach {what} {domain}: {_reason(error)}")
 
 
 def _words(response: requests.Response) -> tuple[str, str]:

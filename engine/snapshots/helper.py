@@ -57,7 +57,7 @@ class Unpacked:
     opaque: Sequence[bytes]
     """Directories that hide those of lower layers, absolute within the root."""
     bytes: int
-    """Of the files' contents."""
+    """Of the files' contents, and of the targets of symbolic links."""
 
 
 class UnpackHelper:

@@ -95,7 +95,8 @@ class Unpacker:
         reader = TarReader(stream)
         for entry in reader:
             self.entries += 1
-            self.bytes += entry.size
+            # As Docker counts: a link has the size of its target's name.
+            self.bytes += len(entry.link) if entry.kind == SYMLINK else entry.size
             if self.entries > self._most_entries:
                 raise TarError(f"more than the {self._most_entries} entries that are allowed")
             if self.bytes > self._most_bytes:

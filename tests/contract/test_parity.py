@@ -104,24 +104,24 @@ def test_inspect(clean_pair: tuple[Daemon, Daemon], arguments: tuple[str, ...]) 
         done = daemon.docker(verb, "--name=same", *rest, check=False)
         told = json.loads(daemon.docker("inspect", "--size", "same").stdout)[0]
         told["Mounts"].sort(key=lambda mount: mount["Destination"])  # dockerd has no order of its own
-        found.append((done.returncode, _flat(told)))
+        found.append((done.returncode, flat(told)))
     (code, ours), (peers_code, peers) = found
     assert code == peers_code
-    assert _differences(ours, peers, OWN) == {}
+    assert differences(ours, peers, OWN) == {}
 
 
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
+def flat(value: Any, path: str = "") -> dict[str, Any]:
     """Everything in *value* by where it stands; lists of plain values as they are."""
     if isinstance(value, dict) and value:
-        return {key: found for name, entry in value.items() for key, found in _flat(entry, f"{path}.{name}").items()}
+        return {key: found for name, entry in value.items() for key, found in flat(entry, f"{path}.{name}").items()}
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return {
-            key: found for number, entry in enumerate(value) for key, found in _flat(entry, f"{path}[{number}]").items()
+            key: found for number, entry in enumerate(value) for key, found in flat(entry, f"{path}[{number}]").items()
         }
     return {path: value}
 
 
-def _differences(ours: dict[str, Any], peers: dict[str, Any], allowed: dict[str, str]) -> dict[str, tuple[Any, Any]]:
+def differences(ours: dict[str, Any], peers: dict[str, Any], allowed: dict[str, str]) -> dict[str, tuple[Any, Any]]:
     own = re.compile("|".join(f"({pattern})" for pattern in allowed))
     missing = "nothing at all"
     return {
@@ -150,8 +150,8 @@ INFO: Final = {
 
 
 def test_info(pair: tuple[Daemon, Daemon]) -> None:
-    ours, peers = (_flat(_ask(daemon, "/v1.41/info")) for daemon in pair)
-    assert _differences(ours, peers, INFO) == {}
+    ours, peers = (flat(_ask(daemon, "/v1.41/info")) for daemon in pair)
+    assert differences(ours, peers, INFO) == {}
 
 
 def test_version(pair: tuple[Daemon, Daemon]) -> None:

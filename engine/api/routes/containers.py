@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from aiohttp import web
@@ -34,10 +35,16 @@ async def container_list(call: Call) -> web.Response:
         found = engine.containers.list(all=everything, filters=filters, limit=limit if limit and limit > 0 else None)
         instant = now()
         linked = engine.containers.links.names()
+        named = cache(engine.images.names)
         rows = []
         for container in found:
-            names = linked.get(container.id, ())
-            row = render_container.summary(container, now=instant, root=engine.config.root, linked=names)
+            row = render_container.summary(
+                container,
+                now=instant,
+                root=engine.config.root,
+                named=named(container.config.image, container.image),
+                linked=linked.get(container.id, ()),
+            )
             rows.append(row | _sizes(call, container) if sized else row)
         return rows
 

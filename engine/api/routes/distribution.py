@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -54,6 +54,7 @@ async def search(call: Call) -> web.Response:
     filters = call.query.filters()
     if unknown := sorted(filters.keys() - _FILTERS):
         raise InvalidParameter(f"Invalid filter '{unknown[0]}'")
+    passes = _filter(filters)
     found = await call.workers.pull(
         call.engine.distribution.search, call.query.text("term"), limit=limit, auth=_credentials(call)
     )
@@ -67,24 +68,29 @@ async def search(call: Call) -> web.Response:
                 "description": each.description,
             }
             for each in found
-            if _passes(each, filters)
+            if passes(each)
         ]
     )
 
 
-def _passes(found: SearchResult, filters: Mapping[str, Sequence[str]]) -> bool:
-    for text in filters.get("stars", ()):
-        if not text.isdecimal():
-            raise InvalidParameter(f"Invalid filter 'stars={text[:40]}'")
-        if found.stars < int(text):
-            return False
-    for name, actual in (("is-official", found.official), ("is-automated", found.automated)):
-        for text in filters.get(name, ()):
-            if text.lower() not in ("true", "false", "1", "0"):
-                raise InvalidParameter(f"Invalid filter '{name}={text[:40]}'")
-            if (text.lower() in ("true", "1")) != actual:
-                return False
-    return True
+def _filter(filters: Mapping[str, Sequence[str]]) -> Callable[[SearchResult], bool]:
+    """Whether a result passes *filters*; `InvalidParameter` before anybody is asked where they make no sense."""
+    stars = max((_stars(text) for text in filters.get("stars", ())), default=0)
+    official = {_flag("is-official", text) for text in filters.get("is-official", ())}
+    automated = {_flag("is-automated", text) for text in filters.get("is-automated", ())}
+    return lambda found: found.stars >= stars and official <= {found.official} and automated <= {found.automated}
+
+
+def _stars(text: str) -> int:
+    if not text.isascii() or not text.isdecimal():
+        raise InvalidParameter(f"Invalid filter 'stars={text[:40]}'")
+    return int(text[:20])
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise InvalidParameter(f"Invalid filter '{name}=[{text[:40]}]'")
+    return text.lower() in ("true", "1")
 
 
 def _platform(platform: Platform) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from aiohttp import web
 
 from engine.api import host_facts, render_build, render_container, render_image, render_volume
@@ -69,12 +71,18 @@ async def disk_usage(call: Call) -> web.Response:
         by_id = {image.id: image for image in engine.images.list(all=True)}
         users = engine.containers.volume_uses()
         kept = engine.builds.kept()
+        named = cache(engine.images.names)
         containers = []
         for container in engine.containers.list(all=True):
             written = engine.snapshots.usage(container.id)
             below = by_id[container.image].size if container.image in by_id else 0
             containers.append(
-                render_container.summary(container, now=instant, root=engine.config.root)
+                render_container.summary(
+                    container,
+                    now=instant,
+                    root=engine.config.root,
+                    named=named(container.config.image, container.image),
+                )
                 | {"SizeRw": written, "SizeRootFs": written + below}
             )
         return {
