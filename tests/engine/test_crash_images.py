@@ -97,7 +97,7 @@ def _in_order(host: EngineHost, engine: Engine) -> None:
         file.lstat().st_size
         for diff_id in stores.layers.diff_ids()
         for file in stores.layers.diff(diff_id).rglob("*")
-        if file.is_file() and not file.is_symlink()
+        if file.is_symlink() or file.is_file()
     )
 
 
