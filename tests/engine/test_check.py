@@ -179,7 +179,8 @@ def run(host: Host, *options: str) -> subprocess.CompletedProcess[str]:
 def test_the_command(host: Host, made: MadeImage) -> None:
     host.database.close()
     (host.root / "db.sqlite3").rename(host.root / "havre.sqlite3")
-    assert (run(host).returncode, run(host).stdout) == (0, "everything is as it should be\n")
+    done = run(host)
+    assert (done.returncode, done.stdout) == (0, "everything is as it should be\n")
     spoil(host.content.path(Digest(made.manifest)))
     found = run(host)
     assert found.returncode == 1
