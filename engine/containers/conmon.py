@@ -29,6 +29,8 @@ from engine.kernel.process import Process
 START_TIMEOUT: Final = 120.0
 """Seconds that the runtime may take to create a process: cold page caches and a loaded host included."""
 
+_LAST_WORDS: Final = 5.0
+"""Seconds in which a process that was killed has ended."""
 _ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     # conmon stamps log lines in local time: in UTC they sort as they came, and no daylight saving repeats an hour.
@@ -97,6 +99,27 @@ class Conmon:
     def _fail(self, said: str) -> NoReturn:
         log, program = self.directory / "runtime.log", _program(self.directory)
         raise runtime_failure(verb=self.verb, said=said, log=log, program=program)
+
+
+def end_unrecorded(directory: Path) -> None:
+    """Kill the conmon that works in *directory* and has not been written down: its daemon ended while it began.
+
+    Left alone, it would have the runtime make a container that nobody knows. Returns when it has ended.
+    """
+    argument = f"--exit-dir={directory}".encode()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if argument not in (entry / "cmdline").read_bytes().split(b"\0"):
+                continue
+            found = Process.of(int(entry.name))
+        except (OSError, ProcessLookupError):
+            continue  # it has ended meanwhile
+        found.send(signal.SIGKILL)
+        deadline = time.monotonic() + _LAST_WORDS
+        while found.alive and time.monotonic() < deadline:
+            time.sleep(0.005)
 
 
 @contextmanager

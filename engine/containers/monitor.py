@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from engine.containers.conmon import launched, process
+from engine.containers.conmon import end_unrecorded, launched, process
 from engine.containers.logfile import mend
 from engine.containers.runtime import Runtime
 from engine.errors import RuntimeFailed
@@ -319,6 +319,8 @@ def _discard(directory: Path) -> None:
         monitor = Monitor.load(recorded)
         if monitor is not None:
             monitor.monitor.send(signal.SIGKILL)
+        else:
+            end_unrecorded(recorded)
     for _ in range(_TRIES):
         try:
             shutil.rmtree(directory)

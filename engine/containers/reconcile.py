@@ -117,9 +117,10 @@ def _remove_strangers(service: ContainerService, *, known: set[str], alive: set[
             _LOG.info("the start of container %s was cut off: taking it down", container_id[:12])
         else:
             _LOG.info("container %s is not known: taking it down", container_id[:12])
+        # The monitor first: it may be about to have the runtime make the container.
+        service.monitors.remove(container_id)
         if container_id in service.runtime.ids():
             service.runtime.delete(container_id)
-        service.monitors.remove(container_id)
 
 
 def _sweep_directories(directory: Path, *, known: set[str]) -> None:

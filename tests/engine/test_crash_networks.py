@@ -113,6 +113,8 @@ def _clean(engine: Engine) -> None:
 
 
 def _networks_agree(engine: Engine) -> None:
+    # A network that the cluster does not have is let go of while the engine already serves.
+    wait_until(lambda: not engine.database.query("SELECT 1 FROM networks WHERE retired = 1"), what="removals to end")
     networks = {network.id: network for network in engine.networks.list()}
     endpoints = [endpoint for network_id in networks for endpoint in engine.networks.endpoints(network_id)]
     running = {each.id for each in engine.containers.list(all=True) if each.state.status is Status.RUNNING}
