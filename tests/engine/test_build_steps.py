@@ -54,7 +54,7 @@ def nothing_stays(engine: Engine, host: EngineHost) -> Iterator[None]:
     assert not list((host.config.root / "builds").iterdir())
     assert not list((host.config.run / "builds").iterdir())
     assert not host.processes(engine)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while traces := {name: found for name, found in host.traces().items() if name != "containers"}:
         assert time.monotonic() < deadline, traces
         time.sleep(0.02)

@@ -89,7 +89,7 @@ def written(host: Host, snapshot: str) -> list[str]:
 
 
 def gone(path: Path) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while path.exists():
         assert time.monotonic() < end, f"{path} is still there"
         time.sleep(0.01)
