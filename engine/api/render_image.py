@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.api import words
+from engine.api import create_config, words
 from engine.api.version import ApiVersion
 from engine.images.model import (
     HistoryLine,
@@ -98,7 +98,7 @@ def inspect(image: Image, *, raw_config: dict[str, Any], layers_directory: str) 
 
 def _whole(config: object) -> dict[str, Any]:
     """A config with the fields that Docker always has."""
-    return _CONFIG | (config if isinstance(config, dict) else {})
+    return create_config.DEFAULTS | {"Labels": None} | (config if isinstance(config, dict) else {})
 
 
 def history_line(line: HistoryLine) -> dict[str, Any]:
@@ -143,24 +143,3 @@ def _loaded(loaded: Loaded) -> str:
         f"The image {loaded.name} already exists, renaming the old one with ID {loaded.instead_of} to empty string\n"
         + text
     )
-
-
-_CONFIG: dict[str, Any] = {
-    "Hostname": "",
-    "Domainname": "",
-    "User": "",
-    "AttachStdin": False,
-    "AttachStdout": False,
-    "AttachStderr": False,
-    "Tty": False,
-    "OpenStdin": False,
-    "StdinOnce": False,
-    "Env": None,
-    "Cmd": None,
-    "Image": "",
-    "Volumes": None,
-    "WorkingDir": "",
-    "Entrypoint": None,
-    "OnBuild": None,
-    "Labels": None,
-}
