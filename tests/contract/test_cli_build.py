@@ -79,8 +79,9 @@ def test_a_step_that_kills_itself_is_told_by_its_signal(daemon: Daemon, tmp_path
 @pytest.mark.usefixtures("busybox")
 def test_control_c_stops_the_build(daemon: Daemon, tmp_path: Path) -> None:
     write_context(tmp_path, "FROM busybox\nRUN echo begun; sleep 604\n", {})
+    # Tests that run in the background of a shell have SIGINT ignored, and so would the CLI.
     with subprocess.Popen(
-        ["docker", "build", "-t", "never", str(tmp_path)],
+        ["env", "--default-signal=INT", "docker", "build", "-t", "never", str(tmp_path)],
         env=dict(daemon.cli_environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
