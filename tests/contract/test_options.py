@@ -284,10 +284,12 @@ def test_how_it_is_stopped(daemon: Daemon, options: tuple[str, ...], script: str
 
 @pytest.mark.parametrize(("options", "left"), [((), "1"), (("--init",), "0")])
 def test_an_init_takes_care_of_orphans(daemon: Daemon, options: tuple[str, ...], left: str) -> None:
-    orphan = "sh -c 'sleep 0 & exec true'; exec sleep 1000"
+    # It ends when its parent has gone and PID 1 is no shell any more, which would take care of it as well.
+    orphan = "sh -c 'sleep 1 & exec true'; exec sleep 1000"
     daemon.docker("run", "-d", "--name=box", *options, "busybox", "sh", "-c", orphan)
     dead = "cat /proc/[0-9]*/stat | grep -c ') Z'"
-    wait_until(lambda: daemon.docker("exec", "box", "sh", "-c", "ps | grep -c 'sleep 1000'").stdout != "0\n")
+    alive = "ps -o args | grep -cx 'sleep 1'"
+    wait_until(lambda: daemon.docker("exec", "box", "sh", "-c", alive, check=False).stdout == "0\n")
     wait_until(lambda: daemon.docker("exec", "box", "sh", "-c", dead, check=False).stdout == f"{left}\n")
     first = daemon.docker("exec", "box", "cat", "/proc/1/comm").stdout
     assert first == ("docker-init\n" if options else "sleep\n")

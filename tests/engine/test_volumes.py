@@ -159,8 +159,8 @@ def test_a_part_lies_in_the_volume(volumes: VolumeService, path: str) -> None:
     ("options", "words"),
     [
         ({"size": "1m"}, "invalid option"),
-        ({"type": "tmpfs"}, "missing device"),
-        ({"device": "/x"}, "missing type"),
+        ({"type": "tmpfs"}, 'missing required option: "device"'),
+        ({"device": "/x"}, 'missing required option: "type"'),
         ({"type": "tmpfs", "device": "t\0"}, "NUL"),
     ],
 )
