@@ -9,10 +9,8 @@ from __future__ import annotations
 import logging
 import shutil
 import signal as signals
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as WaitTimeoutError
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -23,6 +21,7 @@ from engine.config import EngineConfig
 from engine.containers import links, listing, names, seccomp, state, updating
 from engine.containers.autopsy import Autopsy, Death
 from engine.containers.creation import draft
+from engine.containers.ending import KILL_PATIENCE, Ender
 from engine.containers.exits import Exit
 from engine.containers.health import HealthChecks
 from engine.containers.joining import Joiner, partner
@@ -52,7 +51,6 @@ from engine.errors import (
     NotModified,
     NotRunning,
     RuntimeFailed,
-    Unavailable,
 )
 from engine.events import EventBus, Kind
 from engine.images.model import ContainerUse, Image
@@ -63,16 +61,12 @@ from engine.networks.model import Attachment
 from engine.networks.service import NetworkService
 from engine.registry.platforms import suits
 from engine.snapshots.store import SnapshotStore
-from engine.types import Digest, Platform, new_id, now
+from engine.types import Digest, Platform, new_id
 from engine.volumes.service import VolumeService
 
 _LOG: Final = logging.getLogger(__name__)
 STOP_TIMEOUT: Final = 10
 """Seconds between a stop's signal and SIGKILL, where neither caller nor container say."""
-KILL_PATIENCE: Final = 30
-"""Seconds that SIGKILL may take: a process in an uninterruptible sleep does not die before it wakes."""
-_NOTHING: Final = 0
-"""The signal that only asks whether there is somebody to send one to."""
 _REMOVALS: Final = 10
 """How often a removal is tried of a container that is started in the same moment again and again."""
 
@@ -148,6 +142,14 @@ class ContainerService(ContainerStreams):
             tell=self.tell,
             watch=self.watch,
             end_streams=self._end_streams,
+        )
+        self._ender = Ender(
+            register=self.register,
+            monitors=monitors,
+            runtime=self.runtime,
+            watch=self.wait,
+            unpause=self.unpause,
+            tell=self.tell,
         )
         seccomp.default_profile()
 
@@ -310,13 +312,13 @@ class ContainerService(ContainerStreams):
             self._give_up_restart(container.id)
             return
         if not container.state.running:
-            self._await_take_down(container.id)
+            self._ender.wait_until_taken_down(container.id)
             raise NotModified(f"Container {container.id} is already stopped")
         number = signal_number(signal or container.config.stop_signal or "SIGTERM")
         if timeout is None:
             timeout = STOP_TIMEOUT if container.config.stop_timeout is None else container.config.stop_timeout
-        self._note_stop(container.id, f"stop with {signal_name(number)}")
-        self._end(container, number, timeout)
+        self._ender.note(container.id, f"stop with {signal_name(number)}")
+        self._ender.end(container, number, timeout)
         self.tell(self.register.find(container.id, missing=container).container, "stop")
 
     def restart(self, text: str, *, timeout: float | None = None, signal: str | None = None) -> None:
@@ -338,10 +340,10 @@ class ContainerService(ContainerStreams):
             raise type(error)(f"Cannot kill container: {text}: {error}") from error
         ends = number in (signals.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM"))
         if ends:
-            self._note_stop(container.id, f"kill with {signal_name(number)}")
-        self._signal(container, number)
+            self._ender.note(container.id, f"kill with {signal_name(number)}")
+        self._ender.signal(container, number)
         if number == signals.SIGKILL:
-            self._await_end(container.id, KILL_PATIENCE)
+            self._ender.wait(container.id, KILL_PATIENCE)
         elif ends and container.state.status is Status.PAUSED:
             with suppress(Conflict):  # somebody else has let it go on
                 self.unpause(container.id)
@@ -407,7 +409,7 @@ class ContainerService(ContainerStreams):
         container = self.register.find(text).container
         for attempt in range(_REMOVALS):
             if force:
-                self._note_stop(container.id, "remove")
+                self._ender.note(container.id, "remove")
             else:
                 state.require_removable(container)
             self._restarts.cancel(container.id)
@@ -415,8 +417,8 @@ class ContainerService(ContainerStreams):
             again = attempt + 1 < _REMOVALS
             if force and container.state.running and container.state.status is not Status.RESTARTING:
                 with suppress(EngineError):
-                    self._signal(container, signals.SIGKILL)
-                again = self._await_end(container.id, KILL_PATIENCE) and again
+                    self._ender.signal(container, signals.SIGKILL)
+                again = self._ender.wait(container.id, KILL_PATIENCE) and again
             with suppress(ContainerNotFound), self.register.locked(container.id) as record:
                 container = record.container
                 if container.state.status in (Status.RUNNING, Status.PAUSED) and again:
@@ -528,62 +530,6 @@ class ContainerService(ContainerStreams):
             if record.container.state.status is Status.RESTARTING:
                 self._lifecycle.stay_ended(record)
                 self.tell(record.container, "stop")
-
-    def _end(self, container: Container, number: int, timeout: float) -> None:
-        """Signal, wait, and kill if it comes to that."""
-        if container.state.status is Status.PAUSED:
-            self.unpause(container.id)
-        with suppress(EngineError):
-            self._signal(container, number)
-        if timeout < 0:
-            self._await_end(container.id, threading.TIMEOUT_MAX)
-        elif not self._await_end(container.id, timeout):
-            self._note_stop(container.id, f"stop, and SIGKILL after {timeout:g} s")
-            with suppress(EngineError):
-                self._signal(container, signals.SIGKILL)
-            self._await_end(container.id, KILL_PATIENCE)
-
-    def _signal(self, container: Container, number: int) -> None:
-        """Send a signal, and tell of it before: afterwards the end may be told at any moment."""
-        monitor = self.monitors.find(container.id)
-        if monitor is None or not monitor.process.send(_NOTHING):
-            raise Conflict(f"Container {container.id} is not running")
-        self.tell(container, "kill", signal=str(number))
-        monitor.process.send(number)
-        if number == signals.SIGKILL and container.state.status is Status.PAUSED:
-            # A frozen process does not die before it thaws.
-            self.runtime.resume(container.id)
-
-    def _await_end(self, container_id: str, timeout: float) -> bool:
-        """Wait until the container does not run. False when *timeout* seconds were not enough."""
-        try:
-            handle = self.wait(container_id)
-        except ContainerNotFound:
-            return True
-        try:
-            handle.result(timeout=min(timeout, threading.TIMEOUT_MAX))
-        except WaitTimeoutError:
-            handle.cancel()
-            return False
-        except CancelledError as error:
-            raise Unavailable(f"the engine stops; container {container_id} goes on running") from error
-        self._await_take_down(container_id)
-        return True
-
-    def _await_take_down(self, container_id: str) -> None:
-        """Wait until what an end leaves behind is gone: whoever stops a container may want its port the next moment.
-
-        The end says that the container does not run as soon as it knows, and keeps the lock until all is taken down.
-        """
-        with suppress(ContainerNotFound), self.register.locked(container_id):
-            return
-
-    def _note_stop(self, container_id: str, asked: str) -> None:
-        """Remember that somebody wants it stopped, before it ends: no policy then starts it again."""
-        with suppress(ContainerNotFound), self.register.locked(container_id) as record:
-            by_hand = record.container.host.restart.name != "no"
-            if record.container.state.running and (record.asked != asked or by_hand != record.stopped_by_hand):
-                self.register.save(replace(record, stopped_by_hand=by_hand, asked=asked, asked_at=now()))
 
     @contextmanager
     def _keeping(self, container_id: str) -> Iterator[None]:

@@ -26,6 +26,16 @@ def test_links_of_the_documents_lead_somewhere() -> None:
         assert not missing, document
 
 
+def test_no_module_outgrows_the_rule_of_contributing() -> None:
+    long = {
+        path.relative_to(PROJECT): lines
+        for directory in ("engine", "webui", "docker-compose-free", "tests")
+        for path in (PROJECT / directory).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) >= 600
+    }
+    assert not long
+
+
 def _programs() -> Iterator[Path]:
     for directory in ("engine", "webui", "docker-compose-free/bringup"):
         yield from (PROJECT / directory).rglob("*.py")
