@@ -33,6 +33,13 @@ _SPARE: Final = 1_000_000_000
 """Bytes that are left free."""
 _DOOR: Final = re.compile(rb"/e/[-\w]+/containers/[^/?]+/files/upload/\?(.*)")
 _SALT: Final = "large-body"
+_REFUSALS: Final = {
+    413: (
+        b"Content Too Large",
+        "More was sent than is taken here. Open the page anew and send less at once, or raise HAVRE_UPLOAD_LIMIT.",
+    ),
+    507: (b"Insufficient Storage", "The site's disk has no room for this. Try again later, or ask an administrator."),
+}
 _LIFE: Final = 24 * 3600
 """Seconds for which a page may be open before files are sent from it."""
 
@@ -78,9 +85,9 @@ class BoundedRequest(WebRequest):  # type: ignore[misc] - Twisted and daphne hav
     def process(self) -> Any:
         if self._refused is None:
             return super().process()
-        words = {413: b"Content Too Large", 507: b"Insufficient Storage"}[self._refused]
+        title, words = _REFUSALS[self._refused]
         self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        return self.basic_error(self._refused, words, "More was sent than is taken here.")
+        return self.basic_error(self._refused, title, words)
 
     def _refusal(self, length: int) -> int | None:
         """The status that a body of *length* bytes is refused with."""

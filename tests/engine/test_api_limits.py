@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -16,21 +16,7 @@ from engine.containers.exec import WAITING
 from engine.containers.model import ExecConfig
 from engine.engine import Engine
 from engine.errors import ExecNotFound
-from tests.conftest import needs_root
-from tests.fixtures.engine_host import EngineHost, engine_host
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[EngineHost]:
-    needs_root()
-    with engine_host() as host:
-        yield host
-
-
-@pytest.fixture(scope="module")
-def engine(host: EngineHost) -> Iterator[Engine]:
-    with host.engine() as engine:
-        yield engine
+from tests.fixtures.engine_host import EngineHost
 
 
 @asynccontextmanager

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.conftest import needs_root
 from tests.fixtures.builds import Told, build
-from tests.fixtures.engine_host import EngineHost, engine_host
+from tests.fixtures.engine_host import EngineHost
 
 DOCKERFILE = """FROM box AS other
 RUN echo 1 > /one
@@ -33,13 +30,6 @@ MORE_POINTS = (
     "before engine.build.cache:BuildCache.note_result",
     "before engine.snapshots.adoption:AdoptedLayer.close",
 )
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[EngineHost]:
-    needs_root()
-    with engine_host() as host:
-        yield host
 
 
 @pytest.mark.parametrize("point", [*POINTS, *(pytest.param(point, marks=pytest.mark.slow) for point in MORE_POINTS)])

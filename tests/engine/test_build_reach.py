@@ -26,7 +26,6 @@ from engine.registry.reach import PublicReach
 from engine.snapshots.helper import UnpackLimits
 from tests.conftest import needs_root, scratch_directory
 from tests.fixtures.builds import Told, build
-from tests.fixtures.engine_host import EngineHost, engine_host
 from tests.fixtures.image_maker import LayerBlob, put_image
 from tests.fixtures.registry_server import RegistryServer
 
@@ -293,19 +292,6 @@ def test_git_is_given_plain_and_public_addresses_only(address: str, error: type[
 
 
 # --- builds
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[EngineHost]:
-    needs_root()
-    with engine_host() as host:
-        yield host
-
-
-@pytest.fixture(scope="module")
-def engine(host: EngineHost) -> Iterator[Engine]:
-    with host.engine() as engine:
-        yield engine
 
 
 def test_a_build_reaches_public_addresses_only(engine: Engine) -> None:

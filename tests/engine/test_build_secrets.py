@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,24 +14,10 @@ from engine.build.progress import Event, Output
 from engine.engine import Engine
 from engine.errors import Cancelled, Forbidden, InvalidParameter, NotImplementedHere
 from engine.kernel import mounts
-from tests.conftest import needs_root
 from tests.fixtures.builds import Told, build
-from tests.fixtures.engine_host import EngineHost, engine_host
+from tests.fixtures.engine_host import EngineHost
 
 VALUE = b"hunter2-Geheimnis"
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[EngineHost]:
-    needs_root()
-    with engine_host() as host:
-        yield host
-
-
-@pytest.fixture(scope="module")
-def engine(host: EngineHost) -> Iterator[Engine]:
-    with host.engine() as engine:
-        yield engine
 
 
 def holders(top: Path, value: bytes) -> list[str]:

@@ -29,23 +29,9 @@ from engine.errors import Cancelled, EngineError, InvalidParameter, StorageFull
 from engine.registry.reference import Reference
 from engine.snapshots.packing import pack_directory
 from engine.types import Digest
-from tests.conftest import needs_root
 from tests.fixtures.builds import Told, build, context_of, link_to
-from tests.fixtures.engine_host import EngineHost, engine_host
+from tests.fixtures.engine_host import EngineHost
 from tests.fixtures.raw_tar import END, member, symlink
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[EngineHost]:
-    needs_root()
-    with engine_host() as host:
-        yield host
-
-
-@pytest.fixture(scope="module")
-def engine(host: EngineHost) -> Iterator[Engine]:
-    with host.engine() as engine:
-        yield engine
 
 
 @pytest.fixture(autouse=True)

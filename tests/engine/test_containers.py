@@ -28,18 +28,10 @@ from engine.errors import (
     NotModified,
     NotRunning,
 )
-from tests.conftest import needs_root
-from tests.fixtures.engine_host import EngineHost, engine_host, reaches, remove_all
+from tests.fixtures.engine_host import EngineHost, reaches, remove_all
 from tests.fixtures.processes import wait_until
 
 SLEEP = ("sleep", "1000")
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[EngineHost]:
-    needs_root()
-    with engine_host() as host:
-        yield host
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,7 @@ from engine.containers.model import Status
 from engine.containers.options import Mount, Ulimit
 from engine.engine import Engine
 from engine.errors import EngineError, InvalidParameter
-from tests.conftest import needs_root
-from tests.fixtures.engine_host import EngineHost, engine_host, remove_all
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[EngineHost]:
-    needs_root()
-    with engine_host() as host:
-        yield host
+from tests.fixtures.engine_host import EngineHost, remove_all
 
 
 @pytest.fixture(scope="module")

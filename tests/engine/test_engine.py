@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from engine.engine import Engine
 from engine.errors import Conflict
-from tests.conftest import needs_root
-from tests.fixtures.engine_host import EngineHost, engine_host
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[EngineHost]:
-    needs_root()
-    with engine_host() as host:
-        yield host
+from tests.fixtures.engine_host import EngineHost
 
 
 @pytest.mark.parametrize("shared", ["run", "root"])

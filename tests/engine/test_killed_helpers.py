@@ -16,18 +16,10 @@ from engine.containers.model import Status
 from engine.containers.runtime import Runtime
 from engine.engine import Engine
 from engine.errors import EngineError
-from tests.conftest import needs_root
-from tests.fixtures.engine_host import EngineHost, engine_host, reaches, remove_all, whole
+from tests.fixtures.engine_host import EngineHost, reaches, remove_all, whole
 from tests.fixtures.processes import wait_until
 
 SLEEP = ("sleep", "1000")
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[EngineHost]:
-    needs_root()
-    with engine_host() as host:
-        yield host
 
 
 @pytest.fixture

@@ -15,17 +15,9 @@ from engine.containers.runtime import Runtime
 from engine.containers.runtime_choice import find_runtime
 from engine.engine import Engine
 from engine.kernel import cgroup, cgroup_view
-from tests.conftest import needs_root
-from tests.fixtures.engine_host import EngineHost, engine_host, remove_all
+from tests.fixtures.engine_host import EngineHost, remove_all
 
 needs_crun = pytest.mark.skipif(shutil.which("crun") is None, reason="crun is not installed")
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[EngineHost]:
-    needs_root()
-    with engine_host() as host:
-        yield host
 
 
 @pytest.fixture(scope="module")
