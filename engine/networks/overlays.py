@@ -31,7 +31,8 @@ _ANY_PORT: Final = 9
 class Overlays:
     """What a `Member` asks of its host.
 
-    *install* has a network on the host, *remove* takes it away again, or says that somebody is in it.
+    *install* has a network on the host, *remove* takes it away again, or says that somebody is in it; both ask first,
+    while no network comes or goes, whether the cluster has it.
     """
 
     def __init__(
@@ -40,8 +41,8 @@ class Overlays:
         known: KnownNetworks,
         rows: NetworkRecords,
         names: Names,
-        install: Callable[[Network], None],
-        remove: Callable[[Network], bool],
+        install: Callable[[Network, Callable[[], bool]], None],
+        remove: Callable[[Network, Callable[[], bool]], bool],
     ) -> None:
         self._known = known
         self._rows = rows
@@ -59,17 +60,17 @@ class Overlays:
     def write(self, network: Network) -> str:
         return records.write(network)
 
-    def adopt(self, network_id: str, document: str) -> None:
+    def adopt(self, network_id: str, document: str, *, told: Callable[[], bool]) -> None:
         try:
             network = adoption.written(document, network_id=network_id)
             adoption.require_room(network, self._known.list())
-            self._install(network)
+            self._install(network, told)
         except (EngineError, NetlinkError, OSError) as error:
             self._said.once(str(error))
 
-    def abandon(self, network: Network) -> None:
+    def abandon(self, network: Network, *, told: Callable[[], bool]) -> None:
         try:
-            gone = self._remove(network)
+            gone = self._remove(network, told)
         except (EngineError, NetlinkError, OSError) as error:
             self._said.once(f"network {network.name}, which is gone from the cluster, is not removed: {error}")
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -236,19 +236,24 @@ class NetworkService:
             self._firewall.admit(side)
             forwarding.accept([] if side.internal else [side.bridge])
 
-    def _adopt(self, network: Network) -> None:
-        """Have a network that another engine of the cluster has made."""
+    def _adopt(self, network: Network, told: Callable[[], bool]) -> None:
+        """Have a network that another engine of the cluster has made, if its store, asked by *told*, still has it."""
         with self._changing, ExitStack() as undo:
-            if network in self._known.list():
+            if network in self._known.list() or not told():
                 return
             undo.callback(self._take_down, network)
             self._install(network)
             undo.pop_all()
         self._events.publish(Kind.NETWORK, "create", network.id, {"name": network.name, "type": network.driver})
 
-    def _abandon(self, network: Network) -> bool:
-        """Let go of a network that another engine of the cluster has removed; false where somebody is in it."""
+    def _abandon(self, network: Network, told: Callable[[], bool]) -> bool:
+        """Let go of a network that another engine of the cluster has removed; false where somebody is in it.
+
+        One that this engine has just made is *told* by now, and stays.
+        """
         with self._changing:
+            if told():
+                return True
             if not self._records.retire(network.id):
                 return False
             self._take_down(network)

@@ -182,7 +182,10 @@ async def test_a_terminal(client: Client, url: str) -> None:
     async with AsyncClient(url) as streams:
         terminal = await streams.exec_terminal("box", ["sh"], rows=30, cols=100)
         await terminal.resize(rows=41, cols=111)
-        await terminal.write(b"stty size; echo $((6*7)); exit 3\n")
+        # The monitor takes the size in when it comes to it, and nobody hears when.
+        await terminal.write(
+            b'until [ "$(stty size)" = "41 111" ]; do sleep 0.1; done; stty size; echo $((6*7)); exit 3\n'
+        )
         seen = b""
         while data := await asyncio.wait_for(terminal.read(), 10):
             seen += data

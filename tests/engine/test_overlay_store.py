@@ -6,8 +6,10 @@ import json
 import logging
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -297,6 +299,28 @@ def test_a_store_behind_tls(host: Lab, tmp_path: Path) -> None:
         services.callback(friend.close)
         friend.made("sea", driver=Driver.OVERLAY)
         assert address(friend.plug(network="sea")).startswith("10.0.1.")
+
+
+def test_networks_come_and_go_while_the_cluster_agrees(store: Store, networks: LabService) -> None:
+    """What was read of the store before a network was made, or removed, says nothing about it."""
+    ended = threading.Event()
+
+    def hurry() -> None:
+        while not ended.is_set():
+            store.ask("PUBLISH", CHANGED, "00" * 32)
+
+    with ThreadPoolExecutor(1) as pool:
+        hurrying = pool.submit(hurry)
+        try:
+            for _ in range(20):
+                networks.made("sea", driver=Driver.OVERLAY)
+                networks.remove("sea")
+        finally:
+            ended.set()
+        hurrying.result()
+    networks.made("end", driver=Driver.OVERLAY)
+    told = [(event.action, event.attributes["name"]) for event in networks.told]
+    assert told == [("create", "sea"), ("destroy", "sea")] * 20 + [("create", "end")]
 
 
 def test_two_nodes_with_one_address(host: Lab, store: Store, networks: LabService) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import IPv4Address
 from typing import Final, Protocol
 
@@ -53,13 +54,16 @@ class Host(Protocol):
         """A network as a document for others."""
         ...
 
-    def adopt(self, network_id: str, document: str) -> None:
+    def adopt(self, network_id: str, document: str, *, told: Callable[[], bool]) -> None:
         """Have a network that another engine made, by the *document* that the store has under that id. What is wrong
-        with it is told to the log, and harms no other network."""
+        with it is told to the log, and harms no other network.
+
+        Networks of this host come and go meanwhile: while none does, *told* says whether the store still has it.
+        """
         ...
 
-    def abandon(self, network: Network) -> None:
-        """Let go of a network that another engine removed."""
+    def abandon(self, network: Network, *, told: Callable[[], bool]) -> None:
+        """Let go of a network that another engine removed; *told* as for `adopt`, whether the store has it by now."""
         ...
 
     def appear(self, network: Network, peer: Peer) -> None:
@@ -264,12 +268,15 @@ class Member:
         known = {network.id: network for network in self._local.overlays()}
         for network_id, document in documents.items():
             if network_id not in known:
-                self._local.adopt(network_id, document)
+                self._local.adopt(network_id, document, told=partial(self._is_told, network_id))
         if time.monotonic() < self._recalling_until:
             return
         for network_id, network in known.items():
             if network_id not in documents:
-                self._local.abandon(network)
+                self._local.abandon(network, told=partial(self._is_told, network_id))
+
+    def _is_told(self, network_id: str) -> bool:
+        return network_id in self.store.networks()
 
     def _agree_on_endpoints(self, network: Network) -> None:
         """What the store says of this node is what its rows say. The store is read first, then who is busy, then the
