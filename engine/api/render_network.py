@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.networks.creation import is_user_defined
-from engine.networks.model import Attachment, Endpoint, Network, Pool
+from engine.networks.model import Attachment, Endpoint, Network, Pool, Route
 from engine.types import rfc3339
 
 
@@ -33,6 +33,14 @@ def network(found: Network, *, containers: Mapping[str, Any]) -> dict[str, Any]:
         "Options": dict(found.options),
         "Labels": dict(found.labels),
     }
+
+
+def warning(hidden: Sequence[Route]) -> str:
+    """What is to be said of a network that hides what the host reaches otherwise; "" where it hides nothing."""
+    if not hidden:
+        return ""
+    shown = ", ".join(f"{route.subnet} ({route.link or 'another way'})" for route in hidden[:5])
+    return f"the host reaches these by other links, and may not find them any more while this network is there: {shown}"
 
 
 def members(endpoints: Sequence[Endpoint], names: Mapping[str, str]) -> dict[str, Any]:

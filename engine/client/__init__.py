@@ -109,7 +109,7 @@ from engine.client.model import (
     UsageSample,
     VersionInfo,
 )
-from engine.client.networks import CreateNetwork, Member, NetworkDetail, NetworkSummary, Subnet
+from engine.client.networks import CreateNetwork, HostRoute, Member, NetworkDetail, NetworkSummary, Subnet
 from engine.client.pull import Pull
 from engine.client.streams import AsyncClient
 from engine.client.terminal import Terminal
@@ -149,6 +149,7 @@ __all__ = [
     "HealthResult",
     "HistoryEntry",
     "HostInfo",
+    "HostRoute",
     "ImageDetail",
     "ImageSummary",
     "ImageUsage",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from engine.client import errors
 from engine.client.connection import Connection, Filters, filters_text, segment
 from engine.client.parse import instant
 
@@ -137,6 +138,14 @@ class CreateNetwork:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRoute:
+    """A network that the endpoint's host reaches by a link of its own."""
+
+    subnet: str
+    link: str
+
+
 class NetworkCalls(Connection):
     def networks(self, *, filters: Filters | None = None) -> list[NetworkSummary]:
         rows = self._json("GET", "/networks", parameters=filters_text(filters or {}))
@@ -157,6 +166,14 @@ class NetworkCalls(Connection):
             for container_id, each in (row.get("Containers") or {}).items()
         )
         return NetworkDetail(**NetworkSummary.fields_of(row), members=members, raw=row)
+
+    def host_routes(self) -> tuple[HostRoute, ...]:
+        """What the host reaches otherwise than by its networks. Only Havre tells; of others it is empty."""
+        try:
+            rows = self._json("GET", "/havre/v1/networks/routes")
+        except errors.NotFound:
+            return ()
+        return tuple(HostRoute(subnet=row["Subnet"], link=row["Link"]) for row in rows)
 
     def create_network(self, request: CreateNetwork) -> str:
         """Create a network and return its id. `Conflict` for a name that is taken, `Forbidden` for a subnet that is."""

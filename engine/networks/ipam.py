@@ -47,7 +47,7 @@ def pools(
     found = [_parsed(request) for request in requests]
     for position, pool in enumerate(found):
         others = [*taken, *(other.subnet for other in found[:position])]
-        if any(_overlap(pool.subnet, other) for other in others):
+        if any(overlap(pool.subnet, other) for other in others):
             raise Forbidden(f"Pool overlaps with other one on this address space: {pool.subnet}")
     if not any(pool.subnet.version == 4 for pool in found):
         found.insert(0, Pool(subnet=next_free([*taken, *routed], defaults)))
@@ -60,7 +60,7 @@ def next_free(used: Iterable[Subnet], defaults: Iterable[IPv4Network] = DEFAULT_
     """The first of *defaults* that overlaps nothing *used*."""
     in_use = tuple(used)
     for subnet in defaults:
-        if not any(_overlap(subnet, other) for other in in_use):
+        if not any(overlap(subnet, other) for other in in_use):
             return subnet
     raise EngineFault(
         "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network: "
@@ -73,7 +73,7 @@ def unique_local(used: Iterable[Subnet]) -> IPv6Network:
     in_use = tuple(used)
     while True:
         subnet = IPv6Network(((0xFD << 120) | (secrets.randbits(40) << 80), 64))
-        if not any(_overlap(subnet, other) for other in in_use):
+        if not any(overlap(subnet, other) for other in in_use):
             return subnet
 
 
@@ -178,5 +178,6 @@ def _member(noun: str, text: str, subnet: Subnet) -> Address:
     return address
 
 
-def _overlap(one: Subnet, other: Subnet) -> bool:
+def overlap(one: Subnet, other: Subnet) -> bool:
+    """Whether an address may be of both."""
     return one.version == other.version and one.overlaps(other)

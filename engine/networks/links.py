@@ -12,7 +12,7 @@ from typing import Any, Final
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from engine.networks.model import Endpoint, Subnet
+from engine.networks.model import Endpoint, Route, Subnet
 
 _SYSCTL: Final = Path("/proc/sys/net")
 FAILURES: Final = (NetlinkError,)
@@ -174,19 +174,31 @@ def set_hairpin(host_end: str) -> None:
 
 def routed_networks() -> list[Subnet]:
     """The networks that this host has addresses in or routes to, without the default route."""
-    networks: list[Subnet] = []
+    return [routed.subnet for routed in routes()]
+
+
+def routes() -> list[Route]:
+    """The networks that this host has addresses in or routes to, without the default route, and by which links."""
+    found: list[Route] = []
     with IPRoute() as route:
+        names = dict(socket.if_nameindex())
         for family in (socket.AF_INET, socket.AF_INET6):
-            networks.extend(
-                ip_network(f"{row.get_attr('RTA_DST')}/{row['dst_len']}", strict=False)
+            found.extend(
+                Route(
+                    subnet=ip_network(f"{row.get_attr('RTA_DST')}/{row['dst_len']}", strict=False),
+                    link=names.get(row.get_attr("RTA_OIF") or 0, ""),
+                )
                 for row in route.get_routes(family=family, table=254)
                 if row["dst_len"]
             )
-            networks.extend(
-                ip_network(f"{row.get_attr('IFA_ADDRESS')}/{row['prefixlen']}", strict=False)
+            found.extend(
+                Route(
+                    subnet=ip_network(f"{row.get_attr('IFA_ADDRESS')}/{row['prefixlen']}", strict=False),
+                    link=names.get(row["index"], ""),
+                )
                 for row in route.get_addr(family=family)
             )
-    return networks
+    return list(dict.fromkeys(found))
 
 
 def default_mtu(route: Any) -> int:

@@ -36,6 +36,14 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A network that the host reaches by a link, "" where a route has none (one that refuses, or several hops)."""
+
+    subnet: Subnet
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """A network as `GET /networks/{id}` tells it; `host` and `none` have no pools."""
 

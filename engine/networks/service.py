@@ -23,7 +23,7 @@ from engine.networks.drivers.bridge import DEFAULT_OPTIONS, NAME
 from engine.networks.firewall import Firewall, Side, Target
 from engine.networks.interfaces import gateway_endpoint
 from engine.networks.known import KnownNetworks
-from engine.networks.model import Endpoint, Network, Pool, Sandbox, SandboxRequest
+from engine.networks.model import Endpoint, Network, Pool, Route, Sandbox, SandboxRequest
 from engine.networks.overlays import Overlays, member_of
 from engine.networks.publishing import Publishing
 from engine.networks.records import NetworkRecords
@@ -170,6 +170,24 @@ class NetworkService:
             removed.append(network.name)
         self._events.publish(Kind.NETWORK, "prune", "", {"reclaimed": "0"})
         return removed
+
+    def routed(self) -> Sequence[Route]:
+        """What this host reaches otherwise than by a network's own bridge."""
+        own = {side.bridge for side in self._sides()}
+        return [route for route in links.routes() if route.link not in own]
+
+    def hidden_by(self, network: Network) -> Sequence[Route]:
+        """What this host reaches otherwise, and finds in *network* instead for as long as that is there.
+
+        A macvlan network has the addresses of its parent's own network, and no route of the host leads to it.
+        """
+        if self._drivers.of(network).side(network) is None:
+            return []
+        return [
+            route
+            for route in self.routed()
+            if any(ipam.overlap(route.subnet, each.subnet) for each in network.usable_pools)
+        ]
 
     # --- containers in them
 

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.fixtures.daemons import Daemon
+from tests.fixtures.daemons import Daemon, HavreDaemon
+from webui import gateway
+from webui.accounts import policy
 from webui.accounts.models import User
 from webui.environments.models import Environment
 from webui.networks.forms import NetworkForm
+from webui.networks.services import network_create
 
 HTMX = {"HX-Request": "true"}
 
@@ -210,3 +213,44 @@ def test_an_operator_makes_no_network_in_the_hosts_lan(browser: Client, daemon: 
         assert answer.status_code == 422
         assert "Only an administrator may make a network" in answer.content.decode()
     assert "sly" not in daemon.docker("network", "ls").stdout
+
+
+@pytest.fixture
+def elsewhere(havre: HavreDaemon) -> Iterator[str]:
+    """A subnet that the host reaches by a route."""
+    havre.namespace.run("ip", "route", "add", "10.79.0.0/16", "via", havre.namespace.outside)
+    yield "10.79.5.0/24"
+    havre.namespace.run("ip", "route", "del", "10.79.0.0/16")
+    havre.docker("network", "prune", "-f")
+
+
+def test_a_subnet_that_the_host_reaches_otherwise(
+    engine: Environment,
+    operator: User,
+    administrator: User,
+    signed_in: Callable[[User | None], Client],
+    havre: HavreDaemon,
+    elsewhere: str,
+) -> None:
+    form = {"name": "astray", "driver": "bridge", "subnet": elsewhere}
+    told = "The host reaches 10.79.0.0/16 by eth0 and would find it here instead"
+    for person, offered in ((operator, False), (administrator, True)):
+        answer = signed_in(person).post("/e/local/networks/new/", form)
+        assert answer.status_code == 422
+        assert told in answer.content.decode()
+        assert ("Make it all the same" in answer.content.decode()) is offered
+    sly = signed_in(operator).post("/e/local/networks/new/", {**form, "anyway": "on"})
+    assert sly.status_code == 422
+    assert "astray" not in havre.docker("network", "ls").stdout
+    meant = signed_in(administrator).post("/e/local/networks/new/", {**form, "anyway": "on"})
+    assert meant.status_code == 302
+    assert _inspect(havre, "astray")["IPAM"]["Config"][0]["Subnet"] == elsewhere
+
+
+def test_the_policy_asks_the_engine_whatever_the_form_says(
+    engine: Environment, operator: User, havre: HavreDaemon, elsewhere: str
+) -> None:
+    request = gateway.CreateNetwork(name="astray", pools=(gateway.Subnet(subnet=elsewhere),))
+    with pytest.raises(policy.TooPowerful, match="by eth0"):
+        network_create(environment=engine, user=operator, request=request)
+    assert "astray" not in havre.docker("network", "ls").stdout

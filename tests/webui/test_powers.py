@@ -169,9 +169,9 @@ def test_networks_that_reach_into_the_hosts_surroundings(
     operator: User,
     environment: Environment,
 ) -> None:
-    policy.require_harmless_network(administrator, driver, options, subnets, environment=environment)
+    policy.require_harmless_network(administrator, driver, options, subnets, routed={}, environment=environment)
     with pytest.raises(policy.TooPowerful, match="may make a network that has"):
-        policy.require_harmless_network(operator, driver, options, subnets, environment=environment)
+        policy.require_harmless_network(operator, driver, options, subnets, routed={}, environment=environment)
 
 
 @pytest.mark.parametrize(
@@ -185,4 +185,23 @@ def test_networks_that_reach_into_the_hosts_surroundings(
     ids=str,
 )
 def test_networks_of_ones_own_are_for_operators(driver: str, options: dict[str, str], subnets: list[str]) -> None:
-    assert network_powers(driver, options, subnets) == []
+    assert network_powers(driver, options, subnets, routed={}) == []
+
+
+ROUTED = {"192.168.1.0/24": "eth0", "10.9.0.0/16": "another way", "fd00:1::/64": "eth1"}
+
+
+@pytest.mark.parametrize(
+    ("driver", "subnets", "seen"),
+    [
+        ("bridge", ["192.168.0.0/16"], "by eth0 (192.168.1.0/24)"),
+        ("bridge", ["192.168.1.128/25"], "by eth0 (192.168.1.0/24)"),
+        ("overlay", ["10.9.9.0/24"], "10.9.0.0/16"),
+        ("", ["fd00:1::/80"], "fd00:1::/64"),
+        ("bridge", ["192.168.2.0/24", "10.10.0.0/16", "fd00:2::/64"], ""),
+        ("macvlan", ["192.168.1.0/24"], ""),
+    ],
+)
+def test_what_the_host_reaches_otherwise_is_no_operators(driver: str, subnets: list[str], seen: str) -> None:
+    found = network_powers(driver, {}, subnets, routed=ROUTED)
+    assert [seen in power.words for power in found] == ([True] if seen else [])

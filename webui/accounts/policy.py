@@ -189,12 +189,21 @@ def require_harmless_volume(user: Any, options: Mapping[str, Any], *, environmen
 
 
 def require_harmless_network(
-    user: Any, driver: str, options: Mapping[str, Any], subnets: Iterable[str], *, environment: Environment
+    user: Any,
+    driver: str,
+    options: Mapping[str, Any],
+    subnets: Iterable[str],
+    *,
+    routed: Mapping[str, str],
+    environment: Environment,
 ) -> None:
-    """`TooPowerful` when a network would reach into the host's own surroundings and *user* must not."""
+    """`TooPowerful` when a network would reach into the host's own surroundings and *user* must not.
+
+    *routed* are the subnets that the host reaches otherwise, with the links that lead there.
+    """
     if allows(user, Action.CONTAINER_HOST, environment=environment):
         return
-    if found := powers.network_powers(driver, options, subnets):
+    if found := powers.network_powers(driver, options, subnets, routed=routed):
         raise TooPowerful(found, _("Only an administrator may make a network that has: %(what)s."))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -123,11 +123,12 @@ def leads_to_host(options: Json) -> bool:
     return bool(options) and kind != "tmpfs"
 
 
-def network_powers(driver: str, options: Json, subnets: Iterable[str]) -> list[Power]:
+def network_powers(driver: str, options: Json, subnets: Iterable[str], *, routed: Mapping[str, str]) -> list[Power]:
     """What a network of *driver* with *options* and *subnets* could do to the host and its surroundings.
 
     Whoever is in it could answer in the place of addresses that the host and others use: in the host's LAN, on a bridge
     that is there already, or in a subnet that belongs to somebody else. The options are a list of what is harmless.
+    *routed* are the subnets that the host reaches otherwise, with the links that lead there.
     """
     found = []
     if driver in _WITH_PARENT and options.get("parent"):
@@ -143,15 +144,44 @@ def network_powers(driver: str, options: Json, subnets: Iterable[str]) -> list[P
         for text in subnets
         if not _is_private(text)
     )
+    found.extend(
+        Power(
+            "subnet", _("addresses that the host reaches by %(link)s (%(subnet)s)") % {"link": link, "subnet": subnet}
+        )
+        for subnet, link in hidden(driver, subnets, routed).items()
+    )
     return found
 
 
+def hidden(driver: str, subnets: Iterable[str], routed: Mapping[str, str]) -> dict[str, str]:
+    """Those of *routed* that the host would find in a network of *driver* with *subnets* instead.
+
+    Only bridges get a route of the host's: macvlan and ipvlan are meant to have addresses of their parent's network.
+    """
+    if driver in _WITH_PARENT:
+        return {}
+    wanted = [subnet for subnet in map(_subnet, subnets) if subnet is not None]
+    return {
+        text: link
+        for text, link in routed.items()
+        if (there := _subnet(text)) is not None
+        and any(there.version == subnet.version and there.overlaps(subnet) for subnet in wanted)
+    }
+
+
 def _is_private(text: str) -> bool:
+    subnet = _subnet(text)
+    return subnet is not None and any(
+        subnet.version == own.version and subnet.subnet_of(own)  # type: ignore[arg-type]
+        for own in _PRIVATE
+    )
+
+
+def _subnet(text: str) -> IPv4Network | IPv6Network | None:
     try:
-        subnet = ip_network(text, strict=False)
+        return ip_network(text, strict=False)
     except ValueError:
-        return False
-    return any(subnet.version == own.version and subnet.subnet_of(own) for own in _PRIVATE)  # type: ignore[arg-type]
+        return None
 
 
 def _rights(host: Json) -> Iterator[Power]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from webui.accounts.powers import hidden
 from webui.environments.pairs import PairsField
 from webui.gateway import CreateNetwork, Subnet
 from webui.networks import drivers
@@ -21,7 +23,11 @@ _WITH_PARENT = ("macvlan", "ipvlan")
 
 
 class NetworkForm(forms.Form):
-    """A network to be. Which fields count depends on the driver: those of the others are left alone."""
+    """A network to be. Which fields count depends on the driver: those of the others are left alone.
+
+    *routed* are the subnets that the host reaches otherwise, with the links that lead there: only those who are
+    *trusted* with the host may have one of them all the same.
+    """
 
     name = forms.CharField(label=_("Name"), max_length=128, help_text=_("By which containers join it, such as app."))
     driver = forms.ChoiceField(label=_("Kind"))
@@ -30,6 +36,11 @@ class NetworkForm(forms.Form):
         required=False,
         max_length=64,
         help_text=_("Such as 10.20.0.0/16. Empty: the engine takes a free one. Fixed addresses need one of yours."),
+    )
+    anyway = forms.BooleanField(
+        label=_("Make it all the same"),
+        required=False,
+        help_text=_("The host, and every container on it, finds this network there instead for as long as it exists."),
     )
     gateway = forms.CharField(
         label=_("Gateway"),
@@ -94,8 +105,18 @@ class NetworkForm(forms.Form):
         label=_("Further options of the driver"), help_text=_("One name=value a line, as -o takes them.")
     )
 
-    def __init__(self, *args: Any, available: tuple[str, ...] = ("bridge",), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        available: tuple[str, ...] = ("bridge",),
+        routed: Mapping[str, str] | None = None,
+        trusted: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._routed = routed or {}
+        self._trusted = trusted
+        self.hides = False
         self.kinds = [(name, drivers.line(name)) for name in available]
         self.missing = [(name, words) for name, words in drivers.MISSING.items() if name not in available]
         self.fields["driver"].choices = [(name, name) for name in available]
@@ -129,6 +150,9 @@ class NetworkForm(forms.Form):
             self.add_error("parent", _("A VLAN is one of an interface: which?"))
         if driver in _WITH_PARENT and not cleaned.get("subnet") and "subnet" not in self.errors:
             self.add_error("subnet", _("Give your LAN's own: the engine cannot know which addresses are free in it."))
+        for field in ("subnet", "subnet6"):
+            if cleaned.get(field):
+                self._apart_from_the_host(field, driver, cleaned[field], anyway=cleaned.get("anyway", False))
         return cleaned
 
     def request(self) -> CreateNetwork:
@@ -167,6 +191,15 @@ class NetworkForm(forms.Form):
         if cleaned["mtu"]:
             options["com.docker.network.driver.mtu"] = str(cleaned["mtu"])
         return options
+
+    def _apart_from_the_host(self, field: str, driver: str, subnet: str, *, anyway: bool) -> None:
+        """Whoever takes a subnet that the host reaches otherwise cuts the host off from it, and has to mean it."""
+        for there, link in hidden(driver, [subnet], self._routed).items():
+            self.hides = self._trusted
+            if not (anyway and self._trusted):
+                words = _("The host reaches %(subnet)s by %(link)s and would find it here instead: choose another.")
+                self.add_error(field, words % {"subnet": there, "link": link})
+                return
 
     def _pool(self, cleaned: dict[str, Any], subnet: str, gateway: str, ip_range: str, *, version: int) -> None:
         """Check one subnet and what must lie in it; an address of its own in a subnet's place is put right."""

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext as _
+
 from webui import gateway
 from webui.networks.drivers import LINES
 
@@ -124,6 +126,12 @@ def drivers(*, environment: Environment) -> tuple[str, ...]:
     names = [name for name in plugins.get("Network") or ("bridge",) if name not in _NOT_MADE]
     usual = tuple(LINES)
     return tuple(sorted(names, key=lambda name: (usual.index(name) if name in usual else len(usual), name)))
+
+
+def host_routes(*, environment: Environment) -> dict[str, str]:
+    """The subnets that the engine's host reaches otherwise, and by which links; none where the engine cannot tell."""
+    with gateway.client(environment) as client:
+        return {route.subnet: route.link or _("another way") for route in client.host_routes()}
 
 
 def _members(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from webui import gateway
 from webui.accounts import policy
 from webui.environments import bulk
+from webui.networks.selectors import host_routes
 
 if TYPE_CHECKING:
     from webui.accounts.models import User
@@ -18,7 +19,10 @@ def network_create(*, environment: Environment, user: User, request: gateway.Cre
     """Make a network; its id. `policy.TooPowerful` for one that reaches into the host's own surroundings."""
     policy.require(user, policy.Action.NETWORK_CREATE, environment=environment)
     subnets = [pool.subnet for pool in request.pools]
-    policy.require_harmless_network(user, request.driver, request.options, subnets, environment=environment)
+    routed = host_routes(environment=environment) if subnets else {}
+    policy.require_harmless_network(
+        user, request.driver, request.options, subnets, routed=routed, environment=environment
+    )
     with gateway.client(environment, timeout=60) as client:
         return client.create_network(request)
 

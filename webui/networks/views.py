@@ -59,7 +59,12 @@ def network_detail(request: HttpRequest, environment: Environment, network_id: s
 @policy.view(Action.NETWORK_CREATE)
 @require_http_methods(["GET", "POST"])
 def network_create(request: HttpRequest, environment: Environment) -> HttpResponse:
-    form = NetworkForm(request.POST or None, available=selectors.drivers(environment=environment))
+    form = NetworkForm(
+        request.POST or None,
+        available=selectors.drivers(environment=environment),
+        routed=selectors.host_routes(environment=environment) if request.method == "POST" else {},
+        trusted=policy.allows(request.user, Action.CONTAINER_HOST, environment=environment),
+    )
     context: dict[str, Any] = {"form": form}
     if request.method == "POST" and form.is_valid():
         try:

@@ -27,8 +27,20 @@ async def network_list(call: Call) -> web.Response:
 @routes.post("/networks/create")
 async def network_create(call: Call) -> web.Response:
     request = create_network.parse(await call.body())
-    network = await call.workers.patient(call.engine.networks.create, request)
-    return json_answer({"Id": network.id, "Warning": ""}, status=201)
+
+    def make() -> dict[str, Any]:
+        network = call.engine.networks.create(request)
+        hidden = call.engine.networks.hidden_by(network)
+        return {"Id": network.id, "Warning": render_network.warning(hidden)}
+
+    return json_answer(await call.workers.patient(make), status=201)
+
+
+@routes.get("/havre/v1/networks/routes")
+async def network_routes(call: Call) -> web.Response:
+    """What the host reaches otherwise: a network with such a subnet would stand in the way."""
+    found = await call.workers.quick(call.engine.networks.routed)
+    return json_answer([{"Subnet": str(route.subnet), "Link": route.link} for route in found])
 
 
 @routes.post("/networks/prune")
