@@ -32,6 +32,11 @@ class MountOptions:
     flags: int
     data: str
 
+    def __str__(self) -> str:
+        """For messages: whoever starts a container with the volume reads them, and is not to learn its password."""
+        words = (f"{word.partition('=')[0]}=…" if word.startswith("pass") else word for word in self.data.split(","))
+        return f"mount {self.source[:200]} (type {self.kind or 'none'}, options {','.join(words)[:200] or 'none'})"
+
 
 def parse(options: Mapping[str, str]) -> MountOptions | None:
     """The mount that *options* ask for, `None` for a plain directory; `InvalidParameter` in Docker's words."""
@@ -74,6 +79,7 @@ def resolved(options: MountOptions) -> MountOptions:
 def _address(name: str) -> str:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)  # takes addresses as they are
-    except OSError as error:
-        raise InvalidParameter(f"error resolving the volume's host {name[:100]!r}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
+        raise InvalidParameter(f"error resolving the volume's host {name[:100]!r}: {why}") from error
     return str(found[0][4][0])

@@ -5,6 +5,7 @@ A volume with options of its own is mounted when the first container that uses i
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -188,10 +189,10 @@ class VolumeService:
                 try:
                     syscalls.mount(asked.source, str(volume.mountpoint), asked.kind, asked.flags, asked.data)
                 except OSError as error:
-                    raise EngineFault(
-                        f"failed to mount local volume: mount {asked.source[:200]} (type {asked.kind or 'none'}, "
-                        f"options {asked.data[:200] or 'none'}): {error.strerror}"
-                    ) from error
+                    why = error.strerror or ""
+                    if error.errno == errno.ENODEV:
+                        why += f": this host's kernel has no file systems of the kind {asked.kind}"
+                    raise EngineFault(f"failed to mount local volume: {asked}: {why}") from error
             self._records.use(name, user)
         access = {"read/write": str(not read_only).lower()}
         self._tell("mount", volume, container=user, destination=destination, propagation="", **access)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.daemons import Daemon
+from tests.fixtures.processes import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -423,3 +424,33 @@ def test_another_container_is_reached_by_its_name(daemon: Daemon) -> None:
     assert daemon.docker("run", "--rm", "--network=NAME", "busybox", "sh", "-c", fetch).stdout == "ready\n"
     ports = daemon.docker("ps", "--format={{.Ports}}", "--filter=name=my-mysql").stdout
     assert ports == "0.0.0.0:3306->3306/tcp, [::]:3306->3306/tcp\n"
+
+
+def test_a_port_of_a_protocol_that_the_kernel_lacks(daemon: Daemon) -> None:
+    """Without SCTP both say that it is not supported; then nothing of the container's network is there."""
+    started = daemon.docker(
+        "run", "-d", "--name=assoc", "-p=8097:80/sctp", "-p=8098:80", "busybox", "sleep", "9", check=False
+    )
+    if started.returncode == 0:
+        assert "0.0.0.0:8097->80/sctp" in daemon.docker("ps", "--format={{.Ports}}").stdout
+        return
+    assert started.returncode == 125
+    assert "sctp" in started.stderr.lower() or "protocol not supported" in started.stderr
+    assert networks_of(daemon, "assoc")["bridge"]["EndpointID"] == ""
+    wait_until(lambda: not daemon.links(), what="its links to go")
+    daemon.docker("rm", "assoc")
+    sleeper(daemon, "after", "-p=8098:80")
+
+
+def test_a_vlan_on_a_kernel_without(daemon: Daemon) -> None:
+    options = ("-d=macvlan", "-o=parent=eth0.10", "--subnet=172.27.0.0/16")
+    made = daemon.docker("network", "create", *options, "tagged", check=False)
+    there = "eth0.10" in daemon.namespace.run("ip", "-brief", "link").stdout
+    if made.returncode == 0:
+        assert there
+        daemon.docker("network", "rm", "tagged")
+    else:
+        assert "failed to create eth0.10 vlan link: operation not supported" in made.stderr
+        assert not there
+    assert "tagged" not in daemon.docker("network", "ls").stdout
+    assert "eth0.10" not in daemon.namespace.run("ip", "-brief", "link").stdout

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyroute2.netlink.core import AsyncCoreSocket
 
 from engine.errors import EngineFault, Forbidden, InvalidParameter
 from engine.networks.model import Attachment, Driver, Sandbox
@@ -136,3 +140,57 @@ def test_a_vlan_is_made_on_demand_and_goes_with_its_network(networks: LabService
             networks.made("tagged", "172.27.0.0/16", driver=Driver.MACVLAN, options=options)
         assert "tagged" not in {network.name for network in networks.list()}
     assert links() == before
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """Netlink attributes by their number (netlink(7), rtnetlink(7))."""
+    found = {}
+    while data:
+        length, kind = struct.unpack_from("=HH", data)
+        found[kind & 0x3FFF] = data[4:length]
+        data = data[(length + 3) & ~3 :]
+    return found
+
+
+def test_what_the_kernel_is_asked_for_a_vlan(networks: LabService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read by hand from the bytes on the socket: a kernel without VLANs says nothing of the rest of the request."""
+    sent: list[bytes] = []
+
+    def send(self: AsyncCoreSocket, data: bytes, flags: int = 0) -> Any:
+        sent.append(bytes(data))
+        return self.socket.send(data, flags)
+
+    monkeypatch.setattr(AsyncCoreSocket, "send", send)
+    try:
+        networks.made("tagged", "172.27.0.0/16", driver=Driver.MACVLAN, options={"parent": "lan0.10"})
+    except EngineFault:
+        assert not has_vlans()
+    else:
+        networks.remove("tagged")
+    (request,) = [each for each in sent if b"lan0.10\0" in each and b"vlan" in each]
+    kind, flags = struct.unpack_from("=HH", request, 4)
+    assert (kind, flags & 0x600) == (16, 0x600)  # RTM_NEWLINK, with NLM_F_CREATE and NLM_F_EXCL
+    link = attributes(request[32:])
+    about = attributes(link[18])  # IFLA_LINKINFO: IFLA_INFO_KIND and IFLA_INFO_DATA
+    assert link[3].rstrip(b"\0") == b"lan0.10"  # IFLA_IFNAME
+    assert struct.unpack("=I", link[5]) == (socket.if_nametoindex("lan0"),)  # IFLA_LINK
+    assert about[1].rstrip(b"\0") == b"vlan"
+    assert struct.unpack("=H", attributes(about[2])[1]) == (10,)  # IFLA_VLAN_ID
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_sub_interface_that_is_there_is_used(networks: LabService, own: bool) -> None:
+    """One of somebody else's stays when the network goes; one that an engine has made goes along."""
+    run("ip", "link", "add", "lan0.10", "type", "veth", "peer", "lan0.10-far")
+    for name in ("lan0.10", "lan0.10-far"):
+        run("ip", "link", "set", name, "up")
+    if own:
+        run("ip", "link", "set", "lan0.10", "alias", "made by havre")
+    networks.made("tagged", "172.27.0.0/16", driver=Driver.MACVLAN, options={"parent": "lan0.10"})
+    sandbox = networks.plug(network="tagged")
+    assert "inet 172.27.0.2/16" in shown(sandbox, "ip", "address", "show", "eth0")
+    index = socket.if_nametoindex("lan0.10")
+    assert f"eth0@if{index}:" in shown(sandbox, "ip", "link", "show", "eth0")
+    networks.release(sandbox.container_id)
+    networks.remove("tagged")
+    assert ("lan0.10" in links()) is not own

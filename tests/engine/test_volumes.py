@@ -12,7 +12,7 @@ import pytest
 from engine.database import Database
 from engine.errors import Conflict, EngineFault, InvalidParameter, VolumeNotFound
 from engine.events import Event, EventBus
-from engine.kernel import mounts
+from engine.kernel import mounts, syscalls
 from engine.volumes.service import VolumeService
 from tests.conftest import needs_root
 
@@ -113,6 +113,57 @@ def test_one_with_a_device_is_mounted_for_its_users_alone(volumes: VolumeService
     assert mounted()
     volumes.reconcile(running=())
     assert not mounted()
+
+
+@pytest.mark.parametrize(
+    ("options", "call"),
+    [
+        (
+            {"type": "nfs", "device": ":/export/media", "o": "addr=localhost,nfsvers=4,ro"},
+            (":/export/media", "nfs", syscalls.MS_RDONLY, "addr=127.0.0.1,nfsvers=4"),
+        ),
+        (
+            {"type": "cifs", "device": "//localhost/media", "o": "addr=localhost,username=u,password=hush,pass=hush"},
+            ("//localhost/media", "cifs", 0, "addr=127.0.0.1,username=u,password=hush,pass=hush"),
+        ),
+    ],
+    ids=["nfs", "cifs"],
+)
+def test_shares_of_others_are_mounted_as_the_kernel_wants_it(
+    volumes: VolumeService,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, str],
+    call: tuple[str, str, int, str],
+) -> None:
+    """Host names become addresses. Whatever comes of it (no such file system, nobody there), nothing stays mounted."""
+    place = volumes.create(name="share", options=options).mountpoint
+    calls = []
+    real = syscalls.mount
+
+    def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+        calls.append((source, kind, flags, data))
+        assert target == str(place)
+        real(source, target, kind, flags, data)
+
+    monkeypatch.setattr(syscalls, "mount", mount)
+    with pytest.raises(
+        EngineFault, match=rf"failed to mount local volume: mount {call[0]} \(type {call[1]}"
+    ) as refused:
+        volumes.mount("share", user="a")
+    assert calls == [call]
+    assert "hush" not in str(refused.value)
+    if call[1] not in Path("/proc/filesystems").read_text().split():
+        assert f"this host's kernel has no file systems of the kind {call[1]}" in str(refused.value)
+    assert not any(mount.target == str(place) for mount in mounts.mount_table())
+    volumes.remove("share")
+
+
+@pytest.mark.parametrize("host", ["x" * 70, "a b", ""])
+def test_a_share_of_a_host_that_cannot_be(volumes: VolumeService, host: str) -> None:
+    volumes.create(name="share", options={"type": "nfs", "device": ":/x", "o": f"addr={host}"})
+    with pytest.raises(InvalidParameter, match=f"error resolving the volume's host '{host}"):
+        volumes.mount("share", user="a")
+    volumes.remove("share")
 
 
 def test_a_bound_directory_survives_the_removal(volumes: VolumeService, tmp_path: Path) -> None:
