@@ -72,3 +72,21 @@ def test_the_list_follows_and_fits_a_phone(page: Page, sign_in: Callable[[str], 
     page.goto("/e/local/networks/")
     engine.docker("network", "rm", "by-itself")
     expect(row).to_have_count(0)
+
+
+def test_every_place_is_in_sight_on_a_phone(page: Page, sign_in: Callable[[str], Page]) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    sign_in("ada")
+    words = page.locator(".rail nav a span")
+    expect(words.last).to_have_text("Jobs")
+    for word in words.all():
+        expect(word).to_be_in_viewport(ratio=1)
+        assert word.evaluate("each => each.scrollWidth <= each.clientWidth"), word.inner_text()
+    # What is at the end of a page is above the bar.
+    page.goto("/e/local/networks/new/")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    below = page.get_by_role("button", name="Create").bounding_box()
+    bar = page.locator(".rail").bounding_box()
+    assert below
+    assert bar
+    assert below["y"] + below["height"] <= bar["y"]
