@@ -146,8 +146,8 @@ def test_anything_is_found_by_name_and_opened_by_keyboard(page: Page, sign_in: S
     expect(lines).to_have_count(2)
     page.keyboard.press("ArrowDown")
     expect(lines.nth(1)).to_have_attribute("aria-selected", "true")
+    # Nobody waits for the lines before Enter: what was typed is what is opened.
     field.fill("shop-db logs")
-    expect(lines).to_have_count(1)
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/logs/$"))
     expect(page.locator("#object-head")).to_contain_text("shop-db")

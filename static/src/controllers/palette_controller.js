@@ -1,7 +1,7 @@
 // Finds anything by name, from every page: Ctrl-K, or ⌘K.
 //
 //   <dialog data-controller="palette"> <input data-palette-target="input" data-action="keydown->palette#key" hx-get="…">
-//     <div role="listbox" data-action="htmx:afterSettle->palette#first"> <a role="option" data-palette-target="line">
+//     <div role="listbox" data-action="htmx:afterSettle->palette#found"> <a role="option" data-palette-target="line">
 //   <button data-palette-open>
 //
 // The focus stays in the field, as ARIA's combobox pattern has it: aria-activedescendant names the chosen line.
@@ -38,8 +38,21 @@ export default class extends Controller {
     this.inputTarget.dispatchEvent(new CustomEvent("palette:opened"));
   }
 
-  first() {
-    this.choose(0);
+  /** New lines came: the first is the best one, unless another was chosen since the last word was typed. */
+  found(event) {
+    this.query = event.detail.requestConfig.parameters.q;
+    this.mark(Math.max(this.lineTargets.findIndex((line) => line.href === this.chosen), 0));
+    if (this.awaited && this.upToDate) this.enter();
+  }
+
+  get upToDate() {
+    return this.query === this.inputTarget.value;
+  }
+
+  /** Open the chosen line; the lines of words typed just now are waited for. */
+  enter() {
+    this.awaited = !this.upToDate;
+    if (!this.awaited) this.lineTargets.find((line) => line.ariaSelected === "true")?.click();
   }
 
   key(event) {
@@ -47,16 +60,18 @@ export default class extends Controller {
     const last = this.lineTargets.length - 1;
     if (event.key === "Enter") {
       event.preventDefault();
-      this.lineTargets[at]?.click();
+      this.enter();
       return;
     }
+    this.awaited = false;
     const to = { ArrowDown: at === last ? 0 : at + 1, ArrowUp: at <= 0 ? last : at - 1 }[event.key];
+    this.chosen = this.lineTargets[to]?.href;
     if (to === undefined) return;
     event.preventDefault();
-    this.choose(to);
+    this.mark(to);
   }
 
-  choose(index) {
+  mark(index) {
     this.lineTargets.forEach((line, at) => (line.ariaSelected = at === index ? "true" : "false"));
     const line = this.lineTargets[index];
     if (line) this.inputTarget.setAttribute("aria-activedescendant", line.id);
