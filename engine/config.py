@@ -61,9 +61,9 @@ class EngineConfig:
     """Bytes that a step of a build may write, 0 for no limit (`HAVRE_BUILD_STEP_SIZE`)."""
     build_keep_free: int = _KEEP_FREE
     """Bytes of the disk that a step of a build leaves free (`HAVRE_BUILD_KEEP_FREE`)."""
-    build_networks: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Networks that builds may fetch from which are else to reach public addresses only (`HAVRE_BUILD_NETWORKS`, such
-    as `10.1.0.0/16`, separated by commas)."""
+    reachable_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks that builds, pulls and pushes may reach which are else held to public addresses
+    (`HAVRE_REACHABLE_NETWORKS`, such as `10.1.0.0/16`, separated by commas)."""
     cluster_url: str = ""
     """The Redis by which engines of several hosts share overlay networks (`HAVRE_CLUSTER_URL`); empty where alone."""
     cluster_address: IPv4Address | None = None
@@ -101,7 +101,7 @@ class EngineConfig:
             build_context_bytes=_size("HAVRE_BUILD_CONTEXT_SIZE", environ, _CONTEXT_BYTES),
             build_context_files=_size("HAVRE_BUILD_CONTEXT_FILES", environ, _CONTEXT_FILES),
             build_step_bytes=_size("HAVRE_BUILD_STEP_SIZE", environ, 0),
-            build_networks=_networks("HAVRE_BUILD_NETWORKS", environ.get("HAVRE_BUILD_NETWORKS")),
+            reachable_networks=_networks("HAVRE_REACHABLE_NETWORKS", environ.get("HAVRE_REACHABLE_NETWORKS")),
             build_keep_free=_size("HAVRE_BUILD_KEEP_FREE", environ, _KEEP_FREE),
         )
 

@@ -29,6 +29,7 @@ from engine.images.stores import ImageStores
 from engine.kernel import cgroup
 from engine.networks.service import NetworkService
 from engine.registry.hosts import RegistryHosts
+from engine.registry.reach import PublicReach
 from engine.snapshots.helper import UnpackLimits
 from engine.snapshots.layers import LayerStore
 from engine.snapshots.store import SnapshotStore
@@ -68,6 +69,7 @@ class Engine:
             stack.callback(self.images.close)
             self.archives = ImageArchives(self.images.stores, self.images.catalogue)
             self.distribution = Distribution(self.images.stores)
+            self.reach = PublicReach(networks=config.reachable_networks)
             self.networks = NetworkService(database=self.database, events=self.events, config=config)
             stack.callback(self.networks.close)
             stack.callback(_remove_groups, config.instance)
@@ -95,6 +97,7 @@ class Engine:
                 networks=self.networks,
                 runtime=self.containers.runtime,
                 in_use=self.containers.uses,
+                reach=self.reach,
             )
             self.usage = ContainerUsage(containers=self.containers, cgroup_parent=config.instance)
             self.volumes.uses = self.containers.volume_uses

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from engine.api import reach
 from engine.api.fields import Fields, decode
 from engine.api.query import Query
 from engine.build.options import BuildOptions
@@ -70,18 +71,9 @@ def parse(query: Query, *, registries: str, secrets: Sequence[str] = ()) -> Buil
 
 
 def parse_own(options: BuildOptions, query: Query) -> BuildOptions:
-    """*options* with what `POST /havre/v1/build` takes beyond them; `InvalidParameter` names what is wrong.
-
-    reach     `any`, or `public`: nothing is fetched but from public addresses
-    registry  one that may then be elsewhere, `host[:port]`; repeated
-    """
-    reach = query.text("reach") or "any"
-    if reach not in ("any", "public"):
-        raise InvalidParameter(f"reach: expected any or public, got {reach[:40]!r}")
-    registries = query.texts("registry")
-    if len(registries) > _MOST_NAMES:
-        raise InvalidParameter(f"registry: at most {_MOST_NAMES} names")
-    return replace(options, public_only=reach == "public", registries=frozenset(registries))
+    """*options* with what `POST /havre/v1/build` takes beyond them: `reach` and `registry` (`engine.api.reach`)."""
+    public_only, registries = reach.parse(query)
+    return replace(options, public_only=public_only, registries=registries)
 
 
 def _secrets(headers: Sequence[str]) -> Mapping[str, bytes]:

@@ -66,11 +66,12 @@ class BuildService:
         networks: NetworkService,
         runtime: Runtime,
         in_use: InUse,
+        reach: PublicReach,
     ) -> None:
-        """*in_use* tells which containers were made from an image."""
+        """*in_use* tells which containers were made from an image; *reach* is for builds that are held to public addresses."""
         self._images = images
         self._networks = networks
-        self._reach = PublicReach(networks=config.build_networks)
+        self._reach = reach
         self._scratches = Scratches(
             files=config.root / "builds", bundles=config.run / "builds", repositories=config.root / "repositories"
         )

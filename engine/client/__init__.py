@@ -104,6 +104,7 @@ from engine.client.model import (
     Mount,
     Port,
     ProcessTable,
+    PublicOnly,
     PullEvent,
     RemovedImage,
     UsageSample,

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, Self
 from engine.client import errors, parse
 from engine.client.connection import Connection, Filters, filters_text
 from engine.client.images import Upload, auth_values, chunks_of
-from engine.client.model import Auth, PullEvent
+from engine.client.model import Auth, PublicOnly, PullEvent
 from engine.client.pull import Rows, raise_failure
 
 _TAR: Final[dict[str, str]] = {"Content-Type": "application/x-tar"}
@@ -113,10 +113,8 @@ class BuildRequest:
     """Credentials for base images, each with the address of its registry."""
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """For `RUN --mount=type=secret`, by id. Havre's engine alone takes them."""
-    public_only: bool = False
-    """Whether the engine may fetch from public addresses only. Havre's engine alone knows of that …"""
-    registries: tuple[str, ...] = ()
-    """… and of registries that may then be anywhere."""
+    reach: PublicOnly | None = None
+    """Where the engine may fetch from; `None` is anywhere."""
 
     def parameters(self) -> dict[str, Any]:
         """The query of `POST /build`."""
@@ -143,7 +141,7 @@ class BuildRequest:
 
     def own_parameters(self) -> dict[str, Any]:
         """What `POST /havre/v1/build` takes besides."""
-        return {"reach": "public", "registry": list(self.registries)} if self.public_only else {}
+        return self.reach.parameters() if self.reach else {}
 
     def headers(self) -> dict[str, str]:
         """Those that hold secrets."""
@@ -259,11 +257,6 @@ class BuildCalls(Connection):
         answer = self._json("POST", "/build/prune", parameters=parameters | filters_text(filters or {}), patient=True)
         removed = tuple(answer.get("CachesDeleted") or ())
         return PrunedBuilds(removed=removed, reclaimed=answer.get("SpaceReclaimed") or 0)
-
-    def _is_havre(self) -> bool:
-        with errors.translated(self.base_url):
-            answer = self._api.get(f"{self._api.base_url}/_ping", timeout=self.timeout)
-        return str(answer.headers.get("Server", "")).startswith("Havre/")
 
 
 class Reader(Protocol):

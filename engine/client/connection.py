@@ -92,6 +92,12 @@ class Connection:
                 raise errors.from_status(response.status_code, response.text)
         return response
 
+    def _is_havre(self) -> bool:
+        """Whether the endpoint is Havre's engine, which offers `/havre/v1/…`."""
+        with errors.translated(self.base_url):
+            answer = self._api.get(f"{self._api.base_url}/_ping", timeout=self.timeout)
+        return str(answer.headers.get("Server", "")).startswith("Havre/")
+
     def _json(self, method: str, path: str, **options: Any) -> Any:
         with self._request(method, path, **options) as response:
             return response.json() if response.content else None

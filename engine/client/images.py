@@ -18,7 +18,7 @@ import requests
 
 from engine.client import errors, parse
 from engine.client.connection import Connection, Filters, filters_of, filters_text
-from engine.client.model import Auth, HistoryEntry, ImageDetail, ImageSummary, RemovedImage
+from engine.client.model import Auth, HistoryEntry, ImageDetail, ImageSummary, PublicOnly, RemovedImage
 from engine.client.pull import Pull
 
 Upload = Iterable[bytes] | IO[bytes]
@@ -138,26 +138,32 @@ class ImageCalls(Connection):
             rows = self._api.history(image)  # type: ignore[no-untyped-call]
             return [parse.history_entry(row) for row in rows]
 
-    def pull(self, reference: str, *, auth: Auth | None = None, platform: str = "") -> Pull:
+    def pull(
+        self, reference: str, *, auth: Auth | None = None, platform: str = "", reach: PublicOnly | None = None
+    ) -> Pull:
         """Begin to pull *reference* (`latest` where it names neither tag nor digest) and return its lines.
 
-        An endpoint that knows at once that it cannot raises here; later, the iteration raises.
+        An endpoint that knows at once that it cannot raises here; later, the iteration raises. *reach* limits where
+        the registry may be; `None` is anywhere.
         """
         repository, tag = docker.utils.parse_repository_tag(reference)
         parameters = {"fromImage": repository, "tag": tag or "latest"}
         if platform:
             parameters["platform"] = platform
         # Nobody knows how long a registry takes; the caller closes the pull when it has waited enough.
-        return self._work("/images/create", parameters=parameters, headers=_auth_header(auth))
+        return self._within(reach, "/images/create", parameters, auth)
 
-    def push(self, reference: str, *, auth: Auth | None = None, all_tags: bool = False) -> Pull:
+    def push(
+        self, reference: str, *, auth: Auth | None = None, all_tags: bool = False, reach: PublicOnly | None = None
+    ) -> Pull:
         """Begin to push *reference* to the registry that its name names, and return the lines.
 
-        Of a name without a tag, `latest` goes, or with *all_tags* all of them.
+        Of a name without a tag, `latest` goes, or with *all_tags* all of them. *reach* limits where that registry may
+        be; `None` is anywhere.
         """
         repository, tag = docker.utils.parse_repository_tag(reference)
         parameters = {} if all_tags else {"tag": tag or "latest"}
-        return self._work(f"/images/{_name(repository)}/push", parameters=parameters, headers=_auth_header(auth))
+        return self._within(reach, f"/images/{_name(repository)}/push", parameters, auth)
 
     def save(self, images: Sequence[str]) -> Download:
         """The archive of *images*, names or ids. `NotFound` before the first byte."""
@@ -271,6 +277,11 @@ class ImageCalls(Connection):
             )
             for row in rows or ()
         ]
+
+    def _within(self, reach: PublicOnly | None, path: str, parameters: Mapping[str, Any], auth: Auth | None) -> Pull:
+        if reach is not None and self._is_havre():
+            path, parameters = f"/havre/v1{path}", {**parameters, **reach.parameters()}
+        return self._work(path, parameters=parameters, headers=_auth_header(auth))
 
     def _work(self, path: str, **options: Any) -> Pull:
         response = self._request("POST", path, patient=True, stream=True, **options)

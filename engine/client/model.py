@@ -395,6 +395,20 @@ class Auth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublicOnly:
+    """Holds an engine to public addresses, and to *registries* (`host[:port]`) wherever these are.
+
+    Havre's engine alone knows of it; another one goes anywhere.
+    """
+
+    registries: tuple[str, ...] = ()
+
+    def parameters(self) -> dict[str, Any]:
+        """Those of `/havre/v1/…`."""
+        return {"reach": "public", "registry": list(self.registries)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullEvent:
     """One line of a pull, push or load.
 

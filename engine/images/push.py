@@ -15,6 +15,7 @@ from engine.images.progress import ProgressBoard
 from engine.images.stores import ImageStores
 from engine.registry.auth import RegistryAuth
 from engine.registry.media import Descriptor
+from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
 from engine.registry.uploads import Arrival, RegistryUploader
 from engine.types import Digest
@@ -37,12 +38,14 @@ class Push(Errand[Sequence[Pushed]]):
         all_tags: bool,
         auth: RegistryAuth | None,
         progress: Progress,
+        reach: PublicReach | None = None,
     ) -> None:
         super().__init__(f"push of {reference.familiar}")
         self._stores = stores
         self._reference = reference
         self._all_tags = all_tags
         self._auth = auth
+        self._reach = reach
         self._board = ProgressBoard(progress)
         self._uploader: RegistryUploader | None = None
 
@@ -67,6 +70,7 @@ class Push(Errand[Sequence[Pushed]]):
                 hosts=stores.hosts,
                 auth=self._auth,
                 patience=stores.patience,
+                reach=self._reach,
                 mounted_from={path for paths in sources.values() for path in paths[:_MOUNTS]},
             )
             with self._uploader as uploader:

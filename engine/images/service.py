@@ -146,9 +146,10 @@ class ImageService:
         auth: RegistryAuth | None = None,
         progress: Progress,
         cancel: threading.Event | None = None,
+        reach: PublicReach | None = None,
     ) -> Sequence[PullResult]:
         """Fetch every tag in the repository of *reference*, as `pull` does; those before a failure stay."""
-        pull = Pull(self.stores, reference, all_tags=True, platform=platform, auth=auth, progress=progress)
+        pull = Pull(self.stores, reference, all_tags=True, platform=platform, auth=auth, progress=progress, reach=reach)
         return self._run_pull(pull, cancel)
 
     def push(
@@ -159,14 +160,15 @@ class ImageService:
         auth: RegistryAuth | None = None,
         progress: Progress,
         cancel: threading.Event | None = None,
+        reach: PublicReach | None = None,
     ) -> Sequence[Pushed]:
         """Send the image that *reference* names, or with *all_tags* every tag of its repository, to its registry.
 
-        What the registry has is not sent. *progress* hears Docker's lines, except the errors. The image can be found by
+        *reach* limits where that registry may be, as of `pull`. What the registry has is not sent. *progress* hears Docker's lines, except the errors. The image can be found by
         its digest in that repository afterwards. Errors: `NotFound` where there is no such tag, `Unauthorized`,
         `Unavailable`, `DigestMismatch`, `Cancelled`.
         """
-        push = Push(self.stores, reference, all_tags=all_tags, auth=auth, progress=progress)
+        push = Push(self.stores, reference, all_tags=all_tags, auth=auth, progress=progress, reach=reach)
         with self._running(push):
             pushed = push.run(cancel)
         self.catalogue.publish("push", reference.familiar, reference.familiar_name)

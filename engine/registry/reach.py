@@ -60,8 +60,8 @@ class PublicReach:
             return
         what = host if host.strip("[]") == str(address) else f"{host} ({address})"
         raise Forbidden(
-            f"{what} is no public address: only an administrator's build may fetch from there, or the engine must "
-            "allow it (HAVRE_BUILD_NETWORKS)"
+            f"{what} is no public address: only an administrator may have the engine go there, or enter it as a "
+            "registry, or allow its network (HAVRE_REACHABLE_NETWORKS)"
         )
 
 

@@ -18,6 +18,7 @@ from engine.registry.hosts import RegistryHosts
 from engine.registry.media import Descriptor
 from engine.registry.patience import Patience
 from engine.registry.purpose import pushing
+from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
 from engine.registry.transport import Transport
 from engine.types import Digest
@@ -55,11 +56,13 @@ class RegistryUploader:
         hosts: RegistryHosts,
         auth: RegistryAuth | None = None,
         patience: Patience | None = None,
+        reach: PublicReach | None = None,
         mounted_from: Collection[str] = (),
     ) -> None:
+        """*reach* limits where the registry may be; `None` is anywhere."""
         self._reference = reference
         purpose = pushing(reference, mounted_from=mounted_from)
-        self._transport = Transport(purpose, hosts=hosts, auth=auth, patience=patience)
+        self._transport = Transport(purpose, hosts=hosts, auth=auth, patience=patience, reach=reach)
 
     def __enter__(self) -> RegistryUploader:
         return self

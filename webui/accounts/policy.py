@@ -30,6 +30,8 @@ class Action(StrEnum):
     """Everything that can be done, as `noun.verb`."""
 
     ENVIRONMENT_VIEW = "environment.view"
+    ENVIRONMENT_REACH = "environment.reach"
+    """Have the engine fetch from private addresses, its own host's among them, and push there."""
     CONTAINER_VIEW = "container.view"
     CONTAINER_LOGS = "container.logs"
     CONTAINER_INSPECT = "container.inspect"
@@ -65,8 +67,6 @@ class Action(StrEnum):
     IMAGE_PRUNE = "image.prune"
     BUILD_VIEW = "build.view"
     BUILD_START = "build.start"
-    BUILD_ANYWHERE = "build.anywhere"
-    """Have the engine fetch what a build needs from private addresses, its own host's among them."""
     NETWORK_VIEW = "network.view"
     NETWORK_CREATE = "network.create"
     NETWORK_CONNECT = "network.connect"
@@ -96,7 +96,7 @@ _VIEWER = {
     Action.JOB_VIEW,
 }
 
-_ADMINISTRATOR = {Action.CONTAINER_HOST, Action.BUILD_ANYWHERE, Action.REGISTRY_EDIT}
+_ADMINISTRATOR = {Action.CONTAINER_HOST, Action.ENVIRONMENT_REACH, Action.REGISTRY_EDIT}
 
 # Inspect shows environment variables, which hold secrets, and processes show their arguments: no viewer's.
 _LEAST: dict[Action, Role] = {

@@ -10,7 +10,6 @@ from typing import IO, Any
 from django.utils.translation import gettext as _
 
 from webui import gateway
-from webui.accounts import policy
 from webui.builds.contexts import UnusableContext, context
 from webui.builds.logs import BuildLog
 from webui.builds.picture import BuildPicture
@@ -18,8 +17,7 @@ from webui.builds.secrets import secrets_forget, secrets_of
 from webui.gateway import BuildEventKind
 from webui.images.models import Upload
 from webui.jobs.runners import JobFailed, JobRun
-from webui.registries.selectors import registries_of
-from webui.registries.services import auths_of
+from webui.registries.services import auths_of, reach_of
 
 PATIENCE = 60.0
 """Seconds that an engine may take to begin."""
@@ -42,8 +40,7 @@ def run_build(run: JobRun) -> str:
         build_id=str(run.job.pk),
         auths=auths_of(environment=environment),
         secrets={name: value.encode() for name, value in secrets_of(run.job).items()},
-        public_only=not policy.allows(run.job.created_by, policy.Action.BUILD_ANYWHERE, environment=environment),
-        registries=tuple(registry.host for registry in registries_of(environment)),
+        reach=reach_of(environment=environment, user=run.job.created_by),
     )
     try:
         with _sent(run) as archive, gateway.client(environment, timeout=PATIENCE) as client:

@@ -15,7 +15,7 @@ from webui.images.models import Upload
 from webui.images.progress import LayerProgress
 from webui.images.uploads import upload_forget
 from webui.jobs.runners import JobFailed, JobRun
-from webui.registries.services import auth_for
+from webui.registries.services import auth_for, reach_of
 
 PATIENCE = 60.0
 """Seconds that an engine may take to begin."""
@@ -26,7 +26,7 @@ def run_pull(run: JobRun) -> str:
     reference, platform = run.job.parameters["reference"], run.job.parameters.get("platform", "")
     with _engine(run) as client:
         auth = auth_for(environment=run.job.environment, reference=reference)
-        with client.pull(reference, auth=auth, platform=platform) as lines:
+        with client.pull(reference, auth=auth, platform=platform, reach=_reach(run)) as lines:
             return _follow(run, lines).removeprefix("Status: ")
 
 
@@ -35,7 +35,7 @@ def run_push(run: JobRun) -> str:
     reference = run.job.parameters["reference"]
     with _engine(run) as client:
         auth = auth_for(environment=run.job.environment, reference=reference)
-        with client.push(reference, auth=auth) as lines:
+        with client.push(reference, auth=auth, reach=_reach(run)) as lines:
             return _follow(run, lines)
 
 
@@ -81,6 +81,12 @@ def _engine(run: JobRun) -> Iterator[gateway.Client]:
             yield client
     except gateway.ClientError as error:
         raise JobFailed(str(error)) from error
+
+
+def _reach(run: JobRun) -> gateway.PublicOnly | None:
+    """How far the engine may go for the person whose job it is: what they may do is asked now, not when it began."""
+    job = run.job
+    return reach_of(environment=job.environment, user=job.created_by, reference=job.parameters["reference"])
 
 
 def _follow(run: JobRun, lines: gateway.Pull) -> str:

@@ -75,6 +75,19 @@ def auth_for(*, environment: Environment, reference: str) -> gateway.Auth | None
     return None if registry is None or not registry.username else _auth(registry)
 
 
+def reach_of(*, environment: Environment, user: User | None, reference: str = "") -> gateway.PublicOnly | None:
+    """Where the engine may go for *user*: anywhere (`None`), or to public addresses and to the registries entered here.
+
+    With a *reference*, only its own registry counts.
+    """
+    if policy.allows(user, policy.Action.ENVIRONMENT_REACH, environment=environment):
+        return None
+    entered = registries_of(environment)
+    if reference:
+        entered = entered.filter(host=gateway.registry_host(reference))
+    return gateway.PublicOnly(registries=tuple(registry.host for registry in entered))
+
+
 def auths_of(*, environment: Environment) -> tuple[gateway.Auth, ...]:
     """What the engine signs in with wherever a build's base images are; passwords that cannot be read are left out."""
     # The environment's own are the last, and win.

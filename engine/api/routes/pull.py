@@ -1,4 +1,4 @@
-"""`POST /images/create`: a pull, or the import of a file system."""
+"""`POST /images/create`: a pull, or the import of a file system. `POST /havre/v1/images/create`: a pull within limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import threading
 
 from aiohttp import web
 
+from engine.api import reach
 from engine.api.call import Call
+from engine.api.reach import AskedReach
 from engine.api.render_image import progress_line
 from engine.api.router import Routes
 from engine.api.routes.archives import image_import
@@ -23,6 +25,16 @@ routes = Routes()
 async def image_create(call: Call) -> web.StreamResponse:
     if call.query.text("fromSrc"):
         return await image_import(call)
+    return await _pull(call, AskedReach())
+
+
+@routes.post("/havre/v1/images/create")
+async def image_create_within(call: Call) -> web.StreamResponse:
+    """A pull that goes no further than its `reach` (`engine.api.reach`)."""
+    return await _pull(call, reach.parse(call.query))
+
+
+async def _pull(call: Call, asked: AskedReach) -> web.StreamResponse:
     reference, all_tags = _reference(call)
     platform = parse_platform(call.query.text("platform"))
     auth = RegistryAuth.from_header(call.request.headers.get("X-Registry-Auth", ""))
@@ -35,6 +47,7 @@ async def image_create(call: Call) -> web.StreamResponse:
             auth=auth,
             progress=lambda progress: tell(progress_line(progress)),
             cancel=cancel,
+            reach=asked.towards(reference.domain, call.engine.reach),
         )
 
     return await told(call, pull)

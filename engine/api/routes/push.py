@@ -1,4 +1,4 @@
-"""`POST /images/{name}/push`."""
+"""`POST /images/{name}/push`, and `POST /havre/v1/images/{name}/push`: a push within limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import threading
 
 from aiohttp import web
 
+from engine.api import reach
 from engine.api.call import Call
+from engine.api.reach import AskedReach
 from engine.api.render_image import progress_line
 from engine.api.router import Routes
 from engine.api.told import Tell, told
@@ -19,6 +21,16 @@ routes = Routes()
 
 @routes.post("/images/{name*}/push")
 async def image_push(call: Call) -> web.StreamResponse:
+    return await _push(call, AskedReach())
+
+
+@routes.post("/havre/v1/images/{name*}/push")
+async def image_push_within(call: Call) -> web.StreamResponse:
+    """A push that goes no further than its `reach` (`engine.api.reach`)."""
+    return await _push(call, reach.parse(call.query))
+
+
+async def _push(call: Call, asked: AskedReach) -> web.StreamResponse:
     name, tag = call.arguments["name"], call.query.text("tag")
     reference = Reference.parse(f"{name}:{tag}" if tag else name)
     if reference.digest is not None:
@@ -34,6 +46,7 @@ async def image_push(call: Call) -> web.StreamResponse:
             auth=auth,
             progress=lambda progress: tell(progress_line(progress)),
             cancel=cancel,
+            reach=asked.towards(reference.domain, call.engine.reach),
         )
 
     return await told(call, push)
