@@ -25,6 +25,7 @@ from webui.environments.models import Environment
 from webui.images import uploads
 from webui.images.models import Upload
 from webui.jobs.models import Job
+from webui.jobs.services import TooManyJobs
 
 PAGE_SIZE = 30
 _KEPT = ("path", "target", "platform", "network", "no_cache", "pull", "remote")
@@ -61,15 +62,19 @@ def build_new(request: HttpRequest, environment: Environment) -> HttpResponse:
         if form.cleaned_data["context"] == Context.UPLOAD and upload is None:
             form.add_error("context", _("Choose an archive to send."))
         else:
-            job = services.build_start(
-                environment=environment,
-                user=request.user,
-                wanted=form.cleaned_data,
-                dockerfile=form.cleaned_data["dockerfile"] if form.from_editor else None,
-                upload=upload,
-                secrets=secrets.secrets if secrets.is_bound else {},
-            )
-            return redirect(job)
+            try:
+                job = services.build_start(
+                    environment=environment,
+                    user=request.user,
+                    wanted=form.cleaned_data,
+                    dockerfile=form.cleaned_data["dockerfile"] if form.from_editor else None,
+                    upload=upload,
+                    secrets=secrets.secrets if secrets.is_bound else {},
+                )
+            except TooManyJobs as error:
+                form.add_error(None, error)
+            else:
+                return redirect(job)
     wrong = request.method == "POST" and (not right or bool(form.errors))
     return render(request, "builds/new.html", context, status=422 if wrong else 200)
 

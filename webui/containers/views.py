@@ -24,6 +24,7 @@ from webui.containers.committing import CommitForm
 from webui.containers.consumers import SHELLS
 from webui.containers.updating import UpdateForm
 from webui.environments.models import Environment
+from webui.jobs.services import TooManyJobs
 
 TABS = (
     ("overview", gettext_lazy("Overview"), Action.CONTAINER_VIEW),
@@ -212,9 +213,13 @@ def container_commit(request: HttpRequest, environment: Environment, container_i
     form = CommitForm(request.POST, auto_id="commit-%s")
     if not form.is_valid():
         return render(request, "containers/_commit.html", {"form": form}, status=422)
-    job = committing.container_commit(
-        environment=environment, user=request.user, container=container_id, **form.cleaned_data
-    )
+    try:
+        job = committing.container_commit(
+            environment=environment, user=request.user, container=container_id, **form.cleaned_data
+        )
+    except TooManyJobs as error:
+        form.add_error(None, error)
+        return render(request, "containers/_commit.html", {"form": form}, status=422)
     if request.htmx:
         return render(request, "containers/_commit.html", {"job": job, "may_act": True})
     return redirect("job", env=environment.slug, job_id=job.pk)

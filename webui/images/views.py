@@ -138,10 +138,13 @@ def image_remove(request: HttpRequest, environment: Environment) -> HttpResponse
 def image_prune(request: HttpRequest, environment: Environment) -> HttpResponse:
     """What is unused and what it would free; then the job that removes it."""
     if request.method == "POST":
-        job = services.images_prune(
-            environment=environment, user=request.user, everything=request.POST.get("what") == "all"
-        )
-        return redirect("job", env=environment.slug, job_id=job.pk)
+
+        def start() -> Job:
+            return services.images_prune(
+                environment=environment, user=request.user, everything=request.POST.get("what") == "all"
+            )
+
+        return _begun(request, environment, start, back=request.path)
     return render(request, "images/prune.html", {"page": selectors.prune_page(environment=environment)})
 
 

@@ -6,9 +6,13 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from celery import current_app
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from webui.jobs.models import TRANSITIONS, Job, JobKind, JobState
 from webui.live import publish
@@ -28,6 +32,10 @@ class IllegalTransition(Exception):
     """The job has ended, or is not where the change begins."""
 
 
+class TooManyJobs(ValidationError):
+    """The person has as many jobs waiting and running as one may."""
+
+
 def job_start(
     *,
     kind: JobKind,
@@ -37,8 +45,9 @@ def job_start(
     parameters: dict[str, Any],
     retry_of: Job | None = None,
 ) -> Job:
-    """Queue a job; a worker takes it as soon as the transaction is committed."""
+    """Queue a job; a worker takes it as soon as the transaction is committed. `TooManyJobs` of the same person."""
     with transaction.atomic():
+        _require_place(user)
         job = Job.objects.create(
             kind=kind,
             environment=environment,
@@ -107,6 +116,23 @@ def jobs_reap(*, now: dt.datetime | None = None) -> int:
         job_fail(job=job, message=_("The worker that ran this job is gone. Try again."))
     Job.objects.filter(finished_at__lt=now - KEPT).delete()
     return len(lost)
+
+
+def _require_place(user: User) -> None:
+    # The lock makes two requests of one person count one after the other.
+    get_user_model().objects.select_for_update().get(pk=user.pk)
+    active = Job.objects.active().filter(created_by=user).count()
+    if active >= settings.JOBS_PER_PERSON:
+        raise TooManyJobs(
+            ngettext(
+                "%(n)d job of yours is waiting or running, which is as many as one person may have here: let it end, "
+                "or cancel it.",
+                "%(n)d jobs of yours are waiting or running, which is as many as one person may have here: let some "
+                "end, or cancel them.",
+                active,
+            )
+            % {"n": active}
+        )
 
 
 def _move(job: Job, state: JobState, **changes: Any) -> Job:

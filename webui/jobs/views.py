@@ -68,6 +68,8 @@ def job_retry(request: HttpRequest, environment: Environment, job_id: uuid.UUID)
         job = services.job_retry(job=job, user=request.user)
     except services.IllegalTransition as error:
         messages.error(request, str(error))
+    except services.TooManyJobs as error:
+        messages.error(request, error.message)
     return redirect(job)
 
 

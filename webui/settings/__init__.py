@@ -238,6 +238,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 UPLOAD_LIMIT = int(os.environ.get("HAVRE_UPLOAD_LIMIT") or 1_000_000_000)
 # Bytes of archives (images, build contexts) that one person may have waiting for an engine.
 UPLOAD_QUOTA = int(os.environ.get("HAVRE_UPLOAD_QUOTA") or 50_000_000_000)
+# Jobs of one person that may wait or run at a time.
+JOBS_PER_PERSON = int(os.environ.get("HAVRE_JOBS_PER_PERSON") or 50)
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 LOGGING = {

@@ -18,6 +18,7 @@ from webui.accounts import policy
 from webui.accounts.policy import Action
 from webui.environments import bulk
 from webui.environments.models import Environment
+from webui.jobs.services import TooManyJobs
 from webui.volumes import commands, measuring, selectors, services
 from webui.volumes.forms import VolumeForm
 
@@ -111,9 +112,13 @@ def volume_remove(request: HttpRequest, environment: Environment) -> HttpRespons
 def volume_prune(request: HttpRequest, environment: Environment) -> HttpResponse:
     """What is unused and how much is in it; then the job that removes what was chosen."""
     if request.method == "POST" and (chosen := request.POST.getlist("volumes")):
-        job = services.volumes_prune(environment=environment, user=request.user, volumes=chosen)
-        return redirect("job", env=environment.slug, job_id=job.pk)
-    if request.method == "POST":
+        try:
+            job = services.volumes_prune(environment=environment, user=request.user, volumes=chosen)
+        except TooManyJobs as error:
+            messages.error(request, error.message)
+        else:
+            return redirect("job", env=environment.slug, job_id=job.pk)
+    elif request.method == "POST":
         messages.error(request, _("Choose the volumes to remove."))
     # Whoever comes here to remove learns what is in them now, not what was a minute ago.
     within = measuring.CERTAIN if request.htmx else 0
