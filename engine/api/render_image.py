@@ -92,7 +92,7 @@ def inspect(image: Image, *, raw_config: dict[str, Any], layers_directory: str) 
             | ({"LowerDir": ":".join(lower[1:])} if len(lower) > 1 else {}),
         },
         "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
-        "Metadata": {"LastTagTime": rfc3339(None)},
+        "Metadata": {"LastTagTime": rfc3339(image.tagged)},
     }
 
 

@@ -120,7 +120,7 @@ class Assembler:
                     parent=parent,
                 )
                 for reference in references:
-                    self._records.refer(reference, image_id)
+                    self._records.name(reference, image_id)
                 if also is not None:
                     also(image_id)
         return image_id

@@ -86,6 +86,7 @@ class Catalogue:
             tags=tuple(each.familiar for each in record.references if each.digest is None),
             digests=tuple(each.familiar for each in record.references if each.digest is not None),
             parent=record.parent,
+            tagged=record.tagged,
         )
 
     def _config(self, image_id: Digest) -> ParsedConfig:

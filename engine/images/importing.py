@@ -63,7 +63,7 @@ def import_image(
                 image_id, size=stores.layers.size(diff_id), layers=[(diff_id, packed)], blobs={image_id, packed}
             )
             if reference is not None:
-                stores.records.refer(reference, image_id)
+                stores.records.name(reference, image_id)
     return image_id
 
 

@@ -85,6 +85,8 @@ class Image:
     """Familiar names with the manifest's digest: `debian@sha256:…`."""
     parent: Digest | None = None
     """The image that it was built on, where that was built here too."""
+    tagged: int | None = None
+    """When it was last given a name here, ns since the epoch; `None` where its names came with it."""
 
 
 class LayerPhase(StrEnum):

@@ -21,6 +21,8 @@ class ImageRecord:
     """Lowest layer first."""
     references: tuple[Reference, ...]
     """Its tags, then its digests, each in alphabetical order."""
+    tagged: int | None
+    """When it was last given a name here, ns since the epoch; `None` for never."""
 
 
 class ImageRecords:
@@ -73,6 +75,12 @@ class ImageRecords:
                 (reference.domain, reference.path, reference.tag_or_digest, image_id),
             )
 
+    def name(self, reference: Reference, image_id: Digest) -> None:
+        """`refer`, and note the time: somebody here gives the image this name."""
+        with self._database.transaction() as connection:
+            self.refer(reference, image_id)
+            connection.execute("UPDATE images SET tagged = ? WHERE id = ?", (now(), image_id))
+
     def forget(self, reference: Reference) -> None:
         """Remove what `refer` added."""
         table, column = ("image_digests", "digest") if reference.digest else ("image_tags", "tag")
@@ -92,7 +100,7 @@ class ImageRecords:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM image_tags WHERE image_id = ?", (image_id,))
             connection.execute("DELETE FROM image_digests WHERE image_id = ?", (image_id,))
-            connection.execute("UPDATE images SET removed = 1 WHERE id = ?", (image_id,))
+            connection.execute("UPDATE images SET removed = 1, tagged = NULL WHERE id = ?", (image_id,))
 
     def retired(self) -> list[Digest]:
         return [Digest(row["id"]) for row in self._database.query("SELECT id FROM images WHERE removed = 1")]
@@ -224,7 +232,7 @@ class ImageRecords:
 
     def _read(self, where: str, parameters: Sequence[str]) -> list[ImageRecord]:
         with self._database.transaction():  # one state of the tables for all four queries
-            images = self._database.query(f"SELECT id, size, parent FROM images {where}", parameters)  # noqa: S608 - a constant
+            images = self._database.query(f"SELECT id, size, parent, tagged FROM images {where}", parameters)  # noqa: S608 - a constant
             one = images[0]["id"] if len(images) == 1 else None
             of_image, arguments = ("WHERE image_id = ?", (one,)) if one else ("", ())
             layers: dict[str, list[Digest]] = {}
@@ -253,6 +261,7 @@ class ImageRecords:
                 parent=Digest(row["parent"]) if row["parent"] else None,
                 diff_ids=tuple(layers.get(row["id"], ())),
                 references=tuple(references.get(row["id"], ())),
+                tagged=row["tagged"],
             )
             for row in images
         ]

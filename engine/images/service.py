@@ -164,9 +164,9 @@ class ImageService:
     ) -> Sequence[Pushed]:
         """Send the image that *reference* names, or with *all_tags* every tag of its repository, to its registry.
 
-        *reach* limits where that registry may be, as of `pull`. What the registry has is not sent. *progress* hears Docker's lines, except the errors. The image can be found by
-        its digest in that repository afterwards. Errors: `NotFound` where there is no such tag, `Unauthorized`,
-        `Unavailable`, `DigestMismatch`, `Cancelled`.
+        What the registry has is not sent. *progress* hears Docker's lines, except the errors. The image can be found by
+        its digest in that repository afterwards. *reach* limits where that registry may be, as of `pull`. Errors:
+        `NotFound` where there is no such tag, `Unauthorized`, `Unavailable`, `DigestMismatch`, `Cancelled`.
         """
         push = Push(self.stores, reference, all_tags=all_tags, auth=auth, progress=progress, reach=reach)
         with self._running(push):
@@ -182,7 +182,7 @@ class ImageService:
             raise InvalidParameter("refusing to create an ambiguous tag using digest algorithm as name")
         with self._database.transaction():
             record, _ = self.catalogue.find(text)
-            self._records.refer(reference, record.id)
+            self._records.name(reference, record.id)
         self.catalogue.publish("tag", record.id, reference.familiar, record.id)
 
     def remove(self, text: str, *, force: bool = False, prune: bool = True, in_use: InUse) -> Sequence[RemovedImage]:

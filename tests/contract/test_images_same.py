@@ -344,7 +344,6 @@ TABLE: Final = {**LOOKS, **REMOVALS, "prune": PRUNES}
 
 INSPECT: Final = {
     r"\.(Id|Parent|Created|RepoDigests)": "of what each has made itself",
-    r"\.Metadata\.LastTagTime": "of each engine alone",
     r"\.GraphDriver\.Data.*": "directories of each engine's own",
     r"\.(Container|ContainerConfig\.Hostname|ContainerConfig\.Image|Config\.Image)": "ids",
     r"\.RootFS\.Layers": "of what each has made itself",
@@ -362,7 +361,10 @@ def test_inspect(pair: tuple[Daemon, Daemon], name: str) -> None:
 
 def inspected(daemon: Daemon, name: str) -> Any:
     path = f"http://engine/v1.41/images/{name}/json"
-    return json.loads(daemon.namespace.run("curl", "-s", "--unix-socket", str(daemon.socket), path).stdout)
+    found = json.loads(daemon.namespace.run("curl", "-s", "--unix-socket", str(daemon.socket), path).stdout)
+    # When each has given it a name is its own; whether it has is not.
+    found["Metadata"]["LastTagTime"] = found["Metadata"]["LastTagTime"] > "0002"
+    return found
 
 
 OWN_WORDS: Final = (
