@@ -1,7 +1,7 @@
 """Parameters of Havre's own routes that hold the engine to public addresses (`engine.registry.reach`).
 
-    reach     `any`, or `public`: nothing is fetched from, and nothing sent to, other than public addresses
-    registry  one that may then be elsewhere, `host[:port]`; repeated
+reach     `any`, or `public`: nothing is fetched from, and nothing sent to, other than public addresses
+registry  one that may then be elsewhere, `host[:port]`; repeated
 """
 
 from __future__ import annotations

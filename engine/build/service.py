@@ -68,7 +68,7 @@ class BuildService:
         in_use: InUse,
         reach: PublicReach,
     ) -> None:
-        """*in_use* tells which containers were made from an image; *reach* is for builds that are held to public addresses."""
+        """*in_use* tells which containers were made from an image; *reach* is for builds held to public addresses."""
         self._images = images
         self._networks = networks
         self._reach = reach

@@ -172,6 +172,7 @@ __all__ = [
     "ProcessTable",
     "PrunedBuilds",
     "PrunedImages",
+    "PublicOnly",
     "Pull",
     "PullEvent",
     "RemovedImage",

@@ -11,12 +11,12 @@ from engine.images import saving
 from engine.images.archive import Archive
 from engine.images.catalogue import Catalogue
 from engine.images.decompress import Source, decompressed
-from engine.images.download import downloading
 from engine.images.importing import import_image
 from engine.images.loading import load
 from engine.images.model import ConfigChange, Loaded, Progress
 from engine.images.progress import ProgressBoard
 from engine.images.stores import ImageStores
+from engine.registry import web
 from engine.registry.media import Compression
 from engine.registry.reference import Reference
 from engine.types import Digest, Platform
@@ -81,10 +81,11 @@ class ImageArchives:
         config = change({})
         with ExitStack() as stack:
             if isinstance(source, str):
-                source = stack.enter_context(
-                    downloading(source, progress=board.importing, check=check, patience=self._stores.patience)
-                )
-                board.message(f"Downloading from {source.url}")
+                # Without a scheme http is meant, as in Docker.
+                address = source if "://" in source else f"http://{source}"
+                file = stack.enter_context(web.opened(address, check=check))
+                board.message(f"Downloading from {web.shown(address)}")
+                source = _Counted(file, board)
             image_id = import_image(
                 source,
                 self._stores,
@@ -98,6 +99,21 @@ class ImageArchives:
             self._catalogue.publish("tag", image_id, reference.familiar, image_id)
         self._catalogue.publish("import", image_id, image_id, image_id)
         return image_id
+
+
+class _Counted:
+    """A file from the web that tells how much of it has come."""
+
+    def __init__(self, file: web.WebFile, board: ProgressBoard) -> None:
+        self._file = file
+        self._board = board
+        self._read = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(size)
+        self._read += len(data)
+        self._board.importing(self._read, self._file.size or 0)
+        return data
 
 
 def _go_on() -> None:

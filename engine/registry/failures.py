@@ -60,7 +60,7 @@ def _refused(code: str, words: str, response: requests.Response, domain: str) ->
 
 def unreachable(domain: str, error: BaseException, *, what: str = "registry") -> Unavailable:
     """The error for a server that does not answer, with the innermost reason that *error* knows."""
-    return Unavailable(f"cannot reach {what} {domain}: {_reason(error)}")
+    return Unavailable(f"cannot reach {what} {domain}: {reason(error)}")
 
 
 def _words(response: requests.Response) -> tuple[str, str]:
@@ -87,7 +87,7 @@ def _first_error(response: requests.Response) -> tuple[str, str]:
     return (printable(str(code)), printable(str(text)))
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The reason nearest to the kernel or the resolver: libraries wrap it in several layers of their own."""
     seen: set[int] = set()
     best = ""

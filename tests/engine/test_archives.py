@@ -11,6 +11,7 @@ import os
 import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ import zstandard
 
 from engine.build.changes import change_of
 from engine.errors import Cancelled, DigestMismatch, EngineError, ImageNotFound, InvalidParameter
-from engine.images.model import LayerProgress, Loaded, LoadPhase
+from engine.images.model import LayerProgress, Loaded, LoadPhase, Message
 from engine.registry import media
 from engine.registry.reference import Reference
 from engine.types import Digest, Platform
 from tests.fixtures.image_host import REPOSITORY, Host
 from tests.fixtures.image_maker import LayerBlob, digest_of, put_image, tar_of
-from tests.fixtures.registry_server import RegistryServer
+from tests.fixtures.registry_server import Hang, Redirect, RegistryServer, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as root")
 
@@ -295,10 +296,39 @@ def test_an_import_from_a_url(host: Host) -> None:
         url = f"http://{server.address}/v2/x/blobs/{digest}"
         image_id = host.archives.import_(url, progress=host.seen.append)
         assert host.images.get(image_id).diff_ids == (BASE.diff_id,)
-        for wrong in (f"{url}0", "file:///etc/passwd", "http://127.0.0.1:1/x", f"http://u:p@{server.address}/"):
-            with pytest.raises(EngineError, match="cannot"):
+        for wrong, words in (
+            (f"{url}0", "failed to GET .* with status 404 Not Found"),
+            ("file:///etc/passwd", "an address begins with http"),
+            ("http://127.0.0.1:1/x", "connection refused"),
+        ):
+            with pytest.raises(EngineError, match=words):
                 host.archives.import_(wrong, progress=host.seen.append)
-    assert not any("Authorization" in request.headers for request in server.requests)
+
+
+def test_what_an_address_holds_stays_with_its_host(host: Host) -> None:
+    with RegistryServer() as server, RegistryServer() as other:
+        digest = other.add_blob("x", BASE.tar)
+        server.fault("/blobs/", Redirect(f"http://{other.address}"))
+        host.archives.import_(f"http://ada:secret@{server.address}/v2/x/blobs/{digest}", progress=host.seen.append)
+    assert ["authorization" in request.headers for request in server.requests + other.requests] == [True, False]
+    assert Message(text=f"Downloading from http://{server.address}/v2/x/blobs/{digest}") in host.seen
+
+
+def test_an_import_from_a_silent_server_ends_when_it_is_cancelled(host: Host) -> None:
+    cancel = threading.Event()
+    with RegistryServer() as server, ThreadPoolExecutor(1) as pool:
+        server.fault("/blobs/", Hang())
+        importing = pool.submit(
+            host.archives.import_,
+            f"http://{server.address}/v2/x/blobs/{BASE.digest}",
+            progress=host.seen.append,
+            cancel=cancel,
+        )
+        wait_until(lambda: server.requests)
+        cancel.set()
+        with pytest.raises(Cancelled):
+            importing.result(timeout=20)
+    assert host.traces() == []
 
 
 def test_a_change_that_cannot_be_made_is_refused_before_anything_is_read(host: Host) -> None:

@@ -22,6 +22,7 @@ from engine.build.options import BuildOptions
 from engine.build.scratch import Scratch, Scratches
 from engine.engine import Engine
 from engine.errors import Cancelled, Forbidden, InvalidParameter, Unavailable
+from engine.registry import web as web_files
 from engine.registry.reach import PublicReach
 from engine.snapshots.helper import UnpackLimits
 from tests.conftest import needs_root, scratch_directory
@@ -169,7 +170,7 @@ def test_a_proxy_is_not_asked_for_what_is_not_public(place: Path, monkeypatch: p
 
 def test_an_answer_must_begin_in_time(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A head that drips in keeps every single wait short."""
-    monkeypatch.setattr(downloads, "_HEADS", 0.4)
+    monkeypatch.setattr(web_files, "_HEADS", 0.4)
     ended = threading.Event()
 
     def answer(handler: http.server.BaseHTTPRequestHandler) -> None:

@@ -20,6 +20,7 @@ from engine.errors import (
     Cancelled,
     DigestMismatch,
     EngineError,
+    Forbidden,
     ImageNotFound,
     InvalidParameter,
     ManifestUnknown,
@@ -28,6 +29,7 @@ from engine.errors import (
 )
 from engine.images.model import LayerPhase, LayerProgress, Message
 from engine.registry.auth import RegistryAuth
+from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
 from engine.types import Digest, Platform
 from tests.fixtures.image_host import REPOSITORY, Host
@@ -36,6 +38,7 @@ from tests.fixtures.registry_server import (
     Account,
     Corrupt,
     Hang,
+    Redirect,
     RegistryServer,
     Shorten,
     Slow,
@@ -465,6 +468,29 @@ def test_a_layer_keeps_the_blob_that_it_has(registry: RegistryServer, host: Host
     host.images.remove(first.id, force=True, in_use=lambda _: ())
     assert host.content.has(Digest(first.layers[0].digest))
     assert host.save(f"{registry.address}/{REPOSITORY}:2")
+
+
+def test_a_pull_that_is_held_to_public_addresses(registry: RegistryServer, host: Host) -> None:
+    put(registry)
+    with pytest.raises(Forbidden, match=r"127\.0\.0\.1 is no public address"):
+        host.pull(registry, reach=PublicReach())
+    assert registry.requests == []
+
+
+@pytest.mark.parametrize("what", ["blobs", "tokens"])
+def test_a_registry_that_leads_to_what_is_not_public(registry: RegistryServer, host: Host, what: str) -> None:
+    put(registry)
+    name, _, port = registry.address.partition(":")
+    with RegistryServer() as inner:
+        if what == "blobs":
+            registry.fault("/blobs/", Redirect(f"http://{inner.address}"))
+        else:
+            challenge = f'Bearer realm="http://{inner.address}/token",service="s"'
+            registry.fault("/manifests/", Status(401, headers={"WWW-Authenticate": challenge}))
+        with pytest.raises(Forbidden, match=r"127\.0\.0\.1 is no public address"):
+            host.pull(registry, reach=PublicReach(peers=frozenset({(name, int(port))})))
+    assert inner.requests == []
+    assert host.traces() == []
 
 
 def test_zstd_chunked_is_read_as_zstd(registry: RegistryServer, host: Host) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import Cancelled, DigestMismatch, InvalidParameter, NotFound, Unauthorized, Unavailable
+from engine.errors import Cancelled, DigestMismatch, Forbidden, InvalidParameter, NotFound, Unauthorized, Unavailable
 from engine.images.model import LayerProgress, Message, Pushed, PushPhase
 from engine.registry import media
 from engine.registry.auth import RegistryAuth
+from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
 from engine.types import Digest
 from tests.fixtures.image_host import REPOSITORY, Host
@@ -57,6 +58,12 @@ def target(host: Host, registry: RegistryServer, name: str = "x/y", *, tag: str 
     reference = Reference.parse(f"{registry.address}/{name}:{tag}")
     host.images.tag("here:1", reference)
     return reference
+
+
+def peers(registry: RegistryServer) -> frozenset[tuple[str, int]]:
+    """The registry alone, as one that an administrator has entered."""
+    name, _, port = registry.address.partition(":")
+    return frozenset({(name, int(port))})
 
 
 def push(host: Host, reference: Reference, **options: object) -> list[Pushed]:
@@ -235,6 +242,25 @@ def test_an_upload_address_elsewhere_gets_no_credentials(host: Host, made: MadeI
         push(host, reference, auth=ADA)
         assert [request.method for request in storage.requests] == ["PATCH", "PUT"]
         assert not any("authorization" in request.headers for request in storage.requests)
+
+
+def test_a_push_that_is_held_to_public_addresses(registry: RegistryServer, host: Host, made: MadeImage) -> None:
+    reference = target(host, registry)
+    with pytest.raises(Forbidden, match=r"127\.0\.0\.1 is no public address"):
+        push(host, reference, reach=PublicReach())
+    assert registry.requests == []
+
+
+def test_an_upload_address_that_is_not_public(host: Host, made: MadeImage) -> None:
+    """The registry may be reached, and names an inner address for its uploads."""
+    with RegistryServer() as registry, RegistryServer() as inner:
+        reference = target(host, registry)
+        registry.fault(
+            "POST /v2/x/y/blobs/uploads/", Status(202, headers={"Location": f"http://{inner.address}/v2/x/y"})
+        )
+        with pytest.raises(Forbidden, match="is no public address"):
+            push(host, reference, reach=PublicReach().trusting(peers(registry)))
+    assert inner.requests == []
 
 
 def test_a_push_is_cancelled(registry: RegistryServer, host: Host, made: MadeImage) -> None:

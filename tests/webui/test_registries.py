@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.test import Client, override_settings
 
 from tests.conftest import scratch_directory
-from tests.fixtures.daemons import Daemon
+from tests.fixtures.daemons import Daemon, HavreDaemon
 from tests.fixtures.registry import Registry as RegistryServer
 from webui import gateway
 from webui.accounts.models import Grant, Role, User
@@ -219,6 +219,7 @@ def guarded(daemon: Daemon) -> Iterator[RegistryServer]:
 def test_test_push_and_pull_sign_in(
     either: Environment,
     operator: User,
+    administrator: User,
     daemon: Daemon,
     guarded: RegistryServer,
     signed_in: Callable[[User | None], Client],
@@ -257,8 +258,51 @@ def test_test_push_and_pull_sign_in(
     assert again is None
     daemon.docker("rmi", name)
     refused = Job.objects.create(
-        kind=JobKind.PULL, environment=either, created_by=operator, subject=name, parameters={"reference": name}
+        kind=JobKind.PULL, environment=either, created_by=administrator, subject=name, parameters={"reference": name}
     )
     run_job(str(refused.pk))
     refused.refresh_from_db()
     assert refused.state == JobState.FAILED, "without the password nobody gets in"
+    assert "no public address" not in refused.message
+
+
+@pytest.mark.django_db(transaction=True)
+def test_private_addresses_are_for_administrators_and_entered_registries(
+    engine: Environment,
+    operator: User,
+    administrator: User,
+    havre: HavreDaemon,
+    signed_in: Callable[[User | None], Client],
+) -> None:
+    """The engine's own loopback is where its host's inner services listen."""
+    host = havre.mirrors[0].partition("//")[2]
+    name = f"{host}/library/busybox:latest"
+
+    def ended(door: str, person: User) -> Job:
+        signed_in(person).post(f"/e/local/images/{door}/", {"reference": name})
+        job = Job.objects.latest("created_at")
+        run_job(str(job.pk))
+        job.refresh_from_db()
+        return job
+
+    havre.docker("pull", "-q", "busybox")
+    push = "busybox:latest/push"
+    havre.docker("tag", "busybox", name)
+    for door in ("pull", push):
+        refused = ended(door, operator)
+        assert refused.state == JobState.FAILED, door
+        assert "127.0.0.1 is no public address" in refused.message
+        assert ended(door, administrator).state == JobState.SUCCEEDED, door
+    again = signed_in(operator).post(f"/e/local/jobs/{refused.pk}/retry/")
+    retried = Job.objects.latest("created_at")
+    assert again["Location"].endswith(f"{retried.pk}/")
+    run_job(str(retried.pk))
+    retried.refresh_from_db()
+    assert "is no public address" in retried.message
+    Registry.objects.create(environment=None, host=host)
+    for door in ("pull", push):
+        assert ended(door, operator).state == JobState.SUCCEEDED, door
+    other = Environment.objects.create(name="other", slug="other", url=engine.url)
+    Registry.objects.update(environment=other)
+    assert "is no public address" in ended("pull", operator).message, "entered in another environment"
+    havre.docker("rmi", "busybox", name)

@@ -1,4 +1,4 @@
-"""`POST /images/create`: a pull, or the import of a file system. `POST /havre/v1/images/create`: a pull within limits."""
+"""`POST /images/create`: a pull, or an import; `POST /havre/v1/images/create`: a pull within limits."""
 
 from __future__ import annotations
 
