@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
 from engine.client.model import LogLine
+
+LONGEST: Final = 64 * 1024
+"""Bytes of a terminal's line that are held until its end comes."""
 
 _HEADER = struct.Struct(">BxxxL")
 _STREAMS: dict[int, Literal["stdout", "stderr"]] = {0: "stdout", 1: "stdout", 2: "stderr"}
@@ -34,7 +37,7 @@ class Demultiplexer:
 class LogLines:
     """Takes the bytes of a log that was asked for with timestamps and gives its lines.
 
-    A TTY's log has no frames: there a line ends at its newline.
+    A TTY's log has no frames: there a line ends at its newline, and one that is longer than `LONGEST` comes in pieces.
     """
 
     def __init__(self, *, tty: bool) -> None:
@@ -44,8 +47,13 @@ class LogLines:
     def feed(self, data: bytes) -> list[LogLine]:
         if self._frames is not None:
             return [_line(frame, stream) for stream, frame in self._frames.feed(data)]
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return [_line(line + b"\n", "stdout") for line in lines]
+        *ends, self._rest = (self._rest + data).split(b"\n")
+        lines = [_line(line + b"\n", "stdout") for line in ends]
+        if len(self._rest) > LONGEST:
+            piece = _line(self._rest, "stdout")
+            lines.append(piece)
+            self._rest = piece.time.encode() + b" "  # what goes on with it was written by that time's line
+        return lines
 
     def end(self) -> list[LogLine]:
         """What is left when the log has ended in the middle of a line."""

@@ -9,7 +9,7 @@ import pytest
 from engine.api.detach import DetachKeys
 from engine.api.render_event import Wanted, event
 from engine.api.routes.logs import encoder
-from engine.client.frames import LogLines
+from engine.client.frames import LONGEST, LogLines
 from engine.errors import InvalidParameter
 from engine.events import Event, Kind
 
@@ -66,6 +66,25 @@ def test_logs_of_a_terminal_are_raw() -> None:
     found = lines.feed(encoder(tty=True, timestamps=True)(ENTRIES)[:-1])
     assert [line.data for line in found] == [b"out"]
     assert [(line.data, line.partial) for line in lines.end()] == [(b"err", True)]
+
+
+def test_a_line_of_a_terminal_has_one_time() -> None:
+    """A prompt and what is typed after it, and the parts of a long line: without frames a second time would be text."""
+    first, second = ENTRIES
+    prompt = (first[0], 1, b"name: ")
+    answer = (second[0], 1, b"ada\n")
+    data = b"".join(map(encoder(tty=True, timestamps=True), ([prompt], [answer, first])))
+    assert data == b"2026-11-23T19:27:05.000000001Z name: ada\n2026-11-23T19:27:05.000000001Z out\n"
+    assert encoder(tty=True, timestamps=False, details="a=b")([prompt, answer]) == b"a=b name: ada\n"
+    framed = encoder(tty=False, timestamps=True, details="a=b")([prompt, answer])
+    assert framed.count(b"a=b") == framed.count(b"2026-11-23T19:27:0") == 2
+
+
+def test_a_line_of_a_terminal_without_an_end_is_not_held_for_ever() -> None:
+    lines = LogLines(tty=True)
+    found = lines.feed(b"2026-11-23T19:27:05.000000001Z " + b"x" * LONGEST)
+    assert [(line.time[-4:], line.data, line.partial) for line in found] == [("001Z", b"x" * LONGEST, True)]
+    assert [(line.time[-4:], line.data, line.partial) for line in lines.feed(b"yz\n2")] == [("001Z", b"yz", False)]
 
 
 def happened(kind: Kind = Kind.CONTAINER, action: str = "start", **attributes: str) -> Event:

@@ -19,6 +19,7 @@ from webui import gateway
 from webui.accounts import policy
 from webui.accounts.policy import Action
 from webui.containers.gauges import MOST, Watch, gauges
+from webui.containers.log_rows import Rows
 from webui.containers.reach import container_reached
 from webui.live.consumers import Ending, PolicyConsumer
 
@@ -46,7 +47,8 @@ SHELLS: Mapping[str, tuple[str, ...]] = {
 class LogsConsumer(PolicyConsumer):
     """`/ws/e/<environment>/containers/<id>/logs/?tail=1000` or `?since=<time of the last line>`.
 
-    Down: `{"type": "lines", "lines": [[time, 1 or 2, text], …]}`, `{"type": "resumed"}`, `{"type": "end", "reason"}`.
+    Down: `{"type": "lines", "lines": [[time, 1 or 2, text, 1 where the next of this stream goes on with it], …]}`,
+    `{"type": "resumed"}`, `{"type": "end", "reason"}`.
     Up: `{"type": "ack"}` for each frame of lines that the page has taken in.
     """
 
@@ -64,6 +66,7 @@ class LogsConsumer(PolicyConsumer):
         query = parse_qs(self.scope["query_string"].decode("ascii", "replace"))
         since = query.get("since", [""])[0][:40]
         tail = None if since else _tail(query.get("tail", ["1000"])[0])
+        rows = Rows()
         if since:
             await self.send_json({"type": "resumed"})
         try:
@@ -76,7 +79,7 @@ class LogsConsumer(PolicyConsumer):
                 async for batch in batches:
                     for start in range(0, len(batch), LINES_A_FRAME):
                         await self._credit.acquire()
-                        await self.send_json({"type": "lines", "lines": _lines(batch[start : start + LINES_A_FRAME])})
+                        await self.send_json({"type": "lines", "lines": rows(batch[start : start + LINES_A_FRAME])})
         except gateway.NotFound:
             raise Ending(_("The container is gone.")) from None
         except gateway.ClientError as error:
@@ -236,10 +239,6 @@ class TerminalConsumer(PolicyConsumer):
         if code in (126, 127):
             return _("This shell cannot be run in the container (code %(code)d). Choose another.") % {"code": code}
         return _("The shell has ended with code %(code)d.") % {"code": code}
-
-
-def _lines(batch: list[gateway.LogLine]) -> list[tuple[str, int, str]]:
-    return [(line.time, 2 if line.stream == "stderr" else 1, line.data.decode("utf-8", "replace")) for line in batch]
 
 
 def _tail(text: str) -> int | None:

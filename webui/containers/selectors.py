@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webui import gateway
 from webui.containers import filtering
+from webui.containers.log_rows import Bytes
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as StrPromise
@@ -167,13 +168,11 @@ def network_names(*, environment: Environment, trusted: bool) -> tuple[str, ...]
 
 async def log_lines(*, environment: Environment, container: str, timestamps: bool) -> AsyncIterator[bytes]:
     """The log as lines of bytes, as the container wrote them."""
+    encode = Bytes(timestamps=timestamps)
     async with gateway.async_client(environment) as client:
         async with contextlib.aclosing(client.logs(container, follow=False)) as batches:
             async for batch in batches:
-                yield b"".join(
-                    (line.time.encode() + b" " if timestamps else b"") + line.data + (b"" if line.partial else b"\n")
-                    for line in batch
-                )
+                yield encode(batch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,23 @@ def parse(query: Query) -> LogQuery:
     )
 
 
+class _Beginnings:
+    """Whether an entry has a time of its own: each has where it is framed (*apart*), as in dockerd.
+
+    Without frames nobody could tell a time in the midst of a line from what the container wrote: there the parts of a
+    long line, and what follows a prompt, have none.
+    """
+
+    def __init__(self, *, apart: bool) -> None:
+        self._apart = apart
+        self._begins = True
+
+    def __call__(self, data: bytes) -> bool:
+        begins = self._begins
+        self._begins = self._apart or data[-1:] == b"\n"
+        return begins
+
+
 def encoder(*, tty: bool, timestamps: bool, details: str | None = None) -> Callable[[Iterable[LogEntry]], bytes]:
     """How entries go to the client: framed without a TTY, with times and *details* where they are wanted.
 
@@ -94,15 +111,18 @@ def encoder(*, tty: bool, timestamps: bool, details: str | None = None) -> Calla
     if details is not None:
         words = details.encode() + b" "
         plain = encoder(tty=tty, timestamps=False)
+        begins = _Beginnings(apart=not tty)
 
         def detailed(batch: Iterable[LogEntry]) -> bytes:
             return plain(
-                (at, stream, (timestamp(at) + b" " if timestamps else b"") + words + data) for at, stream, data in batch
+                (at, stream, (timestamp(at) + b" " if timestamps else b"") + words + data if begins(data) else data)
+                for at, stream, data in batch
             )
 
         return detailed
     if tty and timestamps:
-        return lambda batch: b"".join([timestamp(at) + b" " + data for at, _, data in batch])
+        begins = _Beginnings(apart=False)
+        return lambda batch: b"".join([timestamp(at) + b" " + data if begins(data) else data for at, _, data in batch])
     if tty:
         return lambda batch: b"".join([data for _, _, data in batch])
     if timestamps:

@@ -15,7 +15,7 @@ import { Controller } from "@hotwired/stimulus";
 
 import { nodes } from "../lib/ansi.js";
 import { LogPlace } from "../lib/log_place.js";
-import { CHUNK, LogStore } from "../lib/log_store.js";
+import { LogStore, isBefore } from "../lib/log_store.js";
 import { LiveSocket } from "../lib/socket.js";
 
 const TOGETHER = 100; // milliseconds between two looks at what has come
@@ -87,7 +87,8 @@ export default class extends Controller {
 
   receive(message) {
     if (message.type === "lines") {
-      this.waiting.push(...this.place.unseen(message.lines.map(([time, stream, text]) => ({ time, stream, text }))));
+      const lines = message.lines.map(([time, stream, text, more]) => ({ time, stream, text, more: more === 1 }));
+      this.waiting.push(...this.place.unseen(lines));
       this.owed += 1;
       // What comes quickly is shown in one go: each look at the page costs the same, however many lines it is for.
       const wait = Math.max(0, this.taken + TOGETHER - performance.now());
@@ -113,7 +114,7 @@ export default class extends Controller {
   }
 
   add(lines) {
-    const { touched, gone } = this.store.append(lines);
+    const { touched, gone, fresh } = this.store.append(lines);
     for (const chunk of gone) {
       this.observer.unobserve(this.elements.get(chunk.number));
       this.elements.get(chunk.number).remove();
@@ -122,8 +123,8 @@ export default class extends Controller {
     for (const chunk of touched) this.refresh(chunk);
     if (this.pinned) {
       this.follow();
-    } else {
-      this.unread += lines.length;
+    } else if (fresh) {
+      this.unread += fresh;
       this.chipTarget.textContent = this.freshValue.replace("{n}", this.unread.toLocaleString());
       this.chipTarget.hidden = false;
     }
@@ -149,8 +150,9 @@ export default class extends Controller {
 
   /** An undrawn chunk keeps the room it had, or that its lines will need. */
   reserve(element) {
-    const height = element.measured && element.chunk.lines.length === CHUNK ? element.measured : null;
-    element.style.height = `${height ?? element.chunk.lines.length * this.lineHeight()}px`;
+    const lines = element.chunk.lines.length;
+    const height = element.measured && element.lines === lines ? element.measured : lines * this.lineHeight();
+    element.style.height = `${height}px`;
   }
 
   lineHeight() {
@@ -165,6 +167,7 @@ export default class extends Controller {
         this.draw(element);
       } else if (!entry.isIntersecting && element.drawn) {
         element.measured = element.offsetHeight;
+        element.lines = element.drawn;
         element.drawn = 0;
         element.replaceChildren();
         this.reserve(element);
@@ -183,9 +186,11 @@ export default class extends Controller {
   drawRest(element) {
     const wanted = this.searchTarget.value;
     const fragment = document.createDocumentFragment();
-    const lines = element.chunk.lines;
-    for (let index = element.drawn; index < lines.length; index++) fragment.append(this.row(lines[index], wanted));
-    element.drawn = lines.length;
+    const { lines, grown } = element.chunk;
+    const from = Math.min(element.drawn, grown);
+    for (let row = element.children[from]; row; row = element.children[from]) row.remove();
+    for (let index = from; index < lines.length; index++) fragment.append(this.row(lines[index], wanted));
+    element.drawn = element.chunk.grown = lines.length;
     element.append(fragment);
   }
 
@@ -277,6 +282,7 @@ export default class extends Controller {
   async find(from) {
     const text = this.searchTarget.value;
     const run = (this.busy = {});
+    while (this.matchList.length && !isBefore(placeOf(this.matchList.at(-1)), from)) this.matchList.pop();
     this.searched = this.store.end();
     for (const found of this.store.scan(text, from)) {
       if (this.busy !== run) return;
@@ -337,7 +343,8 @@ export default class extends Controller {
     this.viewportTarget.querySelector(".log-current")?.classList.remove("log-current");
     const row = element.children[index];
     row.classList.add("log-current");
-    row.scrollIntoView({ block: "center" });
+    // Of a line that is higher or wider than the view, where the words are.
+    (row.querySelector("mark") ?? row).scrollIntoView({ block: "center" });
   }
 
   // --- preferences --------------------------------------------------------------------------------------------------
@@ -365,4 +372,8 @@ export default class extends Controller {
     this.stateTarget.textContent = text;
     this.stateTarget.dataset.state = state;
   }
+}
+
+function placeOf({ chunk, index }) {
+  return { number: chunk.number, index };
 }

@@ -1,53 +1,84 @@
 // The lines of a log viewer, apart from any page: bounded memory, search, and the chunks that a window shows.
 
 export const CHUNK = 200;
+const CHUNK_TEXT = 1 << 18; // characters after which a chunk is full, however few its lines
+const LONGEST = 1 << 20; // characters of a line that are joined; the rest goes on as another one
 const SLICE = 20_000;
 
 export class LogStore {
-  /** @param {number} limit how many lines are kept; older ones are dropped by whole chunks. */
-  constructor(limit = 1_000_000) {
+  /**
+   * Older lines are dropped by whole chunks.
+   * @param {number} limit how many lines are kept
+   * @param {number} room how many characters
+   */
+  constructor(limit = 1_000_000, room = 1 << 28) {
     this.limit = limit;
+    this.room = room;
     this.clear();
   }
 
   clear() {
-    this.chunks = []; // {number, lines: [{time, stream, text}]}
+    this.chunks = []; // {number, lines: [{time, stream, text}], characters, grown: the first line to draw anew}
+    this.unended = new Map(); // stream -> {chunk, index} of the line that goes on with what comes next
     this.size = 0;
+    this.characters = 0;
     this.dropped = 0;
     this.next = 0;
   }
 
   /**
-   * Append lines; returns the chunks that changed and those that were dropped.
-   * @param {Array<{time: string, stream: number, text: string}>} lines
+   * Append lines, and the rest of those that came without their ends; returns the chunks that changed, those that were
+   * dropped, and how many lines there are more.
+   * @param {Array<{time: string, stream: number, text: string, more: boolean}>} lines where `more` says that the next
+   *   of the same stream goes on with this one
    */
   append(lines) {
     const touched = new Set();
+    const before = this.size;
     for (const line of lines) {
-      let chunk = this.chunks[this.chunks.length - 1];
-      if (!chunk || chunk.lines.length >= CHUNK) {
-        chunk = { number: this.next++, lines: [] };
-        this.chunks.push(chunk);
-      }
-      chunk.lines.push(line);
+      const { chunk, index } = this.unended.get(line.stream) ?? this.begin(line);
+      chunk.grown = Math.min(chunk.grown, index);
+      chunk.lines[index].text += line.text;
+      chunk.characters += line.text.length;
+      this.characters += line.text.length;
       touched.add(chunk);
+      if (line.more && chunk.lines[index].text.length < LONGEST) this.unended.set(line.stream, { chunk, index });
+      else this.unended.delete(line.stream);
     }
-    this.size += lines.length;
+    const fresh = this.size - before;
     const gone = [];
-    while (this.size > this.limit && this.chunks.length > 1) {
+    while ((this.size > this.limit || this.characters > this.room) && this.chunks.length > 1) {
       const chunk = this.chunks.shift();
       this.size -= chunk.lines.length;
+      this.characters -= chunk.characters;
       this.dropped += chunk.lines.length;
       touched.delete(chunk);
       gone.push(chunk);
     }
-    return { touched: [...touched], gone };
+    for (const [stream, { chunk }] of this.unended) if (gone.includes(chunk)) this.unended.delete(stream);
+    return { touched: [...touched], gone, fresh };
   }
 
-  /** Where the next line will be: what `scan` begins with to look only at what came later. */
+  /** The place of a new, empty line. */
+  begin({ time, stream }) {
+    let chunk = this.chunks[this.chunks.length - 1];
+    if (!chunk || chunk.lines.length >= CHUNK || chunk.characters >= CHUNK_TEXT) {
+      chunk = { number: this.next++, lines: [], characters: 0, grown: 0 };
+      this.chunks.push(chunk);
+    }
+    this.size += 1;
+    return { chunk, index: chunk.lines.push({ time, stream, text: "" }) - 1 };
+  }
+
+  /** Where the first line is that may still change or come: what `scan` begins with to look only at those. */
   end() {
     const last = this.chunks[this.chunks.length - 1];
-    return last ? { number: last.number, index: last.lines.length } : { number: 0, index: 0 };
+    let first = last ? { number: last.number, index: last.lines.length } : { number: 0, index: 0 };
+    for (const { chunk, index } of this.unended.values()) {
+      const place = { number: chunk.number, index };
+      if (isBefore(place, first)) first = place;
+    }
+    return first;
   }
 
   /**
@@ -78,6 +109,11 @@ export class LogStore {
     }
     yield found;
   }
+}
+
+/** Whether the place {number, index} of a line is before another. */
+export function isBefore(place, other) {
+  return place.number < other.number || (place.number === other.number && place.index < other.index);
 }
 
 const ESCAPES = /\x1b(?:\[[0-?]*[ -\/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -\/]+[0-~]|[@-Z\\-_])/g;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CHUNK, LogStore, plain, split } from "./log_store.js";
+import { CHUNK, LogStore, isBefore, plain, split } from "./log_store.js";
 
 const search = (store, text, from) => [...store.scan(text, from)].flat();
 
@@ -22,6 +22,51 @@ test("the oldest chunks go when there are too many lines", () => {
   assert.equal(store.size, CHUNK * 2);
   assert.equal(store.dropped, CHUNK * 3);
   assert.equal(store.chunks[0].lines[0].text, `line ${CHUNK * 3}`);
+});
+
+const piece = (text, more, stream = 1) => ({ time: "", stream, text, more });
+
+test("a line that comes in pieces is one, whatever the other stream says between", () => {
+  const store = new LogStore();
+  assert.equal(store.append([piece("a", true), piece("err", false, 2), piece("b", true)]).fresh, 2);
+  store.chunks[0].grown = 2; // as a page does that has drawn them
+  const { touched, fresh } = store.append([piece("c", false), piece("d", false)]);
+  assert.deepEqual([touched.length, fresh, touched[0].grown], [1, 1, 0]);
+  assert.deepEqual(
+    store.chunks[0].lines.map(({ text }) => text),
+    ["abc", "err", "d"],
+  );
+});
+
+test("a line without an end neither grows for ever nor goes on where it has been dropped", () => {
+  const store = new LogStore();
+  const part = "x".repeat(1 << 14);
+  for (let each = 0; each < 130; each++) store.append([piece(part, true)]);
+  assert.deepEqual(
+    store.chunks.flatMap(({ lines }) => lines.map(({ text }) => text.length)),
+    [1 << 20, 1 << 20, 2 << 14],
+  );
+  const small = new LogStore(1_000_000, 1 << 19);
+  for (let each = 0; each < 100; each++) small.append([piece(part, false)]);
+  assert.ok(small.characters <= (1 << 19) + (1 << 18));
+  assert.ok(small.dropped > 50);
+  small.append([piece("begun", true, 2), ...Array.from({ length: 100 }, () => piece(part, false)), piece("rest", false, 2)]);
+  assert.equal(small.chunks.at(-1).lines.at(-1).text, part);
+  small.append([piece("later", false, 2)]);
+  assert.equal(small.chunks.at(-1).lines.at(-1).text, "later");
+});
+
+test("a line that has grown is searched again", () => {
+  const store = new LogStore();
+  store.append([piece("one", false), piece("two th", true)]);
+  const place = store.end();
+  assert.deepEqual(place, { number: 0, index: 1 });
+  store.append([piece("ree", false)]);
+  assert.deepEqual(
+    search(store, "three", place).map(({ index }) => index),
+    [1],
+  );
+  assert.ok(isBefore({ number: 0, index: 9 }, { number: 1, index: 0 }) && !isBefore(place, place));
 });
 
 test("search ignores case unless it is given, and colours", () => {
