@@ -54,6 +54,35 @@ def test_what_a_container_uses_and_how_it_dies(page: Page, sign_in: Callable[[st
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_an_image_is_made_of_it_and_a_signal_sent(
+    page: Page, sign_in: Callable[[str], Page], engine: HavreDaemon
+) -> None:
+    engine.docker("pull", "-q", "busybox")
+    script = "trap 'exit 3' USR1; echo hello > /page; while :; do sleep 0.1; done"
+    engine.docker("run", "-d", "--name", "maker", "busybox", "sh", "-c", script)
+    sign_in("olga")
+    page.goto("/e/local/containers/maker/")
+    head = page.locator("#object-head")
+    head.locator("summary").click()
+    page.get_by_role("button", name="Commit to an image").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Image").fill("team/made:1")
+    dialog.get_by_role("button", name="Commit").click()
+    # The job tells how it goes, again and again, and the dialog stays for that.
+    expect(dialog.locator(".job")).to_have_attribute("data-state", "succeeded", timeout=LONG)
+    assert engine.docker("run", "--rm", "team/made:1", "cat", "/page").stdout == "hello\n"
+    dialog.get_by_role("button", name="Close").click()
+
+    head.locator("summary").click()
+    page.get_by_role("button", name="Send a signal").click()
+    dialog.get_by_label("Signal").select_option("SIGUSR1")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog).to_have_count(0)
+    expect(head.locator(".state")).to_have_text("exited")
+    page.reload()
+    expect(page.locator(".death-verdict")).to_contain_text("ended by itself with 3")
+
+
 def test_a_phone_shows_the_charts(page: Page, sign_in: Callable[[str], Page], engine: HavreDaemon) -> None:
     engine.docker("pull", "-q", "busybox")
     engine.docker("run", "-d", "--name", "small", "busybox", "sleep", "600")

@@ -13,11 +13,11 @@ export default class extends Controller {
   static targets = ["dialog"];
 
   connect() {
-    this.done = (event) => {
-      const dialog = event.target.closest?.("dialog");
+    this.done = ({ detail: { elt, target, successful } }) => {
+      // A form, and not what it has brought: a job in a dialog asks again and again how far it is.
+      const dialog = elt.matches("form") && elt.closest("dialog");
       // What is shown in the dialog itself, such as a job or a mistake, is to be read there.
-      const inside = dialog?.contains(event.detail.target);
-      if (dialog && event.detail.successful && !inside && this.dialogTargets.includes(dialog)) dialog.close();
+      if (dialog && successful && !dialog.contains(target) && this.dialogTargets.includes(dialog)) dialog.close();
     };
     this.element.addEventListener("htmx:afterRequest", this.done);
   }
