@@ -21,12 +21,20 @@ from engine.client.model import (
     Event,
     FileChange,
     HostInfo,
+    Limits,
     ProcessTable,
     VersionInfo,
 )
 from engine.client.networks import NetworkCalls
 from engine.client.volumes import VolumeCalls
 
+_LIMITS: Final = {
+    "memory": "Memory",
+    "memory_swap": "MemorySwap",
+    "nano_cpus": "NanoCpus",
+    "cpu_shares": "CpuShares",
+    "pids_limit": "PidsLimit",
+}
 _KINDS_OF_CHANGE: Final = {0: "modified", 1: "added", 2: "deleted"}
 
 
@@ -123,18 +131,15 @@ class Client(BuildCalls, ContainerCalls, FileCalls, ImageCalls, LintCalls, Netwo
         self,
         container: str,
         *,
-        memory: int | None = None,
-        nano_cpus: int | None = None,
+        limits: Limits | None = None,
         restart_policy: str = "",
         maximum_retries: int = 0,
     ) -> list[str]:
-        """Change limits (bytes and billionths of a CPU) and the restart policy, at once where it runs; the warnings."""
+        """Change limits and the restart policy, at once where it runs; the warnings."""
         body: dict[str, Any] = {}
-        if memory is not None:
-            # Without a word about swap, a limit above the one before could not be set.
-            body |= {"Memory": memory, "MemorySwap": memory * 2}
-        if nano_cpus is not None:
-            body["NanoCpus"] = nano_cpus
+        if limits is not None:
+            values = {field: getattr(limits, name) for name, field in _LIMITS.items()}
+            body |= {field: value for field, value in values.items() if value is not None}
         if restart_policy:
             body["RestartPolicy"] = {"Name": restart_policy, "MaximumRetryCount": maximum_retries}
         return list(self._json("POST", f"/containers/{segment(container)}/update", body=body).get("Warnings") or ())

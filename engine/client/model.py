@@ -219,7 +219,13 @@ class ContainerDetail:
     mounts: tuple[Mount, ...]
     networks: tuple[Attachment, ...]
     memory: int
+    """Bytes; 0 is no limit, as for the next three."""
+    memory_swap: int
+    """Bytes of both together; -1 is all the swap there is."""
     nano_cpus: int
+    cpu_shares: int
+    pids_limit: int | None
+    """-1 is no limit; `None` is what the endpoint gives to everybody."""
     log_driver: str
     log_path: str
     driver: str
@@ -235,6 +241,11 @@ class ContainerDetail:
         return self.state.running
 
     @property
+    def cpus(self) -> str:
+        """How many CPUs it may use, such as 1.5; empty where there is no limit."""
+        return f"{self.nano_cpus / 1_000_000_000:g}" if self.nano_cpus else ""
+
+    @property
     def published(self) -> tuple[Port, ...]:
         """The ports that the host leads here, each once whatever its addresses."""
         return _once(self.ports)
@@ -243,6 +254,21 @@ class ContainerDetail:
     def variables(self) -> tuple[tuple[str, str], ...]:
         """The environment as names and values."""
         return _pairs(self.env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What to change of a container's limits; `None` leaves it as it is, and 0 does too."""
+
+    memory: int | None = None
+    """Bytes."""
+    memory_swap: int | None = None
+    """Bytes of both together; -1 is all the swap there is."""
+    nano_cpus: int | None = None
+    """Billionths of a CPU."""
+    cpu_shares: int | None = None
+    pids_limit: int | None = None
+    """-1 is no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

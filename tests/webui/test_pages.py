@@ -320,7 +320,7 @@ async def test_the_log_streams(engine: Environment, operator: User, container: s
     socket = await _socket(f"/ws/e/local/containers/{container}/logs/?tail=10", operator)
     message = json.loads(await socket.receive_from(timeout=10))
     assert message["type"] == "lines"
-    assert [line[1:] for line in message["lines"]] == [[1, "<b>hello</b>"]]
+    assert [line[1:] for line in message["lines"]] == [[1, "<b>hello</b>", 0]]
     await socket.disconnect()
 
 
@@ -411,6 +411,17 @@ def test_a_container_is_changed(browser: Client, container: str, havre: HavreDae
     assert again.status_code == 302
     document = json.loads(havre.docker("inspect", "site").stdout)[0]
     assert (document["HostConfig"]["Memory"], document["HostConfig"]["NanoCpus"]) == (64 << 20, 250_000_000)
+    assert document["HostConfig"]["MemorySwap"] == 128 << 20
+    # Above what it may have with swap; what it may swap stays the same.
+    further = {**form, "memory": "0.25g", "memory_swap": "128m", "cpus": "0.25", "cpu_shares": "512"}
+    further["pids_limit"] = "50"
+    assert browser.post(address, further).status_code == 302
+    limits = json.loads(havre.docker("inspect", "site").stdout)[0]["HostConfig"]
+    assert (limits["Memory"], limits["MemorySwap"]) == (256 << 20, 320 << 20)
+    assert (limits["CpuShares"], limits["PidsLimit"]) == (512, 50)
+    assert browser.post(address, {**further, "memory_swap": "256m", "pids_limit": "-1"}).status_code == 302
+    limits = json.loads(havre.docker("inspect", "site").stdout)[0]["HostConfig"]
+    assert (limits["Memory"], limits["MemorySwap"], limits["PidsLimit"]) == (256 << 20, 256 << 20, -1)
 
 
 def test_a_change_that_cannot_be_changes_nothing(browser: Client, container: str, havre: HavreDaemon) -> None:
@@ -419,6 +430,8 @@ def test_a_change_that_cannot_be_changes_nothing(browser: Client, container: str
     for wrong, words in (
         ({"name": "a b"}, "Letters, digits"),
         ({"memory": "1"}, "6"),
+        ({"memory": "64m", "memory_swap": "32m"}, "cannot be less than memory"),
+        ({"memory_swap": "64m"}, "needs a limit of memory"),
         ({"cpus": "4000"}, "Range of CPUs"),
     ):
         answer = browser.post(address, {**form, **wrong})

@@ -95,9 +95,7 @@ class Changes:
     """What is to be different; `None` leaves it as it is."""
 
     name: str | None = None
-    memory: int | None = None
-    """Bytes."""
-    nano_cpus: int | None = None
+    limits: gateway.Limits | None = None
     restart_policy: str | None = None
     maximum_retries: int = 0
 
@@ -109,11 +107,10 @@ def container_update(
     policy.require(user, policy.Action.CONTAINER_UPDATE, environment=environment)
     warnings: list[str] = []
     with gateway.client(environment, timeout=60) as client:
-        if changes.memory is not None or changes.nano_cpus is not None or changes.restart_policy is not None:
+        if changes.limits is not None or changes.restart_policy is not None:
             warnings = client.update(
                 container.id,
-                memory=changes.memory,
-                nano_cpus=changes.nano_cpus,
+                limits=changes.limits,
                 restart_policy=changes.restart_policy or "",
                 maximum_retries=changes.maximum_retries,
             )

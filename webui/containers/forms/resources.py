@@ -12,7 +12,7 @@ from webui.containers.forms import fields
 from webui.gateway import CreateContainer, Ulimit
 
 _BILLION: Final = 1_000_000_000
-_LEAST_MEMORY: Final = 6 * fields.MIB
+LEAST_MEMORY: Final = 6 * fields.MIB
 """Docker's own least (moby, `linuxMinMemory`)."""
 _CPUS: Final = re.compile(r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*")
 _LIMIT: Final = re.compile(r"([a-z]{2,12})=(-1|\d{1,18})(?::(-1|\d{1,18}))?")
@@ -40,7 +40,7 @@ class ResourcesForm(forms.Form):
 
     memory = fields.SizeField(
         label=_("Memory"),
-        least=_LEAST_MEMORY,
+        least=LEAST_MEMORY,
         help_text=_("At most so much, such as 512m or 2g; a bare number is MiB, empty is no limit."),
     )
     cpus = forms.DecimalField(
