@@ -48,7 +48,8 @@ class Running:
         self.process: asyncio.subprocess.Process | None = None
         self.was_ready = False
         self.stopping = False
-        self.failed = asyncio.Event()
+        self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """How it ended, where that was before it was ready."""
         self._wake = asyncio.Event()
         self._recent: deque[str] = deque(maxlen=15)
         self._task = asyncio.ensure_future(self._keep())
@@ -58,9 +59,10 @@ class Running:
         deadline = time.monotonic() + PATIENCE
         loop = asyncio.get_running_loop()
         while not (self.process and await loop.run_in_executor(None, self.service.ready)):
-            if self.failed.is_set():
-                shown = "\n".join(f"    {line}" for line in self._recent)
-                raise Failure(f"{self.service.name} ended before it was ready. Its last lines:\n{shown}")
+            if self.failed.done():
+                shown = "\n".join(f"    {line}" for line in self._recent if line.strip())
+                told = f"Its last lines:\n{shown}" if shown else "It said nothing."
+                raise Failure(f"{self.service.name} {self.failed.result()} before it was ready. {told}")
             if time.monotonic() > deadline:
                 raise Failure(f"{self.service.name} did not answer within {PATIENCE:.0f} s; see its lines above")
             await asyncio.sleep(0.05)
@@ -95,7 +97,7 @@ class Running:
             if self.stopping:
                 return
             if not self.was_ready:
-                self.failed.set()
+                self.failed.set_result(_ending(code))
                 return
             if time.monotonic() - began > STEADY:
                 pause = 0.5

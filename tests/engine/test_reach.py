@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from bringup.reach import become, reachable_by_all
 
 from tests.conftest import needs_root
-from tests.fixtures.daemons import PROJECT
-
-sys.path.insert(0, str(PROJECT / "docker-compose-free"))
-
-from bringup.reach import become, reachable_by_all
 
 
 @pytest.fixture
