@@ -157,7 +157,7 @@ class VolumeService:
         return PrunedVolumes(names=tuple(removed), reclaimed=reclaimed)
 
     def size(self, name: str) -> int:
-        """Bytes of its files; 0 for one whose data are elsewhere."""
+        """Bytes of its files on this host; 0 for one whose data are elsewhere."""
         volume = self.get(name)
         return 0 if volume.options else trees.tree_size(volume.mountpoint)
 

@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="measure only works whose name holds this text")
     parser.add_argument("--rounds", type=int, help="rounds of each work, instead of its own number")
-    parser.add_argument("--footprint", action="store_true", help="measure memory and growth as well (two minutes)")
+    parser.add_argument("--footprint", action="store_true", help="measure memory and growth as well (three minutes)")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     options = parser.parse_args()
     if os.geteuid() != 0 or not PeerDaemon.installed():

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from tests.bench.crowd import crowd
 from tests.bench.works import AT_ONCE, run_once
 from tests.fixtures.daemons import Daemon, HavreDaemon
 from tests.fixtures.stack import WebStack
@@ -30,6 +31,7 @@ def footprint(havre: HavreDaemon, dockerd: Daemon) -> Iterator[str]:
     yield f"| monitor of an idle container, PSS (dockerd's: {theirs:.1f} MiB) | {ours:.2f} MiB | 0.50 MiB |"
     yield f"| engine, web, worker and Redis, idle, PSS | {idle_memory(havre) / 1024:.0f} MiB | 300 MiB |"
     yield f"| a start with {MANY} running containers, against none | {growth(havre):.2f} | 1.30 |"
+    yield from crowd(havre)
 
 
 def monitor_memory(daemon: Daemon) -> float:

@@ -232,6 +232,8 @@ def test_inspect_and_errors_of_volumes(daemon: Daemon) -> None:
 def test_a_volume_in_memory(daemon: Daemon) -> None:
     daemon.docker("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=2m", "quick")
     assert " 2048 " in run(daemon, "-v", "quick:/q", "busybox", "df", "-k", "/q")
+    # What is elsewhere takes nothing of the host's disk.
+    assert "quick" not in daemon.docker("system", "df", "-v").stdout
     daemon.docker("volume", "rm", "quick")
 
 

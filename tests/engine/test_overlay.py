@@ -178,9 +178,19 @@ def test_what_runs_goes_on_without_the_store(cluster: Cluster, sea: str) -> None
         two.docker("rm", "--force", "ship1")
     finally:
         cluster.store.start()
-    # The new store knows nothing: the engines tell it, and no address is given twice.
-    _until(lambda: _network(three, sea) is not None, "the network to be there")
-    third = _run(three, "ship2")
+    # The new store knows nothing: the engines tell it, and no address is given twice. One that was just found away is
+    # not asked again for a moment.
+    words = ("run", "--detach", "--name", "ship2", "--network", sea, "busybox", "sleep", "1000")
+
+    def joined() -> bool:
+        done = three.docker(*words, check=False)
+        assert done.returncode == 0 or "HAVRE_CLUSTER_URL" in done.stderr, done.stderr
+        if done.returncode:
+            three.docker("rm", "--force", "ship2")
+        return done.returncode == 0
+
+    _until(joined, "the store to be asked again")
+    third = three.docker("inspect", "--format", "{{.NetworkSettings.Networks.sea.IPAddress}}", "ship2").stdout.strip()
     assert third != first
     _reached(one, "ship0", third)
     assert _pings(three, "ship2", first)
@@ -199,6 +209,26 @@ def test_a_partition_heals(cluster: Cluster, sea: str) -> None:
         cluster.cut(0, off=False)
     _reached(one, "ship0", third)
     _reached(two, "ship1", first)
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_expires(cluster: Cluster, sea: str) -> None:
+    one, _, three = cluster.engines
+    _run(one, "ship0")
+    _run(three, "ship2")
+
+    def known() -> bool:
+        return one.docker("exec", "ship0", "nslookup", "ship2", check=False).returncode == 0
+
+    _until(known, "the name to be known")
+    three.kill()
+    cluster.cut(2, off=True)
+    try:
+        _until(lambda: not known(), "the dead node's names to go", seconds=60)
+    finally:
+        cluster.cut(2, off=False)
+        three.start()
+    _reached(one, "ship0", "ship2")
 
 
 @pytest.mark.slow

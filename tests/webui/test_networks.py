@@ -61,14 +61,23 @@ def test_a_network_is_made_used_and_removed(browser: Client, daemon: Daemon) -> 
     assert "Nothing breaks" in page
 
     daemon.docker("pull", "-q", "busybox")
-    daemon.docker("run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sleep", "600")
+    ports = ("-p", "8080:80", "-p", "8053:53/udp")
+    daemon.docker("run", "-d", "--name", "web", *ports, "busybox", "sleep", "600")
     connect = {"container": "web", "aliases": "www, site", "ipv4": "10.77.0.9"}
     answer = browser.post("/e/local/networks/app/connect/", connect, headers=HTMX)
     assert answer.status_code == 200
     assert "is in the network now" in answer.content.decode()
     fragment = browser.get("/e/local/networks/app/", headers=HTMX).content.decode()
     assert "<html" not in fragment
-    for words in ("10.77.0.9/24", "<code>www</code>", "<code>site</code>", 'data-port-number-value="8080"', "web runs"):
+    assert fragment.count('data-controller="port"') == 1, "a browser opens none but TCP's"
+    for words in (
+        "10.77.0.9/24",
+        "8053",
+        "<code>www</code>",
+        "<code>site</code>",
+        'data-port-number-value="8080"',
+        "web runs",
+    ):
         assert words in fragment, words
     assert ">web</a>" in _text(browser, f"/e/local/networks/{found['Id']}/row/")
 

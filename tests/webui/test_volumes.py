@@ -120,6 +120,23 @@ def test_the_page_of_a_volume(browser: Client) -> None:
     assert browser.get("/e/local/volumes/v/nowhere/").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "Its data is lost for good"),
+        (("type=tmpfs", "device=tmpfs"), "Nothing is lost: it is memory"),
+        (("type=nfs", "device=:/export", "o=addr=10.0.0.5"), "The name goes; what is in :/export stays where it is"),
+        (("type=none", "device=/srv", "o=bind"), "The name goes; what is in /srv stays where it is"),
+    ],
+)
+def test_what_is_lost_by_a_removal(browser: Client, havre: HavreDaemon, options: tuple[str, ...], words: str) -> None:
+    havre.docker("volume", "create", *(f"-o={option}" for option in options), "mine")
+    page = _text(browser, "/e/local/volumes/v/mine/")
+    assert f'data-confirm-loss="{words}' in page
+    assert page.count(words) == 2, "in the dialog, and on the page"
+    havre.docker("volume", "rm", "mine")
+
+
 @pytest.mark.usefixtures("_data")
 @pytest.mark.django_db(transaction=True)
 def test_unused_ones_go_as_they_were_chosen(browser: Client, havre: HavreDaemon) -> None:

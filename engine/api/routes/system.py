@@ -96,6 +96,7 @@ async def disk_usage(call: Call) -> web.Response:
                 render_volume.volume(volume)
                 | {"UsageData": {"RefCount": len(users.get(volume.name, ())), "Size": engine.volumes.size(volume.name)}}
                 for volume in engine.volumes.list()
+                if not volume.options  # whose data are elsewhere: dockerd leaves them out, too
             ],
             "BuildCache": [render_build.kept(each) for each in kept],
             "BuilderSize": sum(each.size for each in kept if not each.in_use),
