@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from django.core.cache import cache
@@ -17,13 +18,24 @@ LISTED: Final = 60
 """Seconds that a measurement counts in a list."""
 CERTAIN: Final = 10
 """Seconds that it counts where somebody is about to remove what was measured."""
+_TICK: Final = 1
+"""Seconds to which an engine tells when a volume was made."""
 _LONGEST: Final = 600
 """Seconds after which a measurement that has not ended may be begun again."""
 
 
-def known_sizes(*, environment: Environment, within: int = LISTED) -> Mapping[str, int] | None:
-    """The bytes in each volume as measured at most *within* seconds ago; `None` when that was longer ago."""
-    return _measured(environment, since=time.time() - within)
+def known_sizes(
+    *, environment: Environment, within: int = LISTED, made: Iterable[dt.datetime | None] = ()
+) -> Mapping[str, int] | None:
+    """The bytes in each volume as measured at most *within* seconds ago; `None` when that was longer ago.
+
+    *made* are the moments in which the volumes were: one that is younger than the measurement is not in it.
+    """
+    now = time.time()
+    # A host whose clock is ahead of this one's makes volumes in the future: they are measured when that has come.
+    moments = (moment.timestamp() for moment in made if moment is not None)
+    newest = max((moment for moment in moments if moment <= now), default=0.0)
+    return _measured(environment, since=max(now - within, newest + _TICK))
 
 
 def measure_sizes(*, environment: Environment, since: float) -> bool:

@@ -73,7 +73,8 @@ def volume_list(*, environment: Environment, query: str = "", measured_within: i
     with gateway.client(environment) as client:
         volumes = client.volumes()
         containers = client.containers(all=True)
-    sizes = known_sizes(environment=environment, within=measured_within)
+    made = [volume.created for volume in volumes]
+    sizes = known_sizes(environment=environment, within=measured_within, made=made)
     users: dict[str, list[gateway.ContainerSummary]] = {}
     for container in sorted(containers, key=lambda container: container.name):
         for name in {mount.name for mount in container.mounts if mount.kind == "volume"}:
@@ -89,7 +90,7 @@ def volume_page(*, environment: Environment, name: str) -> VolumePage:
     with gateway.client(environment) as client:
         volume = client.volume(name)
         containers = client.containers(all=True, filters={"volume": name})
-    sizes = known_sizes(environment=environment, within=CERTAIN)
+    sizes = known_sizes(environment=environment, within=CERTAIN, made=[volume.created])
     uses = [
         Use(container, mount)
         for container in sorted(containers, key=lambda container: container.name)
