@@ -13,6 +13,8 @@ from typing import Any, Final
 from engine.api import reach
 from engine.api.fields import Fields, decode
 from engine.api.query import Query
+from engine.build.agent import HEADER as KEYS_HEADER
+from engine.build.agent import Key
 from engine.build.options import BuildOptions
 from engine.build.secrets import HEADER, LARGEST, MOST
 from engine.containers.options import HostConfig, Ulimit
@@ -30,10 +32,10 @@ _DEFAULTS = HostConfig()
 _SECRET_ID: Final = re.compile(r"[A-Za-z0-9._/-]{1,100}")
 
 
-def parse(query: Query, *, registries: str, secrets: Sequence[str] = ()) -> BuildOptions:
-    """The options; *registries* is the header X-Registry-Config, *secrets* are those of X-Havre-Secrets.
+def parse(query: Query, *, registries: str, secrets: Sequence[str] = (), keys: Sequence[str] = ()) -> BuildOptions:
+    """The options; *registries* is the header X-Registry-Config.
 
-    `InvalidParameter` names what is wrong.
+    *secrets* are the headers X-Havre-Secrets, *keys* those of X-Havre-SSH. `InvalidParameter` names what is wrong.
     """
     if query.text("version", "1") not in ("", "1"):
         raise NotImplementedHere(NO_BUILDKIT)
@@ -66,7 +68,8 @@ def parse(query: Query, *, registries: str, secrets: Sequence[str] = ()) -> Buil
         network=query.text("networkmode") or "default",
         host=_host(query),
         credentials=_credentials(registries),
-        secrets=_secrets(secrets),
+        secrets=_confided(secrets, header=HEADER),
+        keys={name: Key.parse(name, value) for name, value in _confided(keys, header=KEYS_HEADER).items()},
     )
 
 
@@ -76,26 +79,26 @@ def parse_own(options: BuildOptions, query: Query) -> BuildOptions:
     return replace(options, public_only=public_only, registries=registries)
 
 
-def _secrets(headers: Sequence[str]) -> Mapping[str, bytes]:
-    """The secrets of the headers X-Havre-Secrets: `ID=BASE64`, several with commas between them.
+def _confided(headers: Sequence[str], *, header: str) -> Mapping[str, bytes]:
+    """What the headers called *header* hold: `ID=BASE64`, several with commas between them.
 
     What is wrong is told without any of a value.
     """
     found: dict[str, bytes] = {}
-    for field in filter(None, (part.strip() for header in headers for part in header.split(","))):
+    for field in filter(None, (part.strip() for text in headers for part in text.split(","))):
         name, equals, value = field.partition("=")
         if not equals or not _SECRET_ID.fullmatch(name):
             raise InvalidParameter(
-                f"{HEADER}: a field is not ID=BASE64; an id has at most 100 letters, digits, '.', '_', '/' or '-'"
+                f"{header}: a field is not ID=BASE64; an id has at most 100 letters, digits, '.', '_', '/' or '-'"
             )
         if name in found:
-            raise InvalidParameter(f"{HEADER}: {name} is there twice")
+            raise InvalidParameter(f"{header}: {name} is there twice")
         try:
             found[name] = base64.b64decode(value, altchars=b"-_" if set(value) & {"-", "_"} else None, validate=True)
         except (binascii.Error, ValueError):
-            raise InvalidParameter(f"{HEADER}: {name} is no base64") from None
+            raise InvalidParameter(f"{header}: {name} is no base64") from None
     if len(found) > MOST or sum(map(len, found.values())) > LARGEST:
-        raise InvalidParameter(f"{HEADER}: more than {MOST} secrets, or than {LARGEST} bytes of them all")
+        raise InvalidParameter(f"{header}: more than {MOST} secrets, or than {LARGEST} bytes of them all")
     return found
 
 

@@ -9,7 +9,7 @@ from engine.build.lint.linter import Surroundings
 from engine.build.lint.model import BaseImage
 from engine.errors import AmbiguousId, ImageNotFound, InvalidParameter
 from engine.images.service import ImageService
-from engine.registry.platforms import host_platform
+from engine.registry.platforms import native_platform
 from engine.types import Platform
 
 
@@ -37,7 +37,7 @@ def surroundings(
     return Surroundings(
         ignore=IgnoreMatcher(patterns) if patterns else None,
         given={name: value for name, value in (arguments or {}).items() if value is not None},
-        platform=platform or host_platform(),
+        platform=platform or native_platform(),
         image=image,
         stages=stages,
     )

@@ -11,24 +11,27 @@ from engine.build.dockerfile.errors import DockerfileError, Mistake
 from engine.build.dockerfile.model import Arg, Dockerfile, Instruction, Label, Pair, Span
 from engine.build.dockerfile.scope import PROXIES, GlobalScope, StageScope, predefined
 from engine.build.graph import Plan, plan
+from engine.build.lint import settings
 from engine.build.options import BuildOptions
 from engine.build.progress import Done, Started, Warned
 from engine.build.stage import StageRun
 from engine.build.tips import Tip
 from engine.build.workplace import Workplace
 from engine.errors import InvalidParameter
-from engine.registry.platforms import host_platform
+from engine.registry.platforms import native_platform
 from engine.types import Digest
 
 AT_ONCE: Final = 8
 """Stages of one build that run at the same time."""
+_OF_THE_BUILD: Final = frozenset({"SOURCE_DATE_EPOCH", settings.ARGUMENT})
+"""Arguments that mean something whether or not a Dockerfile declares them."""
 
 
 def prepared(dockerfile: Dockerfile, options: BuildOptions) -> tuple[Plan, GlobalScope, tuple[Instruction, ...]]:
     """What is to be done; `InvalidParameter` for a Dockerfile that cannot be built whatever its steps give."""
     given = {name: value for name, value in options.arguments.items() if value is not None}
-    target = options.platform or host_platform()
-    values = predefined(build=host_platform(), target=target, stage=options.target or "default", given=given)
+    target = options.platform or native_platform()
+    values = predefined(build=native_platform(), target=target, stage=options.target or "default", given=given)
     try:
         scope = GlobalScope.of(dockerfile, platform=values, given=given)
     except Mistake as mistake:
@@ -87,7 +90,7 @@ class Execution:
                 scope=self._scope,
                 tips=tips,
                 last=self._last if index == self._plan.target else (),
-                platform=self._work.options.platform or host_platform(),
+                platform=self._work.options.platform or native_platform(),
                 cache=self._cache,
             ).run()
         except BaseException as error:
@@ -100,7 +103,7 @@ class Execution:
             for instruction in stage.instructions:
                 if isinstance(instruction, Arg):
                     known |= {argument.name for argument in instruction.arguments}
-        unused = sorted(set(self._work.options.arguments) - known - {"SOURCE_DATE_EPOCH"})
+        unused = sorted(set(self._work.options.arguments) - known - _OF_THE_BUILD)
         if unused:
             self._work.tell(Warned(text=f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from engine.build.agent import Key
 from engine.containers.options import HostConfig
 from engine.registry.auth import RegistryAuth
 from engine.registry.reference import Reference
@@ -38,6 +39,8 @@ class BuildOptions:
     """By the name of the registry."""
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """What `RUN --mount=type=secret` shows, by id; see `engine.build.secrets` for its limits."""
+    keys: Mapping[str, Key] = field(default_factory=dict, repr=False)
+    """What `RUN --mount=type=ssh` lets commands sign with, by id."""
     public_only: bool = False
     """Whether images, contexts and sources of ADD come from public addresses only (`engine.registry.reach`)."""
     registries: frozenset[str] = frozenset()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from engine.build import agent
 from engine.build.cachemounts import CacheMounts
 from engine.build.dockerfile.mounts import MountKind, RunMount
 from engine.build.scratch import Scratch
@@ -22,12 +23,13 @@ from engine.build.secrets import SecretMounts, identity
 from engine.build.trees import Missing, Tree
 from engine.containers.mounting import make_mount_point
 from engine.containers.spec_mounts import ReadyMount
-from engine.errors import InvalidParameter, NotImplementedHere
+from engine.errors import InvalidParameter
 from engine.kernel import copying, mounts, paths
 from engine.kernel.overlay import mount_overlay
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
 _OPTIONS: Final = ("rbind", "rprivate")
+_SOCKET_MODE: Final = 0o600
 
 
 class Origins(Protocol):
@@ -43,7 +45,7 @@ class Prepared:
     mounts: Sequence[ReadyMount] = ()
     tmpfs: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
-    """Secrets that are variables."""
+    """Secrets that are variables, and where the agent is."""
 
 
 @contextmanager
@@ -56,6 +58,7 @@ def prepared(
     origins: Origins,
     caches: CacheMounts,
     secrets: Mapping[str, bytes],
+    keys: Mapping[str, agent.Key],
     scratch: Scratch,
     bundle: Path,
     note: Callable[[str], None],
@@ -64,19 +67,24 @@ def prepared(
     """Everything mounted that *wanted* and the image's *volumes* ask for while the block runs.
 
     What a command writes into a volume of its image is not kept, as in Docker's classic builder. Files of
-    secrets are made in *bundle*; *note* hears of what was not given and need not be.
-    `NotImplementedHere` for agents, which Docker's API cannot carry without BuildKit's sessions.
+    secrets and sockets of agents are made in *bundle*; *note* hears of what was not given and need not be.
     """
     ready: list[ReadyMount] = []
     tmpfs: dict[str, str] = {}
     confided = SecretMounts(secrets)
+    agents = 0
+    env: dict[str, str] = {}
     with ExitStack() as stack, paths.opened_root(rootfs) as root:
         for path in volumes:
             place = _absolute(path, "/")
             ready.append(ReadyMount(source=_volume(root, place, scratch), target=place))
         for mount in wanted:
             if mount.kind is MountKind.SSH:
-                _leave_out_agent(mount, note)
+                if (key := _key(mount, keys, note)) is not None:
+                    found = stack.enter_context(_agent(mount, key, agents, bundle, working_dir))
+                    env.setdefault("SSH_AUTH_SOCK", found.target)
+                    ready.append(found)
+                    agents += 1
                 continue
             if mount.kind is MountKind.SECRET:
                 if not confided.has(mount):
@@ -101,16 +109,32 @@ def prepared(
         for each in ready:
             stack.callback(_take_away, rootfs, _missing(root, each.target))
             make_mount_point(root, each.source, each.target)
-        yield Prepared(mounts=ready, tmpfs=tmpfs, env=confided.env)
+        yield Prepared(mounts=ready, tmpfs=tmpfs, env=env | confided.env)
 
 
-def _leave_out_agent(mount: RunMount, note: Callable[[str], None]) -> None:
+def _key(mount: RunMount, keys: Mapping[str, agent.Key], note: Callable[[str], None]) -> agent.Key | None:
+    """The key that *mount* asks for; `None` where it was not given and need not be."""
+    name = mount.id or agent.USUAL
+    if name in keys:
+        return keys[name]
     if mount.required:
-        raise NotImplementedHere(
-            "RUN --mount=type=ssh: an agent is forwarded by sessions of BuildKit, which this engine does not have: "
-            "give the key as a secret instead (--mount=type=secret), or leave out required=true"
+        raise InvalidParameter(
+            f"RUN --mount=type=ssh: the SSH key {name[:100]} was not given. The build page has a field for it; the "
+            f"docker CLI brings it in a header, {agent.HEADER}: {name[:100]}=BASE64 (HttpHeaders in its config.json), "
+            "as its option --ssh needs sessions of BuildKit, which this engine does not have"
         )
-    note("# no SSH agent is forwarded to this engine: its mount is left out")
+    note(f"# the SSH key {name[:100]} was not given: its mount is left out")
+    return None
+
+
+@contextmanager
+def _agent(mount: RunMount, key: agent.Key, number: int, bundle: Path, working_dir: str) -> Iterator[ReadyMount]:
+    """The mount of an agent's socket, which listens while the block runs."""
+    place = bundle / f"agent-{number}"
+    mode = _SOCKET_MODE if mount.mode is None else mount.mode
+    with agent.listening(key, place, mode=mode, uid=mount.uid or 0, gid=mount.gid or 0):
+        target = _absolute(mount.target or f"/run/buildkit/ssh_agent.{number}", working_dir)
+        yield ReadyMount(source=place, target=target)
 
 
 def _absolute(path: str, working_dir: str) -> str:

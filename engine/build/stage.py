@@ -178,7 +178,7 @@ class StageRun:
 
         def write(mounted: Mounted) -> None:
             with paths.opened_root(mounted.merged) as root:
-                os.close(Placer(root, Manner()).make_directory(path))
+                os.close(Placer(root, Manner(owner=_owner(root, tip.user))).make_directory(path))
 
         return self._sealed(tip, changed, inputs, history, self._work.written(tip, write))
 
@@ -344,6 +344,7 @@ class StageRun:
                     origins=self._origin,
                     caches=work.machinery.caches,
                     secrets=work.options.secrets,
+                    keys=work.options.keys,
                     scratch=work.scratch,
                     bundle=bundle,
                     note=lambda text: work.tell(Note(step=self._number, text=text)),
@@ -408,6 +409,16 @@ class StageRun:
                 self._work.tell(Done(step=number, image=made.image, size=made.size, ends_stage=last))
 
         tip.sealed.add_done_callback(tell)
+
+
+def _owner(root: int, user: str) -> tuple[int, int]:
+    """Whose a working directory becomes: the user's, as in BuildKit; root's where the image has no such user (yet)."""
+    if not user:
+        return 0, 0
+    try:
+        return copying.owner_of(root, user)
+    except InvalidParameter:
+        return 0, 0
 
 
 def _with(env: list[str], secrets: Mapping[str, str]) -> tuple[str, ...]:

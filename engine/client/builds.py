@@ -115,6 +115,8 @@ class BuildRequest:
     """For `RUN --mount=type=secret`, by id. Havre's engine alone takes them."""
     reach: PublicOnly | None = None
     """Where the engine may fetch from; `None` is anywhere."""
+    keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """SSH keys for `RUN --mount=type=ssh`, by id. Havre's engine alone takes them."""
 
     def parameters(self) -> dict[str, Any]:
         """The query of `POST /build`."""
@@ -149,10 +151,10 @@ class BuildRequest:
         if self.auths:
             known = {auth.server_address: auth_values(auth) for auth in self.auths}
             headers["X-Registry-Config"] = base64.urlsafe_b64encode(json.dumps(known).encode()).decode("ascii")
-        if self.secrets:
-            headers["X-Havre-Secrets"] = ",".join(
-                f"{name}={base64.b64encode(value).decode('ascii')}" for name, value in self.secrets.items()
-            )
+        for header, values in (("X-Havre-Secrets", self.secrets), ("X-Havre-SSH", self.keys)):
+            if values:
+                pairs = (f"{name}={base64.b64encode(value).decode('ascii')}" for name, value in values.items())
+                headers[header] = ",".join(pairs)
         return headers
 
 
@@ -215,9 +217,9 @@ class BuildCalls(Connection):
         than Havre's, which has no way for them; later errors are events.
         """
         structured = self._is_havre()
-        if request.secrets and not structured:
+        if (request.secrets or request.keys) and not structured:
             raise errors.NotSupported(
-                "this engine takes no secrets by its API: build with docker buildx build --secret"
+                "this engine takes no secrets by its API: build with docker buildx build --secret and --ssh"
             )
         response = self._request(
             "POST",

@@ -12,7 +12,7 @@ from engine.images.decompress import Source, decompressed
 from engine.images.ingest import compressed
 from engine.images.stores import ImageStores
 from engine.registry.media import Compression
-from engine.registry.platforms import host_platform, normalised
+from engine.registry.platforms import native_platform, normalised
 from engine.registry.reference import Reference
 from engine.types import Digest, Platform, now, printable, rfc3339
 
@@ -31,7 +31,7 @@ def import_image(
 
     When it fails nothing stays.
     """
-    target = normalised(platform) if platform else host_platform()
+    target = normalised(platform) if platform else native_platform()
     if target.os != "linux":
         raise InvalidParameter(f'"{printable(target.os, 40)}": operating system is not supported')
     with ExitStack() as hold:

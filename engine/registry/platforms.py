@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,16 @@ def host_platform() -> Platform:
     if architecture == "amd64":
         variant = _amd64_level(Path("/proc/cpuinfo"))
     return normalised(Platform(os="linux", architecture=architecture, variant=variant))
+
+
+@functools.cache
+def native_platform() -> Platform:
+    """The platform that images are made for on this host where nobody says otherwise.
+
+    It has no micro-architecture level of amd64: an image that named one would not be for lesser processors.
+    """
+    host = host_platform()
+    return replace(host, variant="") if host.architecture == "amd64" else host
 
 
 def parse_platform(text: str) -> Platform | None:

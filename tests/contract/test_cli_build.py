@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -116,6 +117,29 @@ def test_a_context_of_ten_gibibytes_is_refused_at_once(havre: HavreDaemon, tmp_p
     assert result.returncode == 1
     assert "the build context is refused: more than the 8589934592 bytes that are allowed" in result.stderr
     assert not list((havre.directory / "root/builds").iterdir())
+
+
+def test_the_cache_is_pruned_by_size_and_age(havre: HavreDaemon, tmp_path: Path) -> None:
+    def left() -> set[str]:
+        """What stays of the three, by the letter of its file."""
+        text = havre.namespace.run(
+            "curl", "-s", "--unix-socket", str(havre.socket), "http://d/v1.44/system/df?type=build-cache"
+        ).stdout
+        found = [entry["Description"] for entry in json.loads(text)["BuildCache"]]
+        return {line[-1] for line in found if "/dev/zero" in line}
+
+    havre.docker("builder", "prune", "-af")
+    for name in "abc":
+        write_context(tmp_path, f"FROM busybox\nRUN head -c 1000000 /dev/zero > /{name}\nRUN false\n", {})
+        build(havre, tmp_path, check=False)
+    assert left() == {"a", "b", "c"}
+    havre.docker("builder", "prune", "-f", "--filter", "until=1h")
+    assert left() == {"a", "b", "c"}
+    out = havre.docker("builder", "prune", "-f", "--keep-storage", "1500000").stdout
+    assert left() == {"c"}, "the one that was used last"
+    assert "Total:\t2MB" in out or "Total reclaimed space: 2MB" in out, out
+    havre.docker("builder", "prune", "-f", "--filter", "until=1ms")
+    assert left() == set()
 
 
 @pytest.mark.usefixtures("busybox")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from engine.build.agent import Key
 from engine.build.errors import CommandFailed
 from engine.build.progress import Event, Output
 from engine.engine import Engine
-from engine.errors import Cancelled, Forbidden, InvalidParameter, NotImplementedHere
+from engine.errors import Cancelled, Forbidden, InvalidParameter
 from engine.kernel import mounts
 from tests.fixtures.builds import Told, build
 from tests.fixtures.engine_host import EngineHost
@@ -73,9 +77,43 @@ def test_what_was_not_given_is_left_out_or_refused(engine: Engine) -> None:
         build(engine, "FROM box\nRUN --mount=type=secret,id=x,required=true true\n", secrets={"y": b""})
     told = Told()
     build(engine, "FROM box\nRUN --mount=type=ssh test -z $SSH_AUTH_SOCK\n", told=told)
-    assert "its mount is left out" in told.notes[0]
-    with pytest.raises(NotImplementedHere, match="give the key as a secret instead"):
-        build(engine, "FROM box\nRUN --mount=type=ssh,required true\n")
+    assert told.notes == ["# the SSH key default was not given: its mount is left out"]
+    with pytest.raises(InvalidParameter, match=r"the SSH key deploy was not given.* X-Havre-SSH: deploy=BASE64"):
+        build(engine, "FROM box\nRUN --mount=type=ssh,required,id=deploy true\n")
+
+
+AGENTS = """FROM box
+COPY --chmod=755 . /
+RUN --mount=type=ssh ssh-add -L > /listed && test "$SSH_AUTH_SOCK" = /run/buildkit/ssh_agent.0
+RUN --mount=type=ssh,id=other,target=/tmp/a,mode=0640,uid=7,gid=8,required \\
+    test "$SSH_AUTH_SOCK $(stat -c %a:%u:%g /tmp/a)" = "/tmp/a 640:7:8" && ssh-add -l | grep other
+RUN --mount=type=ssh --mount=type=ssh,id=other \\
+    ssh-add -l | grep default && SSH_AUTH_SOCK=/run/buildkit/ssh_agent.1 ssh-add -l | grep other
+USER 1000
+RUN --mount=type=ssh,uid=1000 ssh-add -l
+RUN --mount=type=ssh ! ssh-add -l
+RUN test -z "$SSH_AUTH_SOCK" -a ! -e /run/buildkit -a ! -e /tmp/a && cat /listed
+"""
+
+
+def program(name: str) -> dict[str, bytes]:
+    """A program of the host with the libraries that it needs, as files of a context."""
+    path = shutil.which(name)
+    assert path is not None
+    told = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+    return {place.lstrip("/"): Path(place).read_bytes() for place in (path, *re.findall(r"/\S+", told))}
+
+
+def test_a_command_signs_with_the_keys_that_it_mounts(engine: Engine, tmp_path: Path) -> None:
+    keys = {}
+    for name in ("default", "other"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(tmp_path / name)]
+        subprocess.run(command, check=True)
+        keys[name] = Key.parse(name, (tmp_path / name).read_bytes())
+    told = Told()
+    build(engine, AGENTS, program("ssh-add"), keys=keys, told=told)
+    public = (tmp_path / "default.pub").read_text().split()[:2]
+    assert told.output().splitlines()[-1].split()[:2] == public
 
 
 def test_a_variable_holds_text_alone(engine: Engine) -> None:

@@ -8,6 +8,7 @@ from engine.build.dockerfile.ignore import IgnoreMatcher
 from engine.build.lint.linter import Surroundings, lint
 from engine.build.lint.model import BaseImage, Edit, Finding, Report
 from engine.build.lint.rules import BY_NAME, RULES
+from engine.errors import InvalidParameter
 from engine.types import Platform
 
 IMAGES = {
@@ -280,9 +281,34 @@ def test_errors_stand_where_they_are(text: str, message: str) -> None:
         raise report.error
 
 
-def test_what_was_found_before_an_error_is_told() -> None:
-    report = checked("FROM a as b\nENV c=${d")
-    assert [finding.rule.name for finding in report.findings] == ["FromAsCasing"]
+@pytest.mark.parametrize("wrong", ["ENV c=${d", "RUNN c", "RUN --mont=x \\\n  y", "COPY <<c /\nd"])
+def test_what_was_found_before_an_error_is_told(wrong: str) -> None:
+    """Who types the last line still sees what is to be said of those above."""
+    report = checked(f"FROM a as b\nMAINTAINER me\n{wrong}")
+    assert [finding.rule.name for finding in report.findings] == ["FromAsCasing", "MaintainerDeprecated"]
+    assert report.error is not None
+    assert report.error.place.line == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "argument", "rules", "violation"),
+    [
+        ("skip=all", "skip=FromAsCasing;error=true", ["JSONArgsRecommended"], True),
+        ("error=true", "skip=all", [], False),
+        ("error=true", "", ["FromAsCasing", "JSONArgsRecommended"], False),
+    ],
+)
+def test_a_build_argument_takes_the_directives_place(
+    file: str, argument: str, rules: list[str], violation: bool
+) -> None:
+    report = checked(f"# check={file}\nFROM a as b\nCMD c", given={"BUILDKIT_DOCKERFILE_CHECK": argument})
+    assert [finding.rule.name for finding in report.findings] == rules
+    assert bool(report.violation) is violation
+
+
+def test_a_build_argument_that_asks_for_no_check_is_refused() -> None:
+    with pytest.raises(InvalidParameter, match=r'BUILDKIT_DOCKERFILE_CHECK: .* invalid check option "skip"'):
+        checked("FROM a", given={"BUILDKIT_DOCKERFILE_CHECK": "skip"})
 
 
 def test_build_arguments_count() -> None:
@@ -351,3 +377,4 @@ def test_ports_with_a_comma_as_courses_write_them() -> None:
     )
     assert report.error is not None
     assert report.error.excerpt == "7 | EXPOSE 80, 443\n  |        ^^^"
+    assert [finding.rule.name for finding in report.findings] == ["MaintainerDeprecated"]

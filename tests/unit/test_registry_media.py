@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.errors import EngineError, InvalidParameter, ManifestUnknown
 from engine.registry import media
 from engine.registry.media import Compression, Descriptor, Index, Manifest
-from engine.registry.platforms import host_platform, normalised, runnable, suits
+from engine.registry.platforms import host_platform, native_platform, normalised, runnable, suits
 from engine.types import Digest, Platform
 
 DIGEST = str(Digest.of(b"x"))
@@ -169,6 +169,9 @@ def test_no_platform_that_fits(wanted: str) -> None:
 
 def test_this_host_is_the_default() -> None:
     assert host_platform().os == "linux"
+    assert native_platform().architecture == host_platform().architecture
+    if host_platform().architecture == "amd64":
+        assert str(native_platform()) == "linux/amd64", "whatever this processor can do beyond"
     assert media.choose(index_of("plan9/mips", str(runnable(host_platform())[-1])), None)
 
 

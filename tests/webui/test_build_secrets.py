@@ -8,13 +8,15 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.test import Client
 from django.utils import timezone
 
 from tests.fixtures.daemons import HavreDaemon, PeerDaemon
 from webui.accounts.models import User
 from webui.builds import logs, selectors
-from webui.builds.models import BuildSecrets
+from webui.builds.models import SSH_KEY, BuildSecrets
 from webui.builds.secrets import KEPT, secrets_of, secrets_sweep
 from webui.environments.models import Environment
 from webui.jobs.models import Job, JobKind, JobState
@@ -164,6 +166,35 @@ def test_a_build_uses_its_secrets_and_forgets_them(engine: Environment, browser:
     told = json.dumps([job.progress, logs.read(job.pk, offset=0).rows])
     image = havre.docker("history", "--no-trunc", "with-secret").stdout + havre.docker("inspect", "with-secret").stdout
     assert VALUE not in told + image
+
+
+def ssh_key() -> str:
+    private = Ed25519PrivateKey.generate()
+    return private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+
+
+@pytest.mark.parametrize("text", ["hunter2", "-----BEGIN PRIVATE KEY-----\nhunter2", "ssh-ed25519 A hunter2"])
+def test_what_is_no_key_is_told_without_showing_it(browser: Client, text: str) -> None:
+    answer = browser.post("/e/local/builds/new/", {"context": "none", "dockerfile": "FROM a\n", "ssh_key": text})
+    assert answer.status_code == 422
+    assert b"Paste the whole file" in answer.content
+    assert b"hunter2" not in answer.content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_commands_sign_with_a_key_that_nobody_reads(engine: Environment, browser: Client) -> None:
+    key = ssh_key()
+    dockerfile = 'FROM busybox\nRUN --mount=type=ssh,required test -S "$SSH_AUTH_SOCK"\n'
+    fields = {"secrets-0-name": "", "secrets-0-value": "", "secrets-1-name": "", "secrets-1-value": ""}
+    job = posted(browser, dockerfile, **fields, ssh_key=key.replace("\n", "\r\n"))
+    assert BuildSecrets.objects.get().opened() == {SSH_KEY: key}
+    assert selectors.command_of(job) == "docker build --ssh default - < Dockerfile"
+    for address in (f"/e/local/builds/{job.pk}/", f"/e/local/builds/new/?like={job.pk}"):
+        assert "PRIVATE KEY" not in browser.get(address).content.decode()
+    assert done(job).state == JobState.SUCCEEDED, job.message
+    assert not BuildSecrets.objects.exists()
+    with pytest.raises(JobFailed, match="not kept any more"):
+        secrets_of(job)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -16,6 +16,8 @@ _REMOTE: Final = re.compile(r"(https?|git|ssh)://\S+|git@\S+:\S+")
 _SECRET: Final = re.compile(r"[A-Za-z0-9._/-]{1,100}")
 MOST_SECRET: Final = 40_000
 """Bytes of all secrets of a build: what a header of a request to the engine can hold, in base64."""
+MOST_KEY: Final = 20_000
+_KEY: Final = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----\n.*\n-----END [A-Z0-9 ]*PRIVATE KEY-----", re.DOTALL)
 STARTER: Final = """\
 FROM debian:12
 
@@ -130,6 +132,15 @@ class BuildForm(forms.Form):
         required=False,
         choices=[("", _("as usual: out, by the default network")), ("none", _("none: nothing can be fetched"))],
     )
+    ssh_key = forms.CharField(
+        label=_("SSH key"),
+        required=False,
+        max_length=MOST_KEY,
+        widget=SecretInput(attrs={"rows": 2}),
+        help_text=_(
+            "For RUN --mount=type=ssh: a private key without a passphrase. Commands sign with it and never read it."
+        ),
+    )
     no_cache = forms.BooleanField(
         label=_("Without cache"), required=False, help_text=_("Every step runs, whether or not anything changed.")
     )
@@ -143,6 +154,12 @@ class BuildForm(forms.Form):
         return [
             {"name": name, "label": label, "line": line, "chosen": name == chosen} for name, label, line in CONTEXTS
         ]
+
+    def clean_ssh_key(self) -> str:
+        key: str = self.cleaned_data["ssh_key"].replace("\r\n", "\n")
+        if key and not _KEY.fullmatch(key):
+            raise forms.ValidationError(_("Paste the whole file, from its BEGIN line to its END line."))
+        return f"{key}\n" if key else ""
 
     def clean_tags(self) -> list[str]:
         return [reference_of(tag) for tag in self.cleaned_data["tags"].split()]

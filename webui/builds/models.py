@@ -11,6 +11,8 @@ from webui.sealing import Unreadable, decrypt, encrypt
 _PURPOSE = b"havre secrets of builds, 1"
 _JOB = "\0job"
 """Beside the names of the secrets, which have no such letter."""
+SSH_KEY = "\0ssh"
+"""The private key for `RUN --mount=type=ssh`."""
 
 
 class BuildSecrets(models.Model):

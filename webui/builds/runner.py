@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from webui import gateway
 from webui.builds.contexts import UnusableContext, context
 from webui.builds.logs import BuildLog
+from webui.builds.models import SSH_KEY
 from webui.builds.picture import BuildPicture
 from webui.builds.secrets import secrets_forget, secrets_of
 from webui.gateway import BuildEventKind
@@ -26,6 +27,8 @@ PATIENCE = 60.0
 def run_build(run: JobRun) -> str:
     """Build what the job's parameters say (`services.build_start` writes them); answers the image and its names."""
     parameters, environment = run.job.parameters, run.job.environment
+    secrets = secrets_of(run.job)
+    key = secrets.pop(SSH_KEY, "")
     request = gateway.BuildRequest(
         tags=tuple(parameters["tags"]),
         dockerfile=parameters["path"],
@@ -39,7 +42,8 @@ def run_build(run: JobRun) -> str:
         remote=parameters["remote"],
         build_id=str(run.job.pk),
         auths=auths_of(environment=environment),
-        secrets={name: value.encode() for name, value in secrets_of(run.job).items()},
+        secrets={name: value.encode() for name, value in secrets.items()},
+        keys={"default": key.encode()} if key else {},
         reach=reach_of(environment=environment, user=run.job.created_by),
     )
     try:

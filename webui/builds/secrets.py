@@ -33,8 +33,7 @@ def secrets_of(job: Job) -> dict[str, str]:
 
     A job that is another's second try takes them from that, in the hands of the same person.
     """
-    wanted: list[str] = job.parameters.get("secrets", [])
-    if not wanted:
+    if not job.parameters.get("secrets") and not job.parameters.get("ssh"):
         return {}
     first: Job | None = job
     while first is not None and not hasattr(first, "build_secrets"):

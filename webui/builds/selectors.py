@@ -33,6 +33,7 @@ def command_of(job: Job) -> str:
         words += ["--label", f"{name}={value}"]
     for name in parameters.get("secrets", ()):
         words += ["--secret", f"id={name}"]
+    words += ["--ssh", "default"] * bool(parameters.get("ssh"))
     for option in ("target", "platform", "network"):
         if parameters[option]:
             words += [f"--{option}", parameters[option]]

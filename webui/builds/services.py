@@ -9,6 +9,7 @@ from django.db import transaction
 from webui import gateway
 from webui.accounts import policy
 from webui.builds.forms import Context
+from webui.builds.models import SSH_KEY
 from webui.builds.secrets import secrets_keep
 from webui.images.models import Upload
 from webui.jobs.models import Job, JobKind
@@ -30,12 +31,13 @@ def build_start(
 ) -> Job:
     """Queue a build. *wanted* is what `BuildForm` has cleaned; *dockerfile* `None` is the context's own.
 
-    *secrets* are kept apart, encrypted: the job's parameters have their names.
+    *secrets* and the SSH key among what is wanted are kept apart, encrypted: the job's parameters have their names.
     """
     policy.require(user, policy.Action.BUILD_START, environment=environment)
     remote = wanted["remote"].strip() if wanted["context"] == Context.REMOTE else ""
     tags: list[str] = wanted["tags"]
     secrets = secrets or {}
+    key: str = wanted["ssh_key"]
     with transaction.atomic():
         job = job_start(
             kind=JobKind.BUILD,
@@ -56,9 +58,10 @@ def build_start(
                 "no_cache": wanted["no_cache"],
                 "pull": wanted["pull"],
                 "secrets": sorted(secrets),
+                "ssh": bool(key),
             },
         )
-        secrets_keep(job=job, user=user, secrets=secrets)
+        secrets_keep(job=job, user=user, secrets={**secrets, SSH_KEY: key} if key else secrets)
     return job
 
 

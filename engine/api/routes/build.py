@@ -16,6 +16,7 @@ from engine.api.call import Call, empty_answer, encode, json_answer
 from engine.api.grpc import refuse_calls
 from engine.api.hijack import Connection
 from engine.api.router import Routes
+from engine.build.agent import HEADER as KEYS_HEADER
 from engine.build.context import ContextSource, from_address, from_archive
 from engine.build.dockerfile.errors import DockerfileError, shown
 from engine.build.progress import Event
@@ -95,7 +96,10 @@ async def _build(
     """
     headers = call.request.headers
     options = build_options.parse(
-        call.query, registries=headers.get("X-Registry-Config", ""), secrets=headers.getall(HEADER, ())
+        call.query,
+        registries=headers.get("X-Registry-Config", ""),
+        secrets=headers.getall(HEADER, ()),
+        keys=headers.getall(KEYS_HEADER, ()),
     )
     if own:
         options = build_options.parse_own(options, call.query)

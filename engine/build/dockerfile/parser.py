@@ -11,6 +11,17 @@ from engine.build.dockerfile.source import MAX_INSTRUCTIONS, Reader, decode
 
 def parse(data: bytes) -> Dockerfile:
     """The Dockerfile that *data* holds; `DockerfileError` for the first thing in it that means nothing."""
+    dockerfile, error = parse_beginning(data)
+    if error is not None:
+        raise error
+    return dockerfile
+
+
+def parse_beginning(data: bytes) -> tuple[Dockerfile, DockerfileError | None]:
+    """What stands before the first instruction that means nothing, and what is wrong with that.
+
+    `DockerfileError` where no stage has begun before it.
+    """
     lines = decode(data)
     if not any(line.strip() for line in lines):
         raise DockerfileError("the Dockerfile cannot be empty", place=Place(line=1, end_line=1))
@@ -18,20 +29,27 @@ def parse(data: bytes) -> Dockerfile:
     reader = Reader(lines, escape=found.escape, skip=found.count)
     instructions: list[Instruction] = []
     empty: list[Span] = []
-    while (parsed := _next(reader, lines, found.escape)) is not None:
-        instruction, has_empty_lines = parsed
-        instructions.append(instruction)
-        if has_empty_lines:
-            empty.append(instruction.span)
-        if len(instructions) > MAX_INSTRUCTIONS:
-            place = locate(lines, instruction.span, "")
-            raise DockerfileError(f"more than {MAX_INSTRUCTIONS} instructions", place=place, lines=lines)
+    wrong: DockerfileError | None = None
+    try:
+        while (parsed := _next(reader, lines, found.escape)) is not None:
+            instruction, has_empty_lines = parsed
+            instructions.append(instruction)
+            if has_empty_lines:
+                empty.append(instruction.span)
+            if len(instructions) > MAX_INSTRUCTIONS:
+                place = locate(lines, instruction.span, "")
+                raise DockerfileError(f"more than {MAX_INSTRUCTIONS} instructions", place=place, lines=lines)
+    except DockerfileError as error:
+        if not any(isinstance(each, From) for each in instructions):
+            raise
+        wrong = error
     if not instructions:
         raise DockerfileError("file with no instructions", place=Place(line=1, end_line=len(lines)), lines=lines)
     arguments, stages = _stages(instructions, lines)
-    return Dockerfile(
+    dockerfile = Dockerfile(
         directives=found, arguments=arguments, stages=stages, empty_continuations=tuple(empty), lines=lines
     )
+    return dockerfile, wrong
 
 
 def parse_line(text: str) -> Instruction:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.build.dockerfile.errors import DockerfileError, Mistake
 from engine.build.dockerfile.ignore import IgnoreMatcher
 from engine.build.dockerfile.model import Dockerfile, Instruction, Span, Stage
-from engine.build.dockerfile.parser import parse
+from engine.build.dockerfile.parser import parse_beginning
 from engine.build.dockerfile.scope import GlobalScope, StageScope, predefined
 from engine.build.graph import origins, stage_of
 from engine.build.lint import bases, layout
 from engine.build.lint.model import BaseImage, Report
 from engine.build.lint.notes import Notes
-from engine.build.lint.settings import Settings
+from engine.build.lint.settings import ARGUMENT, Settings
 from engine.build.lint.stages import StageCheck
 from engine.errors import InvalidParameter
-from engine.registry.platforms import host_platform, parse_platform
+from engine.registry.platforms import native_platform, parse_platform
 from engine.types import Platform
 
 _SCRATCH = "scratch"
@@ -35,7 +35,7 @@ class Surroundings:
     """What .dockerignore leaves out of the context."""
     given: Mapping[str, str] = field(default_factory=dict)
     """Build arguments."""
-    platform: Platform = field(default_factory=host_platform)
+    platform: Platform = field(default_factory=native_platform)
     """What is built for."""
     image: Callable[[str], BaseImage | None] = _nothing
     """What is known of a base image; `None` for one that is not here. Nothing is pulled for a check."""
@@ -44,24 +44,40 @@ class Surroundings:
 
 
 def lint(data: bytes, surroundings: Surroundings | None = None) -> Report:
-    """What the checks find in the Dockerfile *data*, and why it can not be built, if it can not."""
+    """What the checks find in the Dockerfile *data*, and why it can not be built, if it can not.
+
+    Of one that can not be parsed to its end, what stands before the mistake is checked.
+    """
     try:
-        dockerfile = parse(data)
+        dockerfile, wrong = parse_beginning(data)
     except DockerfileError as error:
         return Report(error=error)
-    return lint_parsed(dockerfile, surroundings)
+    report = lint_parsed(dockerfile, surroundings)
+    return replace(report, error=wrong) if wrong else report
 
 
 def lint_parsed(dockerfile: Dockerfile, surroundings: Surroundings | None = None) -> Report:
-    """The same for one that is parsed already."""
+    """The same for one that is parsed already; `InvalidParameter` for a build argument that asks for no check."""
+    surroundings = surroundings or Surroundings()
     try:
-        settings = Settings.parse(dockerfile.directives.check)
+        settings = _settings(dockerfile, surroundings)
     except Mistake as mistake:
         line = dockerfile.directives.check_line
         return Report(error=DockerfileError.of(mistake, Span(line, line), dockerfile.lines))
     notes = Notes(dockerfile.lines, settings)
-    error = _Check(dockerfile, surroundings or Surroundings(), notes).run()
+    error = _Check(dockerfile, surroundings, notes).run()
     return Report(findings=notes.sorted(), error=error, findings_fail=settings.error)
+
+
+def _settings(dockerfile: Dockerfile, surroundings: Surroundings) -> Settings:
+    """Which checks are wanted: a build argument takes the place of what the file says, as in BuildKit."""
+    asked = surroundings.given.get(ARGUMENT)
+    if asked is None:
+        return Settings.parse(dockerfile.directives.check)
+    try:
+        return Settings.parse(asked)
+    except Mistake as mistake:
+        raise InvalidParameter(f"the build argument {ARGUMENT}: {mistake}") from mistake
 
 
 class _Check:
@@ -78,7 +94,7 @@ class _Check:
         """Make all checks; the error at which they had to stop, if any."""
         layout.check(self._dockerfile, self._notes)
         given = self._surroundings.given
-        platform = predefined(build=host_platform(), target=self._surroundings.platform, given=given)
+        platform = predefined(build=native_platform(), target=self._surroundings.platform, given=given)
         bases.check_defaults(self._dockerfile, platform, self._notes)
         if arguments := self._dockerfile.arguments:
             self._span = Span(arguments[0].span.start, arguments[-1].span.end)

@@ -9,6 +9,8 @@ from typing import Final, Self
 from engine.build.dockerfile.errors import Mistake
 from engine.build.lint.rules import Rule
 
+ARGUMENT: Final = "BUILDKIT_DOCKERFILE_CHECK"
+"""The build argument that asks for checks in place of the file's own directive."""
 _ALL: Final = "all"
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
