@@ -42,7 +42,7 @@ class ImageArchives:
             contents = saving.packaged(images, self._stores, hold=hold, check=_go_on)
             for image_id in images:
                 self._catalogue.publish("save", image_id, image_id, image_id)
-            yield saving.archive(contents, self._stores.content)
+            yield saving.archive(contents, self._stores)
 
     def load(self, source: Source, *, progress: Progress, cancel: threading.Event | None = None) -> Sequence[Loaded]:
         """Bring in the images of an archive, which may be compressed; *progress* also hears of each as it comes.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import EngineError
+from engine.images import damage
 from engine.images.config import parse_config
 from engine.images.decompress import decompressed
 from engine.images.stores import ImageStores
@@ -56,7 +57,7 @@ class Inspection:
     def _blobs(self) -> Iterator[Finding]:
         configs, _ = self._records.needs()
         for digest in sorted(self._records.needed_blobs()):
-            problem = self._blob_problem(digest)
+            problem = damage.problem(self._stores.content, digest)
             if not problem:
                 continue
             if digest in configs:
@@ -66,14 +67,13 @@ class Inspection:
                 continue
             repaired = ""
             if self._repair:
-                self._records.drop_blob(digest)
-                self._stores.content.remove(digest)
-                repaired = "forgotten: it is packed again when it is needed, or fetched by the next pull"
+                damage.forget(self._stores, digest)
+                repaired = damage.FORGOTTEN
             yield Finding(what=f"blob {digest}", problem=problem, repaired=repaired)
 
     def _images(self) -> Iterator[Finding]:
         for record in self._records.all():
-            if self._blob_problem(record.id):
+            if damage.problem(self._stores.content, record.id):
                 continue  # told already
             try:
                 parsed = parse_config(self._stores.content.read(record.id, limit=MANIFEST_LIMIT))
@@ -102,16 +102,6 @@ class Inspection:
                 yield Finding(
                     what=f"{what} {digest}", problem="no image needs it", repaired="removed" if self._repair else ""
                 )
-
-    def _blob_problem(self, digest: Digest) -> str:
-        try:
-            with self._stores.content.open(digest) as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-        except EngineError:
-            return "is missing"
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
-        return "" if found == digest.hex else f"has the digest sha256:{found}"
 
     def _layer_problem(self, diff_id: Digest) -> str:
         layers = self._stores.layers
@@ -147,7 +137,8 @@ class Inspection:
         return "made anew from its compressed copy"
 
     def _good_blob(self, diff_id: Digest) -> Digest | None:
-        return next((blob for blob in self._records.blobs_of_layer(diff_id) if not self._blob_problem(blob)), None)
+        content, blobs = self._stores.content, self._records.blobs_of_layer(diff_id)
+        return next((blob for blob in blobs if not damage.problem(content, blob)), None)
 
     def _removed(self, image_id: Digest) -> str:
         if not self._repair:

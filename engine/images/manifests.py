@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.errors import DigestMismatch, EngineFault, ImageNotFound, InvalidParameter
+from engine.images import damage
 from engine.images.decompress import sniff
 from engine.images.ingest import compressed
 from engine.images.stores import ImageStores
@@ -72,18 +73,23 @@ def package(stores: ImageStores, image_id: Digest, *, hold: ExitStack, check: Ca
 def _own_manifest(
     stores: ImageStores, digest: Digest, image_id: Digest, layers: int
 ) -> tuple[str, bytes, Manifest] | None:
-    """The blob *digest*, if it is a manifest of the image whose blobs are all here."""
+    """The blob *digest*, if it is a manifest of the image whose blobs are all here; `DigestMismatch` when one of these
+    has been cut off."""
     if not stores.content.has(digest) or stores.content.size(digest) > media.MANIFEST_LIMIT:
         return None
-    data = stores.content.read(digest, limit=media.MANIFEST_LIMIT)
     try:
+        data = stores.content.read(digest, limit=media.MANIFEST_LIMIT)
         manifest = parse_document(data, "")
-    except InvalidParameter:
+    except (InvalidParameter, DigestMismatch):
         return None
     if not isinstance(manifest, Manifest) or manifest.config.digest != image_id or len(manifest.layers) != layers:
         return None
     if not all(stores.content.has(layer.digest) for layer in manifest.layers):
         return None
+    for layer in manifest.layers:
+        if stores.content.size(layer.digest) != layer.size:
+            damage.require_whole(stores, layer.digest)
+            return None  # it is the manifest that is wrong
     declared = json.loads(data).get("mediaType")
     docker = manifest.config.media_type == media.DOCKER_CONFIG
     return declared or (media.DOCKER_MANIFEST if docker else media.OCI_MANIFEST), data, manifest

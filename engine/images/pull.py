@@ -170,7 +170,7 @@ class Pull(Errand[Sequence[PullResult]]):
 
     def _config_data(self, config: Descriptor) -> bytes:
         if self._stores.records.get(config.digest) is not None:
-            with suppress(NotFound):  # removed between the two looks
+            with suppress(NotFound, DigestMismatch):  # removed between the two looks, or rotted
                 return self._stores.content.read(config.digest, limit=MANIFEST_LIMIT)
         return self._client.read_blob(config)
 
@@ -197,8 +197,11 @@ class Pull(Errand[Sequence[PullResult]]):
     def _is_here(self, layer: Descriptor, diff_id: Digest) -> bool:
         """Whether a layer is here, unpacked and in some blob: without one it could not be saved or pushed again."""
         stores = self._stores
-        blobs = (layer.digest, *stores.records.blobs_of_layer(diff_id))
-        return stores.layers.has(diff_id) and any(map(stores.content.has, blobs))
+        if not stores.layers.has(diff_id):
+            return False
+        if stores.content.has(layer.digest):
+            return stores.content.size(layer.digest) == layer.size  # else it has been cut off, by a power cut or a disk
+        return any(map(stores.content.has, stores.records.blobs_of_layer(diff_id)))
 
     def _fetch_layer(self, layer: Descriptor, diff_id: Digest) -> None:
         stores = self._stores

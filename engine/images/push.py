@@ -7,7 +7,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Final
 
-from engine.errors import NotFound
+from engine.errors import DigestMismatch, NotFound
+from engine.images import damage
 from engine.images.errand import Errand
 from engine.images.manifests import Packaged, package
 from engine.images.model import Progress, Pushed, PushPhase
@@ -118,12 +119,16 @@ class Push(Errand[Sequence[Pushed]]):
 
     def _layer(self, uploader: RegistryUploader, diff_id: Digest, layer: Descriptor, sources: Sequence[str]) -> None:
         self._check()
-        arrived = uploader.blob(
-            layer,
-            lambda: self._stores.content.open(layer.digest),
-            mounted_from=sources,
-            progress=lambda sent: self._board.layer(diff_id, PushPhase.PUSHING, sent, layer.size),
-        )
+        try:
+            arrived = uploader.blob(
+                layer,
+                lambda: self._stores.content.open(layer.digest),
+                mounted_from=sources,
+                progress=lambda sent: self._board.layer(diff_id, PushPhase.PUSHING, sent, layer.size),
+            )
+        except DigestMismatch:
+            damage.require_whole(self._stores, layer.digest)
+            raise
         if arrived.how is Arrival.EXISTED:
             self._board.layer(diff_id, PushPhase.EXISTS)
         elif arrived.how is Arrival.MOUNTED:

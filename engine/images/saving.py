@@ -5,16 +5,18 @@ The compressed layers go out as they are, so nothing is packed twice, and what i
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Final
 
-from engine.content.store import ContentStore
-from engine.errors import ImageNotFound, InvalidParameter
+from engine.errors import InvalidParameter
+from engine.images import damage
 from engine.images.catalogue import Catalogue
 from engine.images.manifests import Packaged, package
 from engine.images.stores import ImageStores
+from engine.registry.media import MANIFEST_LIMIT, Descriptor
 from engine.registry.reference import Reference, names_all
 from engine.snapshots.tar import DIRECTORY, FILE, Entry
 from engine.snapshots.tar_writer import END, header, padding
@@ -54,38 +56,42 @@ def packaged(
     return [(package(stores, image_id, hold=hold, check=check), tags) for image_id, tags in images.items()]
 
 
-def archive(images: Sequence[tuple[Packaged, list[Reference]]], content: ContentStore) -> Iterator[bytes]:
-    """The archive in chunks of at most 1 MiB and a header; the same images give the same bytes."""
+def archive(images: Sequence[tuple[Packaged, list[Reference]]], stores: ImageStores) -> Iterator[bytes]:
+    """The archive in chunks of at most 1 MiB and a header; the same images give the same bytes.
+
+    `DigestMismatch` where a blob turns out to have rotted.
+    """
     for name in ("blobs", "blobs/sha256"):
         yield header(Entry(name=name.encode(), kind=DIRECTORY, mode=0o755))
     written: set[Digest] = set()
     for image, _ in images:
-        blobs = {layer.digest: layer.size for layer in image.manifest.layers}
-        blobs[image.image] = image.manifest.config.size
-        for digest, size in blobs.items():
+        for layer in image.manifest.layers:
+            if layer.digest not in written:
+                written.add(layer.digest)
+                yield from _layer(stores, layer)
+        documents = {image.image: stores.content.read(image.image, limit=MANIFEST_LIMIT), image.digest: image.data}
+        for digest, data in documents.items():
             if digest not in written:
                 written.add(digest)
-                yield from _blob(content, digest, size)
-        if image.digest not in written:
-            written.add(image.digest)
-            yield _small(_path(image.digest), image.data)
+                yield _small(_path(digest), data)
     yield _small("index.json", _json(_index(images)))
     yield _small("manifest.json", _json([_listed(image, tags) for image, tags in images]))
     yield _small("oci-layout", _json(_LAYOUT))
     yield END
 
 
-def _blob(content: ContentStore, digest: Digest, size: int) -> Iterator[bytes]:
-    yield header(Entry(name=_path(digest).encode(), kind=FILE, mode=0o644, size=size))
-    with content.open(digest) as file:
-        left = size
-        while left:
-            data = file.read(min(_CHUNK, left))
-            if not data:
-                raise ImageNotFound(f"blob {digest} is shorter than it was")
+def _layer(stores: ImageStores, layer: Descriptor) -> Iterator[bytes]:
+    yield header(Entry(name=_path(layer.digest).encode(), kind=FILE, mode=0o644, size=layer.size))
+    found = hashlib.sha256()
+    with stores.content.open(layer.digest) as file:
+        left = layer.size
+        while left and (data := file.read(min(_CHUNK, left))):
+            found.update(data)
             left -= len(data)
             yield data
-    yield padding(size)
+    if found.hexdigest() != layer.digest.hex:
+        damage.require_whole(stores, layer.digest)
+    yield padding(layer.size)
 
 
 def _small(name: str, data: bytes) -> bytes:

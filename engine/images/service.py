@@ -32,6 +32,7 @@ from engine.images.transfer import unpack_stored
 from engine.images.usage import StoreUsage, measured
 from engine.registry.auth import RegistryAuth
 from engine.registry.hosts import RegistryHosts
+from engine.registry.media import MANIFEST_LIMIT
 from engine.registry.patience import Patience
 from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
@@ -367,7 +368,7 @@ class ImageService:
         """Put stores and rows in order; call it at start, before anything else.
 
         What no row needs is removed. A layer that is missing is made again from its blob; an image whose content cannot
-        be brought back is removed, with a warning in the log.
+        be brought back is removed, with a warning in the log. What containers still use of it stays.
         """
         self._content.sweep()
         self._layers.sweep()
@@ -381,13 +382,18 @@ class ImageService:
                     ", ".join(each.familiar for each in record.references) or "no name",
                     reason,
                 )
-                self._records.delete(record.id)
+                if in_use is not None and in_use(record.id):
+                    self._records.retire(record.id)
+                else:
+                    self._records.delete(record.id)
         self._collector.collect(self._content.digests() | self._layers.diff_ids())
 
     def _damage(self, record: ImageRecord) -> str:
         """What is wrong with an image after what could be repaired has been; empty when nothing is."""
-        if not self._content.has(record.id):
-            return "its config is missing"
+        try:
+            self._content.read(record.id, limit=MANIFEST_LIMIT)
+        except EngineError as error:
+            return f"its config cannot be used: {error}"
         for diff_id, blob in self._records.layers(record.id):
             if self._layers.has(diff_id):
                 continue
