@@ -53,7 +53,11 @@ class VolumeService:
         known = {volume.name: volume for volume in self._records.all()}
         for name, containers in users.items():
             for user in containers - set(running):
-                self._leave(known[name], user)
+                self._records.leave(name, user)
+        for volume in known.values():
+            # Whoever was killed between a row and its mount has left a mount without a row.
+            if volume.options and users.get(volume.name, frozenset()).isdisjoint(running):
+                mounts.unmount(volume.mountpoint)
         for entry in self._root.iterdir():
             if entry.name not in known and entry.is_dir():
                 self._delete(entry)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from engine.containers.model import Status
-from engine.containers.options import RestartPolicy, RestartPolicyName
+from engine.containers.options import Mount, MountKind, RestartPolicy, RestartPolicyName
 from engine.engine import Engine
 from engine.errors import EngineFault, Forbidden, NotModified
 from engine.kernel.process import Process
@@ -36,6 +36,7 @@ SNAPSHOTS = "engine.snapshots.store:SnapshotStore"
 RUNTIME = "engine.containers.runtime:Runtime"
 MONITORS = "engine.containers.monitor:Monitors"
 RECORDS = "engine.containers.records:ContainerRecords"
+VOLUMES = "engine.volumes.records:VolumeRecords"
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +277,29 @@ def test_a_removal_is_cut_off(host: EngineHost, point: str) -> None:
     with host.engine() as engine:
         assert engine.containers.list(all=True) == []
         whole(host, engine)
+
+
+@pytest.mark.parametrize(
+    ("point", "call"),
+    [(f"before {VOLUMES}.use", "start"), (f"before {VOLUMES}.leave", "stop"), (f"after {VOLUMES}.leave", "stop")],
+)
+def test_a_volume_that_is_mounted(host: EngineHost, point: str, call: str) -> None:
+    """Between its mount and the row that tells of it: nobody has it then, and it does not stay mounted."""
+    with host.engine() as engine:
+        volume = engine.volumes.create(name="memory", options={"type": "tmpfs", "device": "tmpfs"})
+        mounts = (Mount(kind=MountKind.VOLUME, source="memory", target="/m"),)
+        container_id = host.create(engine, *SLEEP, mounts=mounts)
+        if call == "stop":
+            engine.containers.start(container_id)
+    host.dies(point, call, container_id, options={"timeout": 0} if call == "stop" else {})
+    with host.engine() as engine:
+        wait_until(lambda: not engine.containers.list())
+        whole(host, engine)
+        assert not volume.mountpoint.is_mount()
+        engine.containers.start(container_id)
+        assert volume.mountpoint.is_mount()
+        remove_all(engine)
+        engine.volumes.remove("memory")
 
 
 def test_a_restart_is_cut_off(host: EngineHost) -> None:
