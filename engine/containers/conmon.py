@@ -29,6 +29,9 @@ from engine.kernel.process import Process
 START_TIMEOUT: Final = 120.0
 """Seconds that the runtime may take to create a process: cold page caches and a loaded host included."""
 
+_LOOK: Final = 1.0
+_LOOKS: Final = 3
+"""How often in turn, and after how many seconds each, conmon must be seen to wait in vain."""
 _LAST_WORDS: Final = 5.0
 """Seconds in which a process that was killed has ended."""
 _ENVIRONMENT: Final = {
@@ -46,6 +49,7 @@ class Conmon:
     """A conmon under way. `process` is conmon itself."""
 
     process: Process
+    container_id: str
     verb: str
     directory: Path
     deadline: float
@@ -85,20 +89,46 @@ class Conmon:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         line = b""
+        in_vain = 0
         while b"\n" not in line:
-            if not poll.poll(max(0.0, self.deadline - time.monotonic()) * 1000):
+            if not poll.poll(min(_LOOK, max(0.0, self.deadline - time.monotonic())) * 1000):
+                in_vain = in_vain + 1 if self._waits_in_vain() else 0
+                late = time.monotonic() >= self.deadline
+                if not late and in_vain < _LOOKS:
+                    continue
                 # The runtime's process dies with conmon (it asks for that by PR_SET_PDEATHSIG).
                 self.process.send(signal.SIGKILL)
-                raise RuntimeFailed(f"the OCI runtime did not {self.verb} the process within {START_TIMEOUT:.0f} s")
+                how = f"did not {self.verb} the process within {START_TIMEOUT:.0f} s" if late else "was killed at work"
+                raise RuntimeFailed(f"the OCI runtime {how}")
             chunk = os.read(descriptor, 65536)
             if not chunk:
                 break
             line += chunk
         return line.partition(b"\n")[0]
 
+    def _waits_in_vain(self) -> bool:
+        """Whether the runtime is gone and conmon sleeps: it reads the runtime's last words from a pipe that the process
+        which was made has as well, and which so never ends."""
+        pid = self.process.pid
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+            groups = [Path(f"/proc/{child}/cgroup").read_text(encoding="utf-8") for child in children]
+        except OSError:
+            return False
+        return self.process.sleeps and bool(groups) and all(f"/{self.container_id}" in group for group in groups)
+
     def _fail(self, said: str) -> NoReturn:
         log, program = self.directory / "runtime.log", _program(self.directory)
         raise runtime_failure(verb=self.verb, said=said, log=log, program=program)
+
+
+def arguments_of(pid: int, directory: Path) -> Sequence[str]:
+    """The arguments of the process *pid*, if it is a conmon that works in *directory*; else none."""
+    try:
+        arguments = os.fsdecode(Path("/proc", str(pid), "cmdline").read_bytes()).split("\0")
+    except OSError:
+        return ()  # it has ended
+    return arguments if f"--exit-dir={directory}" in arguments else ()
 
 
 def end_unrecorded(directory: Path) -> None:
@@ -106,15 +136,12 @@ def end_unrecorded(directory: Path) -> None:
 
     Left alone, it would have the runtime make a container that nobody knows. Returns when it has ended.
     """
-    argument = f"--exit-dir={directory}".encode()
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
+        if not entry.name.isdigit() or not arguments_of(int(entry.name), directory):
             continue
         try:
-            if argument not in (entry / "cmdline").read_bytes().split(b"\0"):
-                continue
             found = Process.of(int(entry.name))
-        except (OSError, ProcessLookupError):
+        except ProcessLookupError:
             continue  # it has ended meanwhile
         found.send(signal.SIGKILL)
         deadline = time.monotonic() + _LAST_WORDS
@@ -123,7 +150,9 @@ def end_unrecorded(directory: Path) -> None:
 
 
 @contextmanager
-def launched(arguments: Sequence[str], *, directory: Path, verb: str, attached: bool = False) -> Iterator[Conmon]:
+def launched(
+    arguments: Sequence[str], *, container_id: str, directory: Path, verb: str, attached: bool = False
+) -> Iterator[Conmon]:
     """Run conmon with *arguments* in *directory*, where it writes `monitor.pid`.
 
     *verb* is what the runtime shall do, `create` or `exec`. With *attached*, conmon waits for `proceed`. The pipes
@@ -170,6 +199,7 @@ def launched(arguments: Sequence[str], *, directory: Path, verb: str, attached: 
                 raise RuntimeFailed(f"the container monitor {arguments[0]} failed (status {status}): {said}")
         yield Conmon(
             process=process(int((directory / "monitor.pid").read_text(encoding="ascii"))),
+            container_id=container_id,
             verb=verb,
             directory=directory,
             deadline=time.monotonic() + START_TIMEOUT,

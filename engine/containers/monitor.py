@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shutil
 import signal
@@ -28,12 +29,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from engine.containers.conmon import end_unrecorded, launched, process
+from engine.containers.conmon import arguments_of, end_unrecorded, launched, process
 from engine.containers.logfile import mend
 from engine.containers.runtime import Runtime
 from engine.errors import RuntimeFailed
 from engine.kernel import cgroup
-from engine.kernel.process import Process
+from engine.kernel.process import Process, parent_of
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +115,30 @@ class Monitor:
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
 
+    @classmethod
+    def recover(cls, directory: Path, *, id: str, container_id: str) -> Monitor | None:  # noqa: A002 - the field's name
+        """The monitor that works in *directory* and whose record there is damaged, as conmon's own files and arguments
+        tell; `None` where these are not whole either."""
+        try:
+            pid, conmon = (int((directory / name).read_text(encoding="ascii")) for name in ("pid", "monitor.pid"))
+        except (OSError, ValueError):
+            return None
+        if min(pid, conmon) < 1:
+            return None
+        arguments = arguments_of(conmon, directory)
+        # Pids are given again: that of the container's process is still its own while conmon is its parent.
+        watched = bool(arguments) and _parent(pid) == conmon
+        return cls(
+            id=id,
+            container_id=container_id,
+            directory=directory,
+            process=process(pid) if watched else Process(pid, 0),
+            monitor=process(conmon) if arguments else Process(conmon, 0),
+            tty="--terminal" in arguments,
+            stdin=not {"--terminal", "--stdin"}.isdisjoint(arguments),
+            stdin_once="--stdin" in arguments and "--leave-stdin-open" not in arguments,
+        )
+
     def _control(self, line: str) -> None:
         # Without O_NONBLOCK the open would wait for a reader for ever once conmon has gone.
         try:
@@ -165,7 +192,9 @@ class Monitors:
             cgroup.expect_join()
             with (
                 self._command(container_id, container_id, directory) as command,
-                launched([*command, *arguments], directory=directory, verb="create") as conmon,
+                launched(
+                    [*command, *arguments], container_id=container_id, directory=directory, verb="create"
+                ) as conmon,
             ):
                 pid = conmon.watched_pid()
             monitor = Monitor(
@@ -216,7 +245,13 @@ class Monitors:
                 attached = connect is not None
                 with (
                     self._command(exec_id, container_id, directory) as command,
-                    launched([*command, *arguments], directory=directory, verb="exec", attached=attached) as conmon,
+                    launched(
+                        [*command, *arguments],
+                        container_id=container_id,
+                        directory=directory,
+                        verb="exec",
+                        attached=attached,
+                    ) as conmon,
                 ):
                     if connect:
                         conmon.wait_until_attachable()
@@ -242,21 +277,25 @@ class Monitors:
 
     def find(self, container_id: str) -> Monitor | None:
         """The monitor that this or an earlier daemon started for the container, running or not."""
-        return Monitor.load(self.directory(container_id))
+        return _found(self.directory(container_id), id=container_id, container_id=container_id)
 
     def remove(self, container_id: str) -> None:
         """Forget a container's monitor and those of its exec sessions. One that still runs is killed first."""
         _discard(self.directory(container_id))
 
     def execs(self, container_id: str) -> list[tuple[Monitor, Mapping[str, Any]]]:
-        """The monitors of a container's exec sessions with their notes. What was never finished is removed."""
+        """The monitors of a container's exec sessions with their notes.
+
+        What was never finished is removed, and what has lost its note: nobody could ask for it.
+        """
         found: list[tuple[Monitor, Mapping[str, Any]]] = []
         for directory in self.directory(container_id).glob("exec-*"):
-            monitor = Monitor.load(directory)
-            if monitor is None:
+            monitor = _found(directory, id=directory.name.removeprefix("exec-"), container_id=container_id)
+            note = _note(directory)
+            if monitor is None or note is None:
                 _discard(directory)
             else:
-                found.append((monitor, json.loads((directory / "exec.json").read_text(encoding="utf-8"))))
+                found.append((monitor, note))
         return found
 
     def remove_exec(self, container_id: str, exec_id: str) -> None:
@@ -306,6 +345,35 @@ def _streams(*, tty: bool, stdin: bool, stdin_once: bool) -> list[str]:
     if not stdin:
         return []
     return ["--stdin"] if stdin_once else ["--stdin", "--leave-stdin-open"]
+
+
+def _found(directory: Path, *, id: str, container_id: str) -> Monitor | None:  # noqa: A002 - the field's name
+    """The monitor recorded in *directory*, also where the record has been damaged since it was written."""
+    if not (directory / "monitor.json").exists():
+        return None
+    monitor = Monitor.load(directory)
+    if monitor is None:
+        monitor = Monitor.recover(directory, id=id, container_id=container_id)
+        if monitor is not None:
+            _LOG.warning("%s is damaged: written anew as the processes tell", directory / "monitor.json")
+            monitor.save()
+    return monitor
+
+
+def _note(directory: Path) -> Mapping[str, Any] | None:
+    """What is kept with an exec session's monitor; `None` where it is damaged."""
+    try:
+        note = json.loads((directory / "exec.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return note if isinstance(note, dict) else None
+
+
+def _parent(pid: int) -> int:
+    try:
+        return parent_of(pid)
+    except ProcessLookupError:
+        return 0
 
 
 _TRIES: Final = 20

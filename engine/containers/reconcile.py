@@ -47,7 +47,16 @@ def reconcile(
         # Where the process has ended, its monitor is about to write the code.
         and monitor.monitor.alive
     }
-    _remove_strangers(service, known=set(records), alive=set(alive))
+    # Why they ended is still to be found out.
+    ended = {
+        container_id
+        for container_id, record in records.items()
+        if record.container.state.status in (Status.RUNNING, Status.PAUSED) and container_id not in alive
+    }
+    _remove_strangers(service, known=set(records), wanted=alive.keys() | ended)
+    for group in cgroup.leftovers(config.instance):
+        if not any(container_id in group.parts for container_id in alive.keys() | ended):
+            cgroup.end(group)
     networks.start(live=alive.keys())
     snapshots.reconcile(known=records.keys(), running=alive.keys())
     volumes.reconcile(running=alive.keys())
@@ -60,9 +69,6 @@ def reconcile(
         except (EngineError, OSError, ValueError):  # one container's damage must not keep the engine from starting
             _LOG.exception("could not recover container %s", record.container.name)
     _sweep_directories(config.root / "containers", known=set(records))
-    for group in cgroup.leftovers(config.instance):
-        if not any(container_id in group.parts for container_id in alive):
-            cgroup.remove(group)
 
 
 def _put_right(service: ContainerService, record: Record, monitor: Monitor | None) -> None:
@@ -105,14 +111,9 @@ def _starts_with_the_engine(record: Record) -> bool:
     )
 
 
-def _remove_strangers(service: ContainerService, *, known: set[str], alive: set[str]) -> None:
+def _remove_strangers(service: ContainerService, *, known: set[str], wanted: set[str]) -> None:
     """Monitors and runtime states of containers that nobody knows, or whose start was cut off."""
-    ended = {
-        record.container.id
-        for record in service.records()
-        if record.container.state.status in (Status.RUNNING, Status.PAUSED)
-    } - alive
-    for container_id in (service.monitors.ids() | service.runtime.ids()) - alive - ended:
+    for container_id in (service.monitors.ids() | service.runtime.ids()) - wanted:
         if container_id in known:
             _LOG.info("the start of container %s was cut off: taking it down", container_id[:12])
         else:

@@ -132,8 +132,8 @@ class Starter:
             spec = runtime_spec(container, prepare(sandbox))
             bundle = self.bundle(container.id)
             (bundle / "config.json").write_text(json.dumps(self._filters.applied(spec)), encoding="utf-8")
-            # crun leaves them where it cannot write one of their limits.
-            undo.callback(cgroup.remove_everywhere, cgroup_path(container, self._cgroup_parent))
+            # crun leaves them where it cannot write one of their limits, and a process in them when it is killed.
+            undo.callback(cgroup.clear, cgroup_path(container, self._cgroup_parent))
             # Named by a container that was killed with its daemon, a runtime's state or monitor would be in the way.
             undo.callback(self._forget, container.id)
             try:
@@ -160,6 +160,7 @@ class Starter:
         network = self._executor.submit(self._networks.release, container.id)
         try:
             self._forget(container.id)
+            cgroup.clear(cgroup_path(container, self._cgroup_parent))
             self._snapshots.unmount(container.id)
             self.mounts.release(container)
             self.joiner.leave(container)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
+
+from engine.kernel.process import Process
 
 ROOT = Path("/sys/fs/cgroup")
+_DYING: Final = 5.0
 
 
 @lru_cache(maxsize=1)
@@ -43,10 +49,46 @@ def remove(group: Path) -> None:
         group.rmdir()
 
 
-def remove_everywhere(group: str, root: Path = ROOT) -> None:
-    """Remove *group* from every hierarchy that has it and where it is empty."""
-    for top in tops(group, root):
-        remove(top)
+def clear(group: str, root: Path = ROOT) -> None:
+    """Kill the processes that are left in *group* and below it, and remove it from every hierarchy.
+
+    What does not die within some seconds, such as a process in an uninterruptible sleep, stays, and its groups do.
+    """
+    for each in (*leftovers(group, root), *tops(group, root)):
+        end(each, root)
+
+
+def end(group: Path, root: Path = ROOT) -> None:
+    """Kill the processes that are left in one group of one hierarchy, and remove it; as `clear` does."""
+    # What version 1 has frozen does not die; version 2 has no such file.
+    freezer = root.joinpath("freezer", *group.relative_to(root).parts[1:], "freezer.state")
+    with contextlib.suppress(OSError):
+        freezer.write_text("THAWED", encoding="ascii")
+    deadline = time.monotonic() + _DYING
+    while (members := _members(group)) and time.monotonic() < deadline:
+        _kill(members, group)
+        time.sleep(0.005)
+    remove(group)
+
+
+def _kill(pids: Collection[int], group: Path) -> None:
+    found = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            found.append(Process.of(pid))
+    # Each is known with its start time now: one whose pid is a member's still is not somebody else with that pid.
+    still = _members(group)
+    for process in found:
+        if process.pid in still:
+            process.send(signal.SIGKILL)
+
+
+def _members(group: Path) -> frozenset[int]:
+    """The pids in *group*, without those of processes that this namespace does not see: they are told as 0."""
+    try:
+        return frozenset(map(int, (group / "cgroup.procs").read_text(encoding="ascii").split())) - {0}
+    except OSError:
+        return frozenset()
 
 
 def frozen(group: str, root: Path = ROOT) -> bool:

@@ -24,10 +24,19 @@ class Process:
     def alive(self) -> bool:
         """Whether it still runs; one that has ended but that nobody has reaped does not."""
         try:
-            state, started = _stat(self.pid)
+            state, started, _ = _stat(self.pid)
         except ProcessLookupError:
             return False
         return started == self.started and state not in "ZX"
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether it waits for something; one that has ended, or that may run, does not."""
+        try:
+            state, started, _ = _stat(self.pid)
+        except ProcessLookupError:
+            return False
+        return started == self.started and state == "S"
 
     def open(self) -> int | None:
         """A pidfd of it, readable once it ends (the caller closes it); `None` when it is gone."""
@@ -60,14 +69,20 @@ def start_time(pid: int) -> int:
     return _stat(pid)[1]
 
 
-def _stat(pid: int) -> tuple[str, int]:
+def parent_of(pid: int) -> int:
+    """The pid of the parent of *pid*; `ProcessLookupError` when there is no such process."""
+    return _stat(pid)[2]
+
+
+def _stat(pid: int) -> tuple[str, int, int]:
+    """The state, the start time and the parent of a process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError) as error:
         raise ProcessLookupError(f"no process has the pid {pid}") from error
     # The second field is the program's name in parentheses and may itself hold spaces and parentheses.
     fields = text[text.rindex(")") + 2 :].split()
-    return fields[0], int(fields[19])
+    return fields[0], int(fields[19]), int(fields[1])
 
 
 def held_capabilities() -> frozenset[str]:

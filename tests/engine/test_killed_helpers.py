@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +16,9 @@ import pytest
 from engine.containers.model import Status
 from engine.containers.runtime import Runtime
 from engine.engine import Engine
-from engine.errors import EngineError
+from engine.errors import EngineError, RuntimeFailed
+from engine.kernel import cgroup
+from engine.types import new_id
 from tests.fixtures.engine_host import EngineHost, reaches, remove_all, whole
 from tests.fixtures.processes import wait_until
 
@@ -79,6 +82,50 @@ def test_a_program_is_killed_at_its_work(host: EngineHost, engine: Engine, work:
             engine.containers.start(container_id)
         engine.containers.remove(container_id, force=True)
     assert caught, f"{work} was never seen"
+
+
+def test_the_runtime_dies_when_it_has_made_the_process(
+    host: EngineHost, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process waits for its start with the runtime's pipes, which conmon reads to their end; it is in no state."""
+    runtime = engine.containers.runtime
+    dies = tmp_path / runtime.program.name
+    dies.write_text(
+        f"""#!/bin/sh
+        {runtime.program} "$@" || exit
+        case "$*" in *" create "*)
+            rm -f {runtime.root}/*/status {runtime.root}/*/state.json
+            kill -KILL $$
+        esac
+        """
+    )
+    dies.chmod(0o755)
+    container_id = host.create(engine, *SLEEP, network_mode="default")
+    monkeypatch.setattr(runtime, "program", dies)
+    with pytest.raises(RuntimeFailed, match="was killed at work"):
+        engine.containers.start(container_id)
+    monkeypatch.undo()
+    assert not host.processes(engine)
+    _starts_after_all(host, engine, container_id)
+
+
+def test_a_process_that_nobody_knows(host: EngineHost) -> None:
+    """What a killed daemon has left in its control groups, frozen even, ends with the start of the next."""
+    with host.engine() as engine:
+        group = f"{engine.config.instance}/{new_id()}/below"
+    tops = [cgroup.ROOT] if cgroup.version() == 2 else [cgroup.ROOT / "pids", cgroup.ROOT / "freezer"]
+    with subprocess.Popen(SLEEP) as left:
+        try:
+            for top in tops:
+                (top / group).mkdir(parents=True)
+                (top / group / "cgroup.procs").write_text(str(left.pid))
+            if cgroup.version() == 1:
+                (tops[-1] / group / "freezer.state").write_text("FROZEN")
+            with host.engine():
+                assert left.wait(10) == -signal.SIGKILL
+                assert not any((top / group).parent.exists() for top in tops)
+        finally:
+            cgroup.end(tops[-1] / group)
 
 
 def _settles(host: EngineHost, engine: Engine, container_id: str) -> None:
