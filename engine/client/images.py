@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -234,6 +234,13 @@ class ImageCalls(Connection):
             compressed=answer["Compressed"],
             reclaimable=answer["Reclaimable"],
         )
+
+    def images_freed(self, images: Collection[str]) -> int:
+        """Bytes that come free when *images*, are removed. `NotSupported` by other engines than Havre's."""
+        if not self._is_havre():
+            raise errors.NotSupported("this engine does not tell what removing images would free")
+        answer = self._json("POST", "/havre/v1/images/freed", body={"Images": list(images)}, patient=True)
+        return int(answer["Freed"])
 
     def distribution(self, reference: str, *, auth: Auth | None = None) -> Distribution:
         """What the registry has under *reference*, without pulling it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from engine.images.records import ImageRecord, ImageRecords
 from engine.images.removal import InUse, Remover
 from engine.images.stores import ImageStores
 from engine.images.transfer import unpack_stored
-from engine.images.usage import StoreUsage, measured
+from engine.images.usage import StoreUsage, alone, measured, with_steps
 from engine.registry.auth import RegistryAuth
 from engine.registry.hosts import RegistryHosts
 from engine.registry.media import MANIFEST_LIMIT
@@ -225,6 +225,17 @@ class ImageService:
                 blob_size=self._content.size,
                 containers={image_id: len(in_use(image_id)) for image_id in layers},
             )
+
+    def freed(self, names: Collection[str]) -> int:
+        """Bytes that come free when the images *names* are removed, as `prune` counts; none for what is not there."""
+        found = set()
+        with self._collector.quiet():
+            for name in names:
+                with suppress(ImageNotFound):
+                    found.add(self.catalogue.find(name)[0].id)
+            gone = with_steps(found, self._records.all())
+            layers, blobs = self._records.needs()
+            return sum(map(self._layer_size, alone(gone, layers))) + sum(map(self._content.size, alone(gone, blobs)))
 
     def _remove(
         self, text: str, *, force: bool, prune: bool, in_use: InUse, only: Digest | None = None

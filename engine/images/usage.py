@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.images.model import Image
+from engine.images.records import ImageRecord
 from engine.types import Digest
 
 
@@ -51,10 +52,7 @@ def measured(
     """
     layers, blobs = _sizes(layers_of, layer_size), _sizes(blobs_of, blob_size)
     layer_users, blob_users = _users(layers_of), _users(blobs_of)
-    used = [image_id for image_id in layers_of if containers.get(image_id)]
-    kept = _total(layers, frozenset().union(*(layers_of[each] for each in used)))
-    kept += _total(blobs, frozenset().union(*(blobs_of.get(each, frozenset()) for each in used)))
-    everything = sum(layers.values()) + sum(blobs.values())
+    unused = {image_id for image_id in layers_of if not containers.get(image_id)}
     return StoreUsage(
         images=tuple(
             ImageUsage(
@@ -69,8 +67,32 @@ def measured(
         ),
         layers=sum(layers.values()),
         compressed=sum(blobs.values()),
-        reclaimable=everything - kept,
+        reclaimable=sum(layers[each] for each in alone(unused, layers_of))
+        + sum(blobs[each] for each in alone(unused, blobs_of)),
     )
+
+
+def alone(images: Collection[Digest], needs: Mapping[Digest, frozenset[Digest]]) -> frozenset[Digest]:
+    """What only *images* need, by what each image *needs*."""
+    kept = frozenset[Digest]().union(*(needed for image_id, needed in needs.items() if image_id not in images))
+    return frozenset[Digest]().union(*(needs.get(image_id, frozenset()) for image_id in images)) - kept
+
+
+def with_steps(images: Collection[Digest], records: Collection[ImageRecord]) -> set[Digest]:
+    """*images* and the nameless ones that these alone were built on: they go along (`engine.images.removal`)."""
+    by_id = {record.id: record for record in records}
+    children: dict[Digest, set[Digest]] = {}
+    for record in records:
+        if record.parent is not None:
+            children.setdefault(record.parent, set()).add(record.id)
+    gone, pending = set(images), list(images)
+    while pending:
+        child = by_id.get(pending.pop())
+        parent = by_id.get(child.parent) if child is not None and child.parent is not None else None
+        if parent is not None and not parent.references and parent.id not in gone and children[parent.id] <= gone:
+            gone.add(parent.id)
+            pending.append(parent.id)
+    return gone
 
 
 def _sizes(needs: Mapping[Digest, frozenset[Digest]], size: Callable[[Digest], int]) -> dict[Digest, int]:
@@ -79,7 +101,3 @@ def _sizes(needs: Mapping[Digest, frozenset[Digest]], size: Callable[[Digest], i
 
 def _users(needs: Mapping[Digest, frozenset[Digest]]) -> Counter[Digest]:
     return Counter(digest for needed in needs.values() for digest in needed)
-
-
-def _total(sizes: Mapping[Digest, int], digests: frozenset[Digest]) -> int:
-    return sum(sizes[digest] for digest in digests)

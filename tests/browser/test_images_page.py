@@ -67,4 +67,10 @@ def test_an_image_inside_out_and_back(
         page.goto(place)
         expect(page.locator("h1").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, place
+    # A job with a long name, refused with a long sentence.
+    page.goto("/e/local/images/")
+    page.get_by_label("Image to pull").fill("127.0.0.1:5000/a-team/an-application-with-a-long-name:2026.11.26-rc1")
+    page.get_by_role("button", name="Pull", exact=True).click()
+    expect(page.locator("section.job")).to_contain_text("is no public address")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
     engine.docker("rmi", "team/app:kept")

@@ -10,6 +10,7 @@ import pytest
 
 from engine.errors import InvalidParameter
 from engine.images.model import ContainerUse
+from engine.registry.reference import Reference
 from engine.types import Digest
 from tests.fixtures.image_host import REPOSITORY, Host
 from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, tar_of
@@ -103,6 +104,23 @@ def test_filters_that_make_no_sense_prune_nothing(
     with pytest.raises(InvalidParameter):
         host.images.prune(filters=filters, in_use=nobody)
     assert len(host.images.list()) == 3
+
+
+def test_what_a_removal_frees_is_told_before(host: Host, images: list[MadeImage]) -> None:
+    """With the steps that it was built of, which nobody else was; and not the base that others share."""
+    names = []
+    for parent in (images[0].id, "built:1"):
+        data = tar_of({parent: bytes(70_000)})
+        names.append(f"built:{len(names) + 1}")
+        host.images.add_layer(parent, iter([data]), config={}, history={}, reference=Reference.parse(names[-1]))
+    host.images.remove("built:1", in_use=nobody)
+    [built] = (image for image in host.images.list() if "built:2" in image.tags)
+    told, before = host.images.freed([built.id, "nosuch"]), on_disk(host)
+    host.images.remove("built:2", in_use=nobody)
+    assert told == before - on_disk(host) > 140_000
+    ids = [image.id for image in host.images.list()]
+    assert host.images.freed(ids) == on_disk(host)
+    assert host.images.freed([]) == 0
 
 
 def test_an_empty_store(host: Host) -> None:

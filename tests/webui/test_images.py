@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import time
@@ -16,7 +17,7 @@ import pytest
 from django.conf import LazySettings, settings
 from django.test import AsyncClient, Client
 
-from tests.fixtures.daemons import HavreDaemon
+from tests.fixtures.daemons import HavreDaemon, PeerDaemon
 from webui.accounts.models import User
 from webui.environments.models import Environment
 from webui.gateway import HistoryEntry, ImageDetail, PullEvent
@@ -135,6 +136,26 @@ def test_unused_ones_are_told_before_and_after(browser: Client, derived: str, ha
     assert job.state == JobState.SUCCEEDED, job.message
     assert job.message == "1 image removed, 3 MB freed."
     assert "Every image is in use" in _text(browser, "/e/local/images/prune/")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_told_before_is_what_is_freed(browser: Client, havre: HavreDaemon, derived: str) -> None:
+    """The compressed copy of a pulled layer goes with the layer."""
+    page = _text(browser, "/e/local/images/prune/")
+    found = re.search(r"All 2 that no container uses: frees ([\d.]+ MB)", page)
+    assert found, page
+    detail = _text(browser, "/e/local/images/busybox:latest/")
+    assert "(0 B its own)" in detail, "the other image has its layer too"
+    browser.post("/e/local/images/prune/", {"what": "all"})
+    assert _run_only_job().message == f"2 images removed, {found[1]} freed."
+
+
+def test_another_engine_is_reckoned_by_layers(
+    stock: Environment, operator: User, signed_in: Callable[[User | None], Client], dockerd: PeerDaemon
+) -> None:
+    dockerd.docker("pull", "-q", "busybox")
+    assert "1 that no container uses: frees 1.98 MB" in _text(signed_in(operator), "/e/local/images/prune/")
+    dockerd.docker("rmi", "busybox")
 
 
 def test_two_images_compared(browser: Client, derived: str) -> None:

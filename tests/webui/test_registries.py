@@ -234,6 +234,12 @@ def test_test_push_and_pull_sign_in(
     registry.save()
     assert "Login Succeeded" in client.post(test, headers=HTMX).content.decode()
 
+    nobody = Registry.objects.create(environment=None, host=daemon.mirrors[0].partition("//")[2])
+    without = f"/e/local/registries/{nobody.pk}/test/"
+    assert "it answers." in client.post(without, headers=HTMX).content.decode()
+    Registry.objects.filter(pk=nobody.pk).update(host="127.0.0.1:1")
+    assert "message-error" in client.post(without, headers=HTMX).content.decode()
+
     daemon.docker("pull", "-q", "busybox")
     name = f"{guarded.address}/team/box:1"
     tagged = client.post("/e/local/images/busybox:latest/tag/", {"reference": name}, headers=HTMX)

@@ -15,6 +15,14 @@ _KEPT: Final = 7 * 24 * 3600
 """Seconds that the layers of an image are remembered."""
 
 
+def freed(client: gateway.Client, images: Collection[gateway.ImageSummary], gone: Collection[str]) -> int:
+    """Bytes that removing *gone*, by id, frees of all *images*: as the engine reckons, else by the layers of each."""
+    try:
+        return client.images_freed(gone)
+    except gateway.NotSupported:
+        return Holdings.of(client, images).own(client, gone)
+
+
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """Which image has which layers, by the names of `layers.chain`."""
@@ -35,7 +43,7 @@ class Holdings:
         cache.set_many(fresh, timeout=_KEPT)
         return cls({keys[key]: layers for key, layers in {**known, **fresh}.items()})
 
-    def freed(self, client: gateway.Client, gone: Collection[str]) -> int:
+    def own(self, client: gateway.Client, gone: Collection[str]) -> int:
         """Bytes of the layers that only the images *gone*, by id, have; those that the engine tells no size of not."""
         kept = {name for image, names in self.of_image.items() if image not in gone for name in names}
         sizes: dict[str, int] = {}

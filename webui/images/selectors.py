@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from webui import gateway
 from webui.images.layers import Step, steps
-from webui.images.reclaim import Holdings
+from webui.images.reclaim import Holdings, freed
 
 if TYPE_CHECKING:
     from webui.environments.models import Environment
@@ -38,8 +38,10 @@ class ImagePage:
     image: gateway.ImageDetail
     steps: tuple[Step, ...]
     containers: tuple[gateway.ContainerSummary, ...]
+    own: int
+    """Bytes of its layers that no other image has."""
     freed: int
-    """Bytes that its removal would free: its layers that no other image has."""
+    """Bytes that its removal would free."""
     others: tuple[str, ...]
     """Names of the other images, to compare with."""
 
@@ -95,13 +97,15 @@ def image_page(*, environment: Environment, image: str) -> ImagePage:
         history = client.history(detail.id)
         containers = client.containers(all=True)
         images = client.images()
-        freed = Holdings.of(client, images).freed(client, {detail.id})
+        own = Holdings.of(client, images).own(client, {detail.id})
+        gone = freed(client, images, {detail.id})
     used = (container for container in containers if container.image_id == detail.id)
     return ImagePage(
         image=detail,
         steps=steps(detail, history),
         containers=tuple(sorted(used, key=lambda container: container.name)),
-        freed=freed,
+        own=own,
+        freed=gone,
         others=names_of(each for each in images if each.id != detail.id),
     )
 
@@ -113,8 +117,7 @@ def prune_page(*, environment: Environment) -> PrunePage:
         rows = _rows(images, client.containers(all=True))
         unused = tuple(row for row in rows if not row.containers)
         dangling = tuple(row for row in unused if row.dangling)
-        holdings = Holdings.of(client, images)
-        amounts = [holdings.freed(client, {row.image.id for row in choice}) for choice in (dangling, unused)]
+        amounts = [freed(client, images, {row.image.id for row in choice}) for choice in (dangling, unused)]
     return PrunePage(PruneChoice(dangling, amounts[0]), PruneChoice(unused, amounts[1]))
 
 

@@ -60,10 +60,14 @@ def registry_remove(*, registry: Registry, user: User) -> None:
 
 
 def registry_test(*, environment: Environment, user: User, registry: Registry) -> str:
-    """Have the environment's engine sign in; the registry's own words. `gateway.ClientError` when it refuses."""
+    """Have the environment's engine sign in; the registry's own words, none where nobody signs in.
+
+    `gateway.ClientError` when it refuses, or is not there.
+    """
     policy.require(user, policy.Action.REGISTRY_TEST, environment=environment)
     with gateway.client(environment, timeout=30) as client:
-        return client.check_auth(_auth(registry)).status
+        status = client.check_auth(_auth(registry)).status
+    return status if registry.username else ""
 
 
 def auth_for(*, environment: Environment, reference: str) -> gateway.Auth | None:

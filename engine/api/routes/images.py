@@ -59,6 +59,13 @@ async def image_usage(call: Call) -> web.Response:
     return json_answer(render_image.store_usage(usage))
 
 
+@routes.post("/havre/v1/images/freed")
+async def image_freed(call: Call) -> web.Response:
+    """What removing `Images`, names or ids, would free; nothing is removed."""
+    names = (await call.body()).texts("Images")
+    return json_answer({"Freed": await call.workers.patient(call.engine.images.freed, names)})
+
+
 @routes.get("/images/{name*}/json")
 async def image_inspect(call: Call) -> web.Response:
     def look() -> dict[str, Any]:
