@@ -37,7 +37,7 @@ class Side:
 class Firewall:
     def __init__(self, *, instance: str) -> None:
         self._table = f"inet {instance}"
-        self._nft = Nftables()
+        self._nft = Nftables(table=instance)
 
     def close(self) -> None:
         self._nft.close()
