@@ -87,15 +87,16 @@ class ExecSessions:
         """Run the session's command in its *container*; its streams, or `None` when *detach*. Takes about 40 ms.
 
         *rows* and *columns* are the terminal's first size, where there is one. `Conflict` when the session has been
-        started before or the container does not run; `CommandUnusable` when there is no such command, and then the
-        session's exit code is that of the error; `RuntimeFailed` else.
+        started before, or when the container does not run or is paused, and then it can be started later;
+        `CommandUnusable` when there is no such command, and then the session's exit code is that of the error;
+        `RuntimeFailed` else.
         """
+        _require_usable(container)
         session = self._begin(exec_id)
         config = session.state.config
         attachment: Attachment | None = None
         monitor: Monitor | None = None
         try:
-            _require_usable(container)
             monitor = self._monitors.find(container.id)
             if monitor is None:
                 raise _not_running(container)
@@ -137,6 +138,12 @@ class ExecSessions:
             session.state = replace(session.state, running=True, pid=launched.process.pid)
         self._watch(session, launched)
         return attachment
+
+    def check(self, exec_id: str, *, container: Container) -> None:
+        """Refuse what `start` would refuse at once, before somebody is told that it has begun."""
+        with self._lock:
+            self._unstarted(exec_id)
+        _require_usable(container)
 
     def inspect(self, exec_id: str) -> Exec:
         """The session at this moment; `ExecNotFound` when there is none, or none any more."""
@@ -192,13 +199,17 @@ class ExecSessions:
 
     def _begin(self, exec_id: str) -> _Session:
         with self._lock:
-            session = self._find(exec_id)
-            if session.ended_at is not None:
-                raise Conflict(f"Error: Exec command {exec_id} has already run")
-            if session.started:
-                raise Conflict(f"Error: Exec command {exec_id} is already running")
+            session = self._unstarted(exec_id)
             session.started = True
             return session
+
+    def _unstarted(self, exec_id: str) -> _Session:
+        session = self._find(exec_id)
+        if session.ended_at is not None:
+            raise Conflict(f"Error: Exec command {exec_id} has already run")
+        if session.started:
+            raise Conflict(f"Error: Exec command {exec_id} is already running")
+        return session
 
     def _watch(self, session: _Session, monitor: Monitor) -> None:
         self._watcher.watch(monitor, lambda end: self._ended(session, end))

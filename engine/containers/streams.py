@@ -108,6 +108,10 @@ class ContainerStreams:
         container = self.known(self.execs.inspect(exec_id).container_id)
         return self.execs.start(exec_id, container=container, detach=detach, rows=rows, columns=cols)
 
+    def exec_check(self, exec_id: str) -> None:
+        """Raise what `exec_start` would raise at once."""
+        self.execs.check(exec_id, container=self.known(self.execs.inspect(exec_id).container_id))
+
     def exec_inspect(self, exec_id: str) -> Exec:
         return self.execs.inspect(exec_id)
 

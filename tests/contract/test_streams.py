@@ -360,8 +360,14 @@ def test_what_exec_refuses(daemon: Daemon, box: str) -> None:
     for path, (status, words) in refused.items():
         found, _, answer = ask(daemon, "POST", path, b'{"Cmd":["true"]}')
         assert (found, words in answer.decode()) == (status, True), (path, answer)
-    status, _, answer = ask(daemon, "POST", f"/exec/{exec_id}/start", b'{"Detach":true}')
-    assert (status, "has already run" in answer.decode()) == (409, True)
+    waiting = session(daemon, box, "sleep", "600")
+    call(daemon, "POST", f"/exec/{waiting}/start", {"Detach": True})
+    for started, words in ((exec_id, "has already run"), (waiting, "is already running")):
+        for body in (b'{"Detach":true}', b"{}"):
+            status, _, answer = ask(daemon, "POST", f"/exec/{started}/start", body)
+            assert words in answer.decode()
+            # dockerd says it as the command's own output where the client wants a stream.
+            assert status == 409 or (daemon.kind == "dockerd" and body == b"{}" and status == 200)
     for body, words in (
         (b"{}", "No exec command specified"),
         (b'{"Cmd":["true"],"DetachKeys":"nosuch"}', "Invalid escape keys (nosuch) provided"),
@@ -369,6 +375,17 @@ def test_what_exec_refuses(daemon: Daemon, box: str) -> None:
         status, _, answer = ask(daemon, "POST", f"/containers/{box}/exec", body)
         assert words in answer.decode()
         assert status == 400 or (daemon.kind == "dockerd" and status == 500)
+
+
+def test_a_session_waits_for_a_container_that_is_paused(daemon: Daemon, box: str) -> None:
+    exec_id = session(daemon, box, "echo", "late", attached=("Stdout",))
+    call(daemon, "POST", f"/containers/{box}/pause")
+    for body in (b'{"Detach":true}', b"{}"):
+        status, _, answer = ask(daemon, "POST", f"/exec/{exec_id}/start", body)
+        assert (status, "is paused, unpause the container before exec" in answer.decode()) == (409, True)
+    call(daemon, "POST", f"/containers/{box}/unpause")
+    with Stream(daemon, f"/exec/{exec_id}/start", {}) as stream:
+        assert stream.to_end() == {1: b"late\n"}
 
 
 # --- websockets

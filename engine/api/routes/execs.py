@@ -17,7 +17,7 @@ from engine.api.status import status_of
 from engine.api.workers import kept
 from engine.containers.attach import STDOUT, Attachment, multiplex
 from engine.containers.model import Exec, ExecConfig
-from engine.errors import Conflict, EngineError, InvalidParameter, NotRunning
+from engine.errors import EngineError, InvalidParameter
 
 routes = Routes()
 
@@ -88,11 +88,7 @@ async def _attached(call: Call, connection: Connection, *, framed: bool, rows: i
     containers, exec_id = call.engine.containers, call.arguments["id"]
     session = _inspect(call)
     rows, cols = (rows, cols) if rows and cols else session.config.console_size
-    if session.running or session.exit_code is not None:
-        raise Conflict(f"Error: Exec command {exec_id} has already run")
-    container = await call.workers.quick(containers.known, session.container_id)
-    if not container.state.running:
-        raise NotRunning(f"Container {container.id} is not running")
+    await call.workers.quick(containers.exec_check, exec_id)
     config = session.config
     starting = call.starting[exec_id] = asyncio.get_running_loop().create_future()
     try:
