@@ -19,6 +19,7 @@ FILES = (
     "api_network_test.py",
     "api_volume_test.py",
     "client_test.py",
+    "context_api_test.py",
     "errors_test.py",
     "models_containers_test.py",
     "models_images_test.py",
