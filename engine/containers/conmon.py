@@ -92,13 +92,14 @@ class Conmon:
         in_vain = 0
         while b"\n" not in line:
             if not poll.poll(min(_LOOK, max(0.0, self.deadline - time.monotonic())) * 1000):
-                in_vain = in_vain + 1 if self._waits_in_vain() else 0
-                late = time.monotonic() >= self.deadline
-                if not late and in_vain < _LOOKS:
+                left = self._left_alone()
+                in_vain = in_vain + 1 if left else 0
+                if in_vain < _LOOKS and time.monotonic() < self.deadline:
                     continue
-                # The runtime's process dies with conmon (it asks for that by PR_SET_PDEATHSIG).
-                self.process.send(signal.SIGKILL)
-                how = f"did not {self.verb} the process within {START_TIMEOUT:.0f} s" if late else "was killed at work"
+                # The runtime dies with conmon (it asks for that by PR_SET_PDEATHSIG), what it has made does not.
+                for each in (*left, self.process):
+                    each.send(signal.SIGKILL)
+                how = "was killed at work" if left else f"did not {self.verb} the process within {START_TIMEOUT:.0f} s"
                 raise RuntimeFailed(f"the OCI runtime {how}")
             chunk = os.read(descriptor, 65536)
             if not chunk:
@@ -106,16 +107,20 @@ class Conmon:
             line += chunk
         return line.partition(b"\n")[0]
 
-    def _waits_in_vain(self) -> bool:
-        """Whether the runtime is gone and conmon sleeps: it reads the runtime's last words from a pipe that the process
-        which was made has as well, and which so never ends."""
+    def _left_alone(self) -> list[Process]:
+        """What the runtime has made, where the runtime is gone and conmon waits in vain.
+
+        It reads the runtime's last words from a pipe that these processes have as well, and which so never ends.
+        """
         pid = self.process.pid
         try:
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+            found = [Process.of(int(child)) for child in children]
             groups = [Path(f"/proc/{child}/cgroup").read_text(encoding="utf-8") for child in children]
         except OSError:
-            return False
-        return self.process.sleeps and bool(groups) and all(f"/{self.container_id}" in group for group in groups)
+            return []
+        in_vain = self.process.sleeps and all(f"/{self.container_id}" in group for group in groups)
+        return found if in_vain else []
 
     def _fail(self, said: str) -> NoReturn:
         log, program = self.directory / "runtime.log", _program(self.directory)

@@ -221,8 +221,11 @@ class ExecSessions:
         session.exited.set_result(code)
 
     def _ended(self, session: _Session, end: Exit) -> None:
-        # Without a code the monitor was killed, or its directory removed with its container: the process was killed.
-        code = 137 if end.code is None else end.code
+        code = end.code
+        if code is None:
+            # The monitor was killed: nobody reads what the process prints. Or both have gone with their container.
+            end.monitor.process.send(signal.SIGKILL)
+            code = 137
         with self._lock:
             session.ended_at = time.monotonic()
             session.state = replace(session.state, running=False, exit_code=code, pid=0)

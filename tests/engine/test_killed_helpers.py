@@ -13,7 +13,7 @@ from typing import Self
 
 import pytest
 
-from engine.containers.model import Status
+from engine.containers.model import ExecConfig, Status
 from engine.containers.runtime import Runtime
 from engine.engine import Engine
 from engine.errors import EngineError, RuntimeFailed
@@ -107,6 +107,26 @@ def test_the_runtime_dies_when_it_has_made_the_process(
     monkeypatch.undo()
     assert not host.processes(engine)
     _starts_after_all(host, engine, container_id)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_the_monitor_of_an_exec_session(host: EngineHost, away: bool) -> None:
+    """Its process ends with it, also when no engine was there at that moment; its container goes on."""
+    with host.engine() as engine:
+        container_id = host.run(engine, *SLEEP)
+        session = engine.containers.exec_create(container_id, ExecConfig(cmd=SLEEP))
+        engine.containers.exec_start(session, detach=True)
+        [(monitor, _)] = engine.containers.monitors.execs(container_id)
+        if not away:
+            monitor.monitor.send(signal.SIGKILL)
+            wait_until(lambda: not engine.containers.execs.inspect(session).running)
+            assert engine.containers.execs.inspect(session).exit_code == 137
+    monitor.monitor.send(signal.SIGKILL)
+    with host.engine() as engine:
+        wait_until(lambda: not monitor.process.alive and not monitor.directory.exists())
+        assert engine.containers.execs.running(container_id) == ()
+        whole(host, engine)
+        remove_all(engine)
 
 
 def test_a_process_that_nobody_knows(host: EngineHost) -> None:
