@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +12,7 @@ from pyroute2.netlink.core import AsyncCoreSocket
 
 from engine.errors import EngineFault, Forbidden, InvalidParameter
 from engine.networks.model import Attachment, Driver, Sandbox
-from tests.conftest import needs_root
-from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside, lab
+from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside
 
 WEB = 8080
 GATEWAY = "172.16.0.1"
@@ -23,16 +20,10 @@ GATEWAY = "172.16.0.1"
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Lab]:
-    needs_root()
-    with lab(tmp_path) as made:
-        made.beyond(lambda: run("ip", "address", "add", f"{GATEWAY}/16", "dev", "lan0"))
-        yield made
-
-
-@pytest.fixture
-def networks(host: Lab) -> LabService:
-    return host.service()
+def host(host: Lab) -> Lab:
+    """Whose neighbour is the gateway."""
+    host.beyond(lambda: run("ip", "address", "add", f"{GATEWAY}/16", "dev", "lan0"))
+    return host
 
 
 def run(*command: str) -> str:

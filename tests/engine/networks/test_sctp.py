@@ -7,31 +7,16 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from engine.errors import NotImplementedHere
 from engine.networks.model import PublishedPort
-from tests.conftest import needs_root
-from tests.fixtures.netlab import Lab, LabService, inside, lab
+from tests.fixtures.netlab import Lab, LabService, inside
 
 INSIDE = 8080
 PORT = PublishedPort(container_port=INSIDE, protocol="sctp", host_port=18080)
 LED = PublishedPort(container_port=INSIDE, protocol="sctp", host_ip="0.0.0.0", host_port=18080)
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Lab]:
-    needs_root()
-    with lab(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def networks(host: Lab) -> LabService:
-    return host.service()
 
 
 def has_sctp() -> bool:

@@ -25,9 +25,8 @@ from engine.networks.cluster.model import Peer
 from engine.networks.cluster.store import CHANGED, ClusterStore
 from engine.networks.dns.names import Names
 from engine.networks.model import Attachment, Driver, Network, Pool
-from tests.conftest import needs_root
 from tests.fixtures.authority import Authority
-from tests.fixtures.netlab import Lab, LabService, address, lab
+from tests.fixtures.netlab import Lab, LabService, address
 from tests.fixtures.processes import wait_until
 from tests.fixtures.store import PORT, SlowStore, Store
 
@@ -49,13 +48,6 @@ PEER: Final = Peer(
     host=IPv4Address(Lab.outside),
     names=("friend",),
 )
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Lab]:
-    needs_root()
-    with lab(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

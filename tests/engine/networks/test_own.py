@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,24 +11,11 @@ from engine.errors import EngineFault, Forbidden, NetworkNotFound
 from engine.networks.drivers.bridge import bridge_name
 from engine.networks.model import Attachment, PublishedPort, Sandbox, SandboxRequest
 from engine.types import new_id
-from tests.conftest import needs_root
-from tests.fixtures.netlab import Echo, Lab, LabService, ask, inside, lab
+from tests.fixtures.netlab import Echo, Lab, LabService, ask, inside
 from tests.fixtures.processes import wait_until
 
 WEB = 8080
 AT_18080 = PublishedPort(container_port=WEB, host_port=18080)
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Lab]:
-    needs_root()
-    with lab(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def networks(host: Lab) -> LabService:
-    return host.service()
 
 
 def run(*command: str) -> str:

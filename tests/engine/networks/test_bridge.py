@@ -5,33 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from engine.errors import EngineFault, InvalidParameter, NetworkNotFound
 from engine.networks.model import Driver, PublishedPort, Sandbox
 from engine.types import new_id
-from tests.conftest import needs_root
-from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside, lab
+from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside
 from tests.fixtures.processes import wait_until
 
 WEB = 8080
 """The port of servers in containers."""
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Lab]:
-    needs_root()
-    with lab(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def networks(host: Lab) -> LabService:
-    return host.service()
 
 
 def links() -> set[str]:

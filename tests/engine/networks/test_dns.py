@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -14,17 +13,9 @@ from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 
 from engine.networks.dns.upstream import HostServers
 from engine.networks.model import Attachment, PublishedPort, Sandbox, SandboxRequest
-from tests.conftest import needs_root
-from tests.fixtures.netlab import Lab, LabService, inside, lab
+from tests.fixtures.netlab import Lab, LabService, inside
 
 RESOLVER = "127.0.0.11"
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Lab]:
-    needs_root()
-    with lab(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

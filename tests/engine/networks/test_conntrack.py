@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pyroute2 import NFCTSocket
 
 from engine.networks import conntrack
 from engine.networks.model import PublishedPort
-from tests.conftest import needs_root
-from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside, lab
+from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside
 
 WEB = 8080
 DATAGRAMS = PublishedPort(container_port=WEB, protocol="udp", host_ip="0.0.0.0", host_port=18080)
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Lab]:
-    needs_root()
-    with lab(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def networks(host: Lab) -> LabService:
-    return host.service()
 
 
 @pytest.fixture(params=["by the kernel", "one by one"])

@@ -7,33 +7,20 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.errors import InvalidParameter, PortInUse
 from engine.networks.model import PublishedPort
-from tests.conftest import needs_root, scratch_directory
+from tests.conftest import scratch_directory
 from tests.fixtures.daemons import PeerDaemon
-from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside, lab
+from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside
 
 WEB = 8080
 """The port of servers in containers."""
 
 AT_18080 = PublishedPort(container_port=WEB, host_port=18080)
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Lab]:
-    needs_root()
-    with lab(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def networks(host: Lab) -> LabService:
-    return host.service()
 
 
 def test_a_port_is_shown_and_answers_for_both_families(networks: LabService) -> None:
