@@ -53,9 +53,8 @@ def havre(image_cache: Path) -> Iterator[HavreDaemon]:
 
 @pytest.fixture(scope="module")
 def dockerd(image_cache: Path) -> Iterator[PeerDaemon]:
-    """The peer, for tests that compare answers; skipped where it is not installed."""
-    if not PeerDaemon.installed():
-        pytest.skip("dockerd is not installed")
+    """The peer, for tests that compare answers."""
+    needs_dockerd()
     with running(PeerDaemon, image_cache) as daemon:
         assert isinstance(daemon, PeerDaemon)
         yield daemon
@@ -96,6 +95,11 @@ def scratch_directory() -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=False)
+
+
+def needs_dockerd() -> None:
+    if unlike := PeerDaemon.unlike():
+        pytest.skip(unlike)
 
 
 def needs_root() -> None:

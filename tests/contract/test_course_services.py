@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import running
+from tests.conftest import needs_dockerd, running
 from tests.fixtures.built import build, write_context
 from tests.fixtures.daemons import Daemon, HavreDaemon, PeerDaemon
 from tests.fixtures.processes import wait_until
@@ -34,8 +34,8 @@ INSERT INTO mydb.myothertable (column_name) VALUES ('other_value');
 @pytest.fixture(scope="module", params=[HavreDaemon, PeerDaemon], ids=["havre", "dockerd"])
 def daemon(request: pytest.FixtureRequest, image_cache: Path) -> Iterator[Daemon]:
     """An engine whose containers reach Debian's mirror, with a second registry that has the services."""
-    if request.param is PeerDaemon and not PeerDaemon.installed():
-        pytest.skip("dockerd is not installed")
+    if request.param is PeerDaemon:
+        needs_dockerd()
     with (
         running(request.param, image_cache, mirrors=[f"http://127.0.0.1:{PORT}"]) as daemon,
         Registry(service_storage(), namespace=daemon.namespace, port=PORT),
