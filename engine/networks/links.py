@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 from pathlib import Path
 from typing import Any, Final
@@ -117,20 +117,17 @@ def ensure_plugged(bridge: str, host_ends: Iterable[str]) -> None:
                 route.link("set", index=index, master=master, state="up")
 
 
-def unplug(host_ends: Sequence[str]) -> None:
-    """Take links off their bridge at once, long before the kernel removes them with their namespace.
+def unplug(host_end: str) -> None:
+    """Take a link off its bridge at once, long before the kernel removes it with its namespace.
 
     The address of an endpoint may be given to another right after: only one of them may answer for it.
     """
-    if not host_ends:
-        return
     with IPRoute() as route:
-        for name in host_ends:
-            try:
-                route.link("set", index=index_of(name), master=0)
-            except NetlinkError as error:
-                if error.code != errno.ENODEV:
-                    raise
+        try:
+            route.link("set", index=index_of(host_end), master=0)
+        except NetlinkError as error:
+            if error.code != errno.ENODEV:
+                raise
 
 
 def bridge_ports(bridge: str) -> dict[str, int]:

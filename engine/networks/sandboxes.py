@@ -102,7 +102,7 @@ class Sandboxes:
         before = self.endpoints(endpoint.container_id)
         self._resolver.names.remove(endpoint)
         self._lead_out(path, before, [each for each in before if each.id != endpoint.id], wanted=wanted)
-        self._drivers.of(self._network(endpoint)).detach([endpoint])
+        self._drivers.of(self._network(endpoint)).detach(endpoint, path)
         if wanted:
             conntrack.forget(address.ip for address in endpoint.addresses)
         with _explained(path):
@@ -117,7 +117,7 @@ class Sandboxes:
         self._resolver.end(container_id)
         for endpoint in endpoints:
             self._resolver.names.remove(endpoint)
-            self._drivers.of(self._network(endpoint)).detach([endpoint])
+            self._drivers.of(self._network(endpoint)).detach(endpoint, self._directory / container_id)
         netns.delete(self._directory / container_id)
         self._records.leave(container_id)
 

@@ -41,9 +41,17 @@ def test_a_volume_and_what_is_in_it(page: Page, sign_in: Callable[[str], Page], 
     expect(page.get_by_role("row").filter(has_text="writer")).to_contain_text("/d")
     expect(page.get_by_role("button", name="Remove")).to_have_count(0)
 
-    engine.docker("rm", "-f", "writer")
-    engine.docker("volume", "create")
     page.goto("/e/local/volumes/")
+    row = page.get_by_role("row").filter(has_text="my-data")
+    expect(row).to_contain_text("writer")
+    engine.docker("rm", "-f", "writer")
+    expect(row).to_contain_text("nothing")
+    elsewhere = page.get_by_role("row").filter(has_text="from-elsewhere")
+    engine.docker("volume", "create", "from-elsewhere")
+    expect(elsewhere).to_contain_text("0 B")  # measured anew, as it was made since
+    engine.docker("volume", "rm", "from-elsewhere")
+    expect(elsewhere).to_have_count(0)
+    engine.docker("volume", "create")
     page.get_by_role("link", name="Unused").click()
     total = page.locator("[data-total-target=sum]")
     # Measured anew, for the data came after the last look.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
 from typing import Any, Final
 
 from engine.errors import Forbidden, InvalidParameter
@@ -95,8 +96,8 @@ class BridgeDriver(LocalDriver):
             isolated=not flag(network, _ICC, default=True),
         )
 
-    def detach(self, endpoints: Sequence[Endpoint]) -> None:
-        links.unplug([links.interface_name(endpoint.id) for endpoint in endpoints])
+    def detach(self, endpoint: Endpoint, namespace: Path) -> None:  # noqa: ARG002 - the host's end of its link is enough
+        links.unplug(links.interface_name(endpoint.id))
 
     def sweep(self, network: Network, kept: Sequence[Endpoint]) -> None:
         bridge = bridge_name(network)

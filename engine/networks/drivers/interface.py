@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from engine.errors import InvalidParameter
@@ -55,8 +56,8 @@ class NetworkDriver(Protocol):
         """Make the endpoint's link, under its name, in a container's namespace; *publishing* where it has ports."""
         ...
 
-    def detach(self, endpoints: Sequence[Endpoint]) -> None:
-        """Cut endpoints off at once, whose namespace is about to end: nobody may answer for their addresses."""
+    def detach(self, endpoint: Endpoint, namespace: Path) -> None:
+        """Cut an endpoint off at once, whose *namespace* is about to end: nobody may answer for its addresses."""
         ...
 
     def sweep(self, network: Network, kept: Sequence[Endpoint]) -> None:

@@ -7,20 +7,23 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from engine.errors import EngineFault, Forbidden, InvalidParameter
-from engine.networks import links
+from engine.kernel import netns
+from engine.networks import interfaces, links
 from engine.networks.drivers.interface import LocalDriver, mtu_of
 from engine.networks.firewall import Side
 from engine.networks.model import Driver, Endpoint, Network
 
 PARENT: Final = "parent"
 MODE: Final = "macvlan_mode"
-_MODES: Final = ("bridge", "private", "vepa", "passthru")
+_ALONE: Final = "passthru"
+_MODES: Final = ("bridge", "private", "vepa", _ALONE)
 _VLAN: Final = re.compile(r"(?P<link>[^\s/]{1,13})\.(?P<id>[0-9]{1,4})")
 _LONGEST: Final = 15
 _FIRST_INDEX: Final = 10_000
@@ -87,27 +90,42 @@ class MacvlanDriver(LocalDriver):
         *,
         publishing: bool,  # noqa: ARG002 - containers have addresses that others reach directly
     ) -> None:
-        options: dict[str, Any] = {"macvlan_mode": network.options.get(MODE) or "bridge"}
+        mode = network.options.get(MODE) or "bridge"
+        options: dict[str, Any] = {"macvlan_mode": mode}
         if endpoint.mac:
             options["address"] = endpoint.mac
         if (mtu := mtu_of(network)) is not None:
             options["mtu"] = mtu
-        route.link(
-            "add",
-            # Where the index was the parent's own, in the other namespace, the kernel would not tell of a parent.
-            index=_FIRST_INDEX + int(endpoint.interface.removeprefix("eth")),
-            ifname=endpoint.interface,
-            kind="macvlan",
-            link=links.index_of(parent_of(network)),
-            net_ns_fd=descriptor,
-            **options,
-        )
+        try:
+            route.link(
+                "add",
+                # Where the index was the parent's own, in the other namespace, the kernel would not tell of a parent.
+                index=_FIRST_INDEX + int(endpoint.interface.removeprefix("eth")),
+                ifname=endpoint.interface,
+                kind="macvlan",
+                link=links.index_of(parent_of(network)),
+                net_ns_fd=descriptor,
+                **options,
+            )
+        except NetlinkError as error:
+            if mode == _ALONE and error.code == errno.EINVAL:
+                raise Forbidden(
+                    f"network {network.name} gives {parent_of(network)} to one container alone "
+                    f"({MODE}={_ALONE}), and another one has it"
+                ) from error
+            raise
 
-    def detach(self, endpoints: Sequence[Endpoint]) -> None:
-        """Nothing of it is on the host: the links end with their namespace."""
+    def detach(self, endpoint: Endpoint, namespace: Path) -> None:
+        """From inside, since nothing of it is on the host.
+
+        The kernel ends a namespace some 30 ms after the last one let go. Until then the parent takes no other link with
+        the same address, such as that of the same container when it starts again.
+        """
+        if namespace.exists():
+            netns.run_inside(namespace, lambda: interfaces.remove(endpoint.interface))
 
     def sweep(self, network: Network, kept: Sequence[Endpoint]) -> None:
-        """As for `detach`."""
+        """Nothing: the links of containers that are no more have ended with their namespaces."""
 
 
 def _vlan(name: str) -> tuple[str, int]:

@@ -6,9 +6,10 @@ those of the host that it is on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from pyroute2 import IPRoute
@@ -110,11 +111,10 @@ class OverlayDriver(BridgeDriver):
         super().attach(route, network, endpoint, descriptor, publishing=publishing)
         self.member.announce(endpoint)
 
-    def detach(self, endpoints: Sequence[Endpoint]) -> None:
-        super().detach(endpoints)
+    def detach(self, endpoint: Endpoint, namespace: Path) -> None:
+        super().detach(endpoint, namespace)
         if self._member is not None:  # else there is nobody to tell any more
-            for endpoint in endpoints:
-                self._member.retract(endpoint)
+            self._member.retract(endpoint)
 
 
 def require_options(network: Network) -> None:

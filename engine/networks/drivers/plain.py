@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from engine.errors import Forbidden
@@ -31,7 +32,7 @@ class PlainDriver(LocalDriver):
     def attach(self, route: Any, network: Network, endpoint: Endpoint, descriptor: int, *, publishing: bool) -> None:
         pass
 
-    def detach(self, endpoints: Sequence[Endpoint]) -> None:
+    def detach(self, endpoint: Endpoint, namespace: Path) -> None:
         pass
 
     def sweep(self, network: Network, kept: Sequence[Endpoint]) -> None:

@@ -12,6 +12,7 @@ from pyroute2.netlink.core import AsyncCoreSocket
 
 from engine.errors import EngineFault, Forbidden, InvalidParameter
 from engine.networks.model import Attachment, Driver, Sandbox
+from engine.types import new_id
 from tests.fixtures.netlab import Echo, Lab, LabService, address, ask, inside
 
 WEB = 8080
@@ -56,10 +57,32 @@ def test_a_container_is_a_neighbour(host: Lab, networks: LabService) -> None:
         assert host.beyond(lambda: ask(address(two), WEB)).endswith(" hello")
 
 
-def test_modes(networks: LabService) -> None:
+@pytest.mark.parametrize("mode", ["bridge", "private", "vepa", "passthru"])
+def test_modes(networks: LabService, mode: str) -> None:
+    public(networks, macvlan_mode=mode)
+    one = networks.plug(network="public")
+    assert f"macvlan mode {mode}" in shown(one, "ip", "-details", "link", "show", "eth0")
+    if mode == "passthru":
+        with pytest.raises(Forbidden, match="network public gives lan0 to one container alone"):
+            networks.plug(network="public")
+        networks.release(one.container_id)
+        one = networks.plug(network="public")
+    assert shown(one, "ip", "route").startswith(f"default via {GATEWAY} dev eth0")
+
+
+def test_a_container_that_starts_again_at_once(networks: LabService) -> None:
+    """Its address, and with it its MAC, is free on the parent as soon as it is released."""
+    public(networks)
+    container_id = new_id()
+    for _ in range(15):
+        again = networks.plug(network="public", container_id=container_id)
+        assert address(again) == "172.16.0.2"
+        networks.release(container_id)
+
+
+def test_private_ones_do_not_reach_each_other(networks: LabService) -> None:
     public(networks, macvlan_mode="private")
     one, two = networks.plug(network="public"), networks.plug(network="public")
-    assert "macvlan mode private" in shown(one, "ip", "-details", "link", "show", "eth0")
     with inside(two, lambda: Echo(port=WEB)), pytest.raises(OSError):
         inside(one, lambda: ask(address(two), WEB, timeout=0.5))
 
