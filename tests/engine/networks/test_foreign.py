@@ -6,8 +6,6 @@ import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE
@@ -16,21 +14,13 @@ from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_NFTABLES
 from engine.errors import EngineFault
 from engine.networks.model import PublishedPort
 from engine.networks.netlink import attribute, message, talk
-from tests.conftest import needs_root
-from tests.fixtures.netlab import Lab, lab
+from tests.fixtures.netlab import Lab
 
 BEGIN, END = 16, 17
 NEW_TABLE, DELETE_TABLE, NEW_SET = (NFNL_SUBSYS_NFTABLES << 8 | each for each in (0, 2, 9))
 IFNAME = struct.pack("!I", 41)
 OF_A_VALUE = bytes.fromhex("000401000000 0308 000404000000 0100")
 """User data of nft 1.0.9 for `type ifname`: the key is of a value, which nft 1.0.6 cannot read."""
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Lab]:
-    needs_root()
-    with lab(tmp_path) as made:
-        yield made
 
 
 def newer(table: str, userdata: bytes = OF_A_VALUE) -> None:
