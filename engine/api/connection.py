@@ -7,6 +7,7 @@ import re
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -57,9 +58,12 @@ class HttpConnection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if isinstance(self._manager, HttpServer) and self._manager.full and isinstance(transport, asyncio.Transport):
-            transport.write(_FULL)
-            transport.close()
+        if isinstance(self._manager, HttpServer) and isinstance(transport, asyncio.Transport):
+            if self._manager.full:
+                transport.write(_FULL)
+                transport.close()
+            else:
+                self._manager.greet()
 
     def data_received(self, data: bytes) -> None:
         head = _ARCHIVE.match(data, 0, _LONGEST_HEAD) if self._idle() else None
@@ -150,9 +154,10 @@ class HeldBody:
 
 
 class HttpServer(web.Server):
-    """aiohttp's server, with these connections, and not more than *most* of them."""
+    """aiohttp's server, with these connections, and not more than *most* of them; *greet* is called for each."""
 
     most = sys.maxsize
+    greet: Callable[[], None] = staticmethod(lambda: None)
 
     @property
     def full(self) -> bool:

@@ -25,6 +25,7 @@ from engine.api.router import Router
 from engine.api.routes import ALL
 from engine.api.status import status_of
 from engine.api.workers import Workers
+from engine.kernel import cgroup
 
 if TYPE_CHECKING:
     from engine.engine import Engine
@@ -79,6 +80,7 @@ class ApiServer:
             keepalive_timeout=_IDLE,
         )
         server.most = self._connections
+        server.greet = cgroup.expect_join  # who comes may want a process next
         self._server = server
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=_GOODBYE)
         await self._runner.setup()

@@ -4,7 +4,8 @@ The protocol is that of conmon's `src/conmon.c` and `src/parent_pipe_fd.c`, vers
 descriptor is told by an environment variable:
 
     _OCI_SYNCPIPE     from conmon, one JSON line: `{"data": PID}`, or `{"data": -1, "message": TEXT}` on failure
-    _OCI_STARTPIPE    to conmon: it reads once before it forks, and an attached exec once more before `runc exec`
+    _OCI_STARTPIPE    to conmon: it reads once before it forks, and an attached exec once more before `runc exec`;
+                      nothing is run before the first
     _OCI_ATTACHPIPE   from conmon, one JSON line once its attach socket listens (attached exec only)
 """
 
@@ -16,8 +17,8 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -156,12 +157,19 @@ def end_unrecorded(directory: Path) -> None:
 
 @contextmanager
 def launched(
-    arguments: Sequence[str], *, container_id: str, directory: Path, verb: str, attached: bool = False
+    arguments: Sequence[str],
+    *,
+    container_id: str,
+    directory: Path,
+    verb: str,
+    ready: Callable[[], None],
+    attached: bool = False,
 ) -> Iterator[Conmon]:
     """Run conmon with *arguments* in *directory*, where it writes `monitor.pid`.
 
-    *verb* is what the runtime shall do, `create` or `exec`. With *attached*, conmon waits for `proceed`. The pipes
-    close with the block; conmon goes on. Raises `RuntimeFailed` when conmon itself does not start.
+    *verb* is what the runtime shall do, `create` or `exec`. It is not run before *ready* has returned, which is called
+    while conmon loads. With *attached*, conmon waits for `proceed` as well. The pipes close with the block; conmon goes
+    on. Raises `RuntimeFailed` when conmon itself does not start.
     """
     with ExitStack() as stack:
 
@@ -173,15 +181,14 @@ def launched(
 
         closed: set[int] = set()
         sync, sync_end = pipe()
-        environment = _ENVIRONMENT | {"_OCI_SYNCPIPE": str(sync_end)}
-        passed = [sync_end]
-        start = attach = -1
+        start_end, start = pipe()
+        environment = _ENVIRONMENT | {"_OCI_SYNCPIPE": str(sync_end), "_OCI_STARTPIPE": str(start_end)}
+        passed = [sync_end, start_end]
+        attach = -1
         if attached:
-            start_end, start = pipe()
             attach, attach_end = pipe()
-            passed += [start_end, attach_end]
-            environment |= {"_OCI_STARTPIPE": str(start_end), "_OCI_ATTACHPIPE": str(attach_end)}
-            os.write(start, b"0")
+            passed.append(attach_end)
+            environment["_OCI_ATTACHPIPE"] = str(attach_end)
         try:
             first = subprocess.Popen(
                 arguments,
@@ -198,6 +205,13 @@ def launched(
             _close(end, closed)
         # The first process forks the monitor, notes its pid and leaves; the monitor lets go of stderr.
         with first:
+            try:
+                ready()
+            except BaseException:
+                first.kill()  # it has not begun
+                raise
+            with suppress(BrokenPipeError):  # it has ended: its status says why
+                os.write(start, b"0")
             status = first.wait()
             if status != 0 and first.stderr is not None:
                 said = first.stderr.read().decode(errors="replace").strip()

@@ -191,9 +191,9 @@ class Monitors:
             ]
             cgroup.expect_join()
             with (
-                self._command(container_id, container_id, directory) as command,
+                self._command(container_id, container_id, directory) as (command, ready),
                 launched(
-                    [*command, *arguments], container_id=container_id, directory=directory, verb="create"
+                    [*command, *arguments], container_id=container_id, directory=directory, verb="create", ready=ready
                 ) as conmon,
             ):
                 pid = conmon.watched_pid()
@@ -242,15 +242,15 @@ class Monitors:
                     *(["--exec-attach"] if connect else []),
                     *_streams(tty=tty, stdin=stdin, stdin_once=True),
                 ]
-                attached = connect is not None
                 with (
-                    self._command(exec_id, container_id, directory) as command,
+                    self._command(exec_id, container_id, directory) as (command, ready),
                     launched(
                         [*command, *arguments],
                         container_id=container_id,
                         directory=directory,
                         verb="exec",
-                        attached=attached,
+                        ready=ready,
+                        attached=connect is not None,
                     ) as conmon,
                 ):
                     if connect:
@@ -307,10 +307,13 @@ class Monitors:
         return {entry.name for entry in self._root.iterdir()} if self._root.is_dir() else set()
 
     @contextmanager
-    def _command(self, monitor_id: str, container_id: str, directory: Path) -> Iterator[list[str]]:
-        """conmon over the runtime; it may run the runtime for as long as the block lasts."""
-        with self._runtime.command(log=directory / "runtime.log", directory=directory) as (program, *arguments):
-            yield [
+    def _command(
+        self, monitor_id: str, container_id: str, directory: Path
+    ) -> Iterator[tuple[list[str], Callable[[], None]]]:
+        """conmon over the runtime, which it may run after a call of the function that comes along, in the block."""
+        log = directory / "runtime.log"
+        with self._runtime.coming_command(log=log, directory=directory) as ((program, *arguments), ready):
+            command = [
                 str(self._conmon),
                 "--api-version",
                 "--full-attach",
@@ -324,6 +327,7 @@ class Monitors:
                 f"--container-pidfile={directory / 'pid'}",
                 f"--conmon-pidfile={directory / 'monitor.pid'}",
             ]
+            yield command, ready
 
     @contextmanager
     def _new(self, directory: Path) -> Iterator[None]:

@@ -23,7 +23,10 @@ class ContainerRegister:
 
     def __init__(self, database: Database) -> None:
         self._records = ContainerRecords(database)
+        self._writing = threading.RLock()
+        """For rows and picture to change in the same order."""
         self._lock = threading.RLock()
+        """Of the picture alone, never held while the disk writes: the event loop itself looks here."""
         self._known: dict[str, Record] = {}
         self._locks: dict[str, threading.RLock] = {}
 
@@ -98,18 +101,22 @@ class ContainerRegister:
 
     def insert(self, record: Record) -> None:
         """Add a container; `Conflict` when its name has been taken meanwhile."""
-        with self._lock:
+        with self._writing:
             self._records.insert(record)
-            self._known[record.container.id] = record
+            self._remember(record)
 
     def save(self, record: Record) -> None:
         """Change a container; `Conflict` when a name of its own choice is taken."""
-        with self._lock:
+        with self._writing:
             self._records.update(record)
-            self._known[record.container.id] = record
+            self._remember(record)
 
     def delete(self, container_id: str) -> None:
         self._records.delete(container_id)
         with self._lock:
             self._known.pop(container_id, None)
             self._locks.pop(container_id, None)
+
+    def _remember(self, record: Record) -> None:
+        with self._lock:
+            self._known[record.container.id] = record

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -41,12 +41,20 @@ class Runtime:
     @contextmanager
     def command(self, *, log: Path, directory: Path) -> Iterator[tuple[str, ...]]:
         """The words that run it, up to its subcommand, in *directory*. They hold for as long as the block runs."""
+        with self.coming_command(log=log, directory=directory) as (words, make_ready):
+            make_ready()
+            yield words
+
+    @contextmanager
+    def coming_command(self, *, log: Path, directory: Path) -> Iterator[tuple[tuple[str, ...], Callable[[], None]]]:
+        """As `command`, but the words may be run only after a call of the function that comes with them."""
         options = ("--root", str(self.root), "--log", str(log), "--log-format", "json")
         if self._enter is None:
-            yield (str(self.program), *options)
+            yield (str(self.program), *options), lambda: None
             return
-        with cgroup_view.version_1(self.program) as (namespace, program):
-            yield (str(self._enter), f"--mount={namespace}", f"--wdns={directory}", "--", str(program), *options)
+        with cgroup_view.version_1(self.program) as view:
+            enter = (str(self._enter), f"--mount={view.namespace}", f"--wdns={directory}", "--")
+            yield (*enter, str(view.program), *options), view.make
 
     def compiled_filter(self, container_id: str) -> bytes | None:
         """The seccomp filter that the runtime compiled for a container: the kernel's instructions (seccomp(2))."""

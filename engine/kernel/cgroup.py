@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from engine.kernel.aside import aside
 from engine.kernel.process import Process
 
 ROOT = Path("/sys/fs/cgroup")
@@ -110,6 +111,9 @@ def has_file(controller: str, name: str, root: Path = ROOT) -> bool:
     return any((entry / name).exists() for entry in top.iterdir() if entry.is_dir()) if top.is_dir() else False
 
 
+_joining = threading.Lock()
+
+
 def expect_join() -> None:
     """Let the kernel get ready, meanwhile, for a process that joins a group soon.
 
@@ -117,12 +121,16 @@ def expect_join() -> None:
     first to do so waits for a grace period, about 10 ms; for some 20 ms afterwards there is no wait. Joining the group
     that one is in already takes that wait, on a thread, while something else goes on.
     """
-    threading.Thread(target=_join_own_group, name="cgroup", daemon=True).start()
+    if _joining.acquire(blocking=False):  # one that is under way does for this one as well
+        aside(_join_own_group)
 
 
 def _join_own_group() -> None:
-    with contextlib.suppress(OSError):  # only time is lost
-        _own_group().write_text(str(os.getpid()), encoding="ascii")
+    try:
+        with contextlib.suppress(OSError):  # only time is lost
+            _own_group().write_text(str(os.getpid()), encoding="ascii")
+    finally:
+        _joining.release()
 
 
 @lru_cache(maxsize=1)

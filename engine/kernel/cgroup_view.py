@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.kernel import cgroup, netns, syscalls
+from engine.kernel.aside import aside
 
 _FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 
@@ -17,19 +19,37 @@ def is_hybrid(root: Path = cgroup.ROOT) -> bool:
     return cgroup.version(root) == 1 and (root / "unified" / "cgroup.procs").is_file()
 
 
-@contextmanager
-def version_1(program: Path, root: Path = cgroup.ROOT) -> Iterator[tuple[Path, Path]]:
-    """A mount namespace like this one, but without version 2's tree; its path, for nsenter(1), and *program*'s in it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A mount namespace in which control groups look as on a host of version 1."""
 
-    It is a copy of this moment, and gone with the block unless a process is in it: for programs that end soon. One that
-    stays would keep every mount of today. *program* is there read-only: what would copy itself first, so that no
-    container can write to it (CVE-2019-5736), sees that it need not.
+    namespace: Path
+    """For nsenter(1)."""
+    program: Path
+    """Where the program is in it."""
+    make: Callable[[], None]
+    """To be called before the namespace is entered, and once."""
+
+
+@contextmanager
+def version_1(program: Path, root: Path = cgroup.ROOT) -> Iterator[View]:
+    """A mount namespace like this one, but without version 2's tree. Its path is known before it is there.
+
+    It is a copy of the moment of `View.make`, and goes soon after the block unless a process is in it: for programs
+    that end soon. One that stays would keep every mount of today. *program* is there read-only: what would copy itself
+    first, so that no container can write to it (CVE-2019-5736), sees that it need not.
     """
-    descriptor = netns.on_a_thread(lambda: _enter_copy(root, program))
+    descriptor = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)  # keeps the number for the namespace
+
+    def make() -> None:
+        copy = netns.on_a_thread(lambda: _enter_copy(root, program))
+        os.dup2(copy, descriptor, inheritable=False)
+        os.close(copy)
+
     try:
-        yield Path(f"/proc/{os.getpid()}/fd/{descriptor}"), root / program.name
+        yield View(namespace=Path(f"/proc/{os.getpid()}/fd/{descriptor}"), program=root / program.name, make=make)
     finally:
-        os.close(descriptor)
+        aside(lambda: os.close(descriptor))  # the kernel waits until nobody looks at the mounts any more, half a ms
 
 
 def _enter_copy(root: Path, program: Path) -> int:

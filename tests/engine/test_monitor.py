@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.containers.conmon import launched
 from engine.containers.exits import ExitWatcher
 from engine.containers.monitor import Monitor
 from engine.errors import CommandUnusable, RuntimeFailed
@@ -130,6 +132,30 @@ def test_conmon_that_is_not_there(made: Bundles, monkeypatch: pytest.MonkeyPatch
     assert not made.monitors.ids()
 
 
+def test_conmon_that_ends_at_once(made: Bundles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(made.monitors, "_conmon", Path("/bin/false"))
+    with pytest.raises(RuntimeFailed, match=r"/bin/false failed \(status 1\)"):
+        made.create("true")
+    assert not made.monitors.ids()
+
+
+def test_the_runtime_cannot_be_made_ready(tmp_path: Path) -> None:
+    """Nothing is run then, and conmon does not stay."""
+
+    def ready() -> None:
+        raise OSError(errno.ENOSPC, "no room for a mount namespace")
+
+    places = {"bundle": "", "exit-dir": "", "container-pidfile": "pid", "conmon-pidfile": "monitor.pid"}
+    arguments = ["conmon", "--api-version", "--cid=x", "--cuuid=x", "--runtime=/bin/false", "--log-path=off"]
+    arguments += [f"--{option}={tmp_path / name}/" for option, name in places.items()]
+    with (
+        pytest.raises(OSError, match="no room"),
+        launched(arguments, container_id="x", directory=tmp_path, verb="create", ready=ready),
+    ):
+        raise AssertionError("it was run")
+    assert not processes_of(tmp_path)
+
+
 def test_descriptors_are_closed(made: Bundles, ends: Ends) -> None:
     made.run("true")
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -137,7 +163,7 @@ def test_descriptors_are_closed(made: Bundles, ends: Ends) -> None:
         monitor = made.run("true")
         ends.watch(monitor)
         ends.wait(monitor)
-    wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) == before)
+    wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)
 
 
 def test_resize(made: Bundles, ends: Ends) -> None:

@@ -16,6 +16,7 @@ from engine.containers.runtime_choice import find_runtime
 from engine.engine import Engine
 from engine.kernel import cgroup, cgroup_view
 from tests.fixtures.engine_host import EngineHost, remove_all
+from tests.fixtures.processes import wait_until
 
 needs_crun = pytest.mark.skipif(shutil.which("crun") is None, reason="crun is not installed")
 
@@ -45,7 +46,9 @@ def test_control_groups_of_version_1_alone() -> None:
     if cgroup.version() == 2:
         pytest.skip("this host has version 2 alone")
     before = mounts_of_groups()
-    with cgroup_view.version_1(Path("/bin/cat")) as (namespace, program):
+    with cgroup_view.version_1(Path("/bin/cat")) as view:
+        view.make()
+        namespace, program = view.namespace, view.program
         enter = ["nsenter", f"--mount={namespace}"]
         shown = subprocess.run([*enter, "ls", cgroup.ROOT], capture_output=True, text=True, check=True).stdout.split()
         refused = [
@@ -56,7 +59,7 @@ def test_control_groups_of_version_1_alone() -> None:
     assert set(shown) == {entry.name for entry in cgroup.ROOT.iterdir()} - {"unified"} | {"cat"}
     assert all("Read-only file system" in words for words in refused)
     assert mounts_of_groups() == before
-    assert not namespace.exists()
+    wait_until(lambda: not namespace.exists(), seconds=5, what="the namespace to go")
 
 
 @needs_crun
