@@ -33,21 +33,28 @@ def engine_environ(config: Config) -> dict[str, str]:
 def run_stack(config: Config) -> int:
     """Start everything and stay until told to stop; the exit code."""
     prepare = reach.become(config.user, config.group, _needed(config))
-    web, worker = _web(config, prepare)
     links: list[str] = []
+    announced = False
 
-    def migrate() -> None:
-        links.extend(_migrate(config, prepare).split())
+    def is_link(line: str) -> bool:
+        """Kept until there is a page to open it with."""
+        if announced or not line.startswith(f"http://{config.host}"):
+            return False
+        links.append(line)
+        return True
 
     def announce() -> None:
+        nonlocal announced
+        announced = True
         say(f"Havre is ready: {config.url}")
         if links:
             say(f"make the administrator's account with this link, which works once: {links[-1]}")
         say(f"docker CLI: export DOCKER_HOST=unix://{config.socket}")
 
-    # The page first, so that a person can sign in while the worker still imports its libraries.
-    stages = [_foundations(config, prepare), [web], [worker]]
-    return asyncio.run(supervise(stages, prepare={1: migrate, 2: announce}))
+    # The page needs the engine and Redis only once somebody asks for it, and loads beside them. The worker comes last,
+    # so that a person can sign in while it still imports its libraries.
+    stages = [_foundations(config, prepare), [_web(config, prepare, is_link)], [_worker(config, prepare)]]
+    return asyncio.run(supervise(stages, prepare={2: announce}))
 
 
 def _foundations(config: Config, prepare: Callable[[], None]) -> list[Service]:
@@ -72,7 +79,7 @@ def _foundations(config: Config, prepare: Callable[[], None]) -> list[Service]:
                 environ=config.environ(),
                 ready=lambda: _redis_answers(path),
                 prepare=prepare,
-                chatter=REDIS_CHATTER,
+                hides=lambda line: any(word in line for word in REDIS_CHATTER),
             )
         )
     return services
@@ -97,20 +104,31 @@ def _redis(config: Config, path: Path) -> list[str]:
     ]
 
 
-def _web(config: Config, prepare: Callable[[], None]) -> list[Service]:
-    python = str(config.python)
-    celery = [python, "-m", "celery", "--app", "webui"]
+def _web(config: Config, prepare: Callable[[], None], is_link: Callable[[str], bool]) -> Service:
+    daphne = ["--bind", config.host, "--port", str(config.port), "--verbosity", "0", "--no-server-name"]
+    return Service(
+        name="web",
+        command=[str(config.python), "-m", "webui.serve", *daphne],
+        cwd=PROJECT,
+        environ=config.environ(),
+        ready=lambda: _serves(config),
+        prepare=prepare,
+        waits=False,
+        hides=is_link,
+    )
+
+
+def _worker(config: Config, prepare: Callable[[], None]) -> Service:
     worker = ["worker", "--pool", "threads", "--concurrency", str(config.jobs), "--loglevel", "warning"]
     worker += ["--without-gossip", "--without-mingle", "--schedules"]
-    daphne = ["daphne", "--bind", config.host, "--port", str(config.port), "--verbosity", "0", "--no-server-name"]
-
-    def service(name: str, command: list[str], ready: Callable[[], bool]) -> Service:
-        return Service(name=name, command=command, cwd=PROJECT, environ=config.environ(), ready=ready, prepare=prepare)
-
-    return [
-        service("web", [python, "-m", *daphne, "webui.asgi:application"], lambda: _serves(config)),
-        service("worker", [*celery, "--quiet", *worker], lambda: True),
-    ]
+    return Service(
+        name="worker",
+        command=[str(config.python), "-m", "celery", "--app", "webui", "--quiet", *worker],
+        cwd=PROJECT,
+        environ=config.environ(),
+        ready=lambda: True,
+        prepare=prepare,
+    )
 
 
 def _needed(config: Config) -> list[Path]:
@@ -120,26 +138,11 @@ def _needed(config: Config) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _migrate(config: Config, prepare: Callable[[], None]) -> str:
-    """Bring the database up to date; the set-up link, when there is no administrator. One process: starts are slow."""
-    code = (
-        "import django; django.setup(); from django.core.management import call_command as call; "
-        "call('migrate', interactive=False, verbosity=0); call('setup_link')"
-    )
-    return run(
-        [config.python, "-c", code],
-        cwd=PROJECT,
-        environ=config.environ(),
-        preexec=prepare,
-        advice=f"Look whether {config.web_state} belongs to {config.user}, or whether DATABASE_URL is right.",
-    )
-
-
 def check_reach(config: Config) -> None:
     """Say in time that the web side's user cannot read the code, and what to do."""
     prepare = reach.become(config.user, config.group, _needed(config))
     run(
-        [config.python, "-c", "import webui"],
+        [config.python, "-c", "import importlib.util as util; open(util.find_spec('webui').origin).close()"],
         cwd=PROJECT,
         environ=config.environ(),
         preexec=prepare,

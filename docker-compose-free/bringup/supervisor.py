@@ -36,8 +36,10 @@ class Service:
     """Runs in the child before the program, as root."""
     stop_patience: float = 10.0
     """Seconds between SIGTERM and SIGKILL."""
-    chatter: tuple[str, ...] = ()
-    """Lines that hold one of these are not shown, unless it fails to start."""
+    waits: bool = True
+    """Whether what stands before it must be ready when it starts."""
+    hides: Callable[[str], bool] = lambda line: False  # noqa: ARG005 - the field's name for callers
+    """Lines for which it is true are not shown, unless it fails to start."""
 
 
 class Running:
@@ -138,7 +140,7 @@ class Running:
 
     def _tell(self, line: str) -> None:
         self._recent.append(line)
-        if line.strip() and not any(word in line for word in self.service.chatter):
+        if line.strip() and not self.service.hides(line):
             say(line, source=self.service.name)
 
 
@@ -149,7 +151,8 @@ def _ending(code: int) -> str:
 async def supervise(stages: Sequence[Sequence[Service]], *, prepare: Mapping[int, Callable[[], None]]) -> int:
     """Start the *stages* one after the other, keep all of them running until SIGINT or SIGTERM, stop them in reverse.
 
-    *prepare* holds what is to be done (in a thread) before a stage, by its number. A second signal kills what has not
+    A stage starts when those before it are ready, if one of its services `waits` for that, else with them. *prepare*
+    holds what is to be done (in a thread) before a stage, by its number. A second signal kills what has not
     ended by then. Returns the exit code of the whole.
     """
     loop = asyncio.get_running_loop()
@@ -169,12 +172,17 @@ async def supervise(stages: Sequence[Sequence[Service]], *, prepare: Mapping[int
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
 
+    async def all_ready() -> None:
+        await asyncio.gather(*(each.wait_ready() for stage in started for each in stage if not each.was_ready))
+
     async def start() -> None:
         for number, stage in enumerate(stages):
+            if any(service.waits for service in stage):
+                await all_ready()
             if number in prepare:
                 await loop.run_in_executor(None, prepare[number])
             started.append([Running(service) for service in stage])
-            await asyncio.gather(*(running.wait_ready() for running in started[-1]))
+        await all_ready()
 
     code = 0
     starting = asyncio.ensure_future(start())

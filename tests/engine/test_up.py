@@ -80,7 +80,7 @@ def test_the_link_of_the_first_start_opens_the_set_up(up: UpDaemon) -> None:
 def test_only_the_engine_is_root(up: UpDaemon) -> None:
     owners = {
         name: Path(f"/proc/{up.child(words)}").stat().st_uid == 0
-        for name, words in {"engine": "engine serve", "redis": "redis-server", "web": "daphne"}.items()
+        for name, words in {"engine": "engine serve", "redis": "redis-server", "web": "webui.serve"}.items()
     }
     assert owners == {"engine": True, "redis": False, "web": False}
 
@@ -88,7 +88,7 @@ def test_only_the_engine_is_root(up: UpDaemon) -> None:
 def test_a_process_that_dies_is_started_again_and_containers_go_on(up: UpDaemon) -> None:
     container = up.docker("run", "-d", "busybox", "sleep", "1000").stdout.strip()
     before = up.docker("inspect", "-f", "{{.State.Pid}}", container).stdout
-    for words in ("engine serve", "daphne"):
+    for words in ("engine serve", "webui.serve"):
         killed = up.child(words)
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda words=words, killed=killed: up.child(words) not in (0, killed), what=f"another {words}")

@@ -1,0 +1,27 @@
+"""`python -m webui.serve`, the web process as `up` and systemd run it. `tests/engine/test_up.py` has it serve."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.fixtures.daemons import PROJECT
+from tests.fixtures.processes import clean_environ
+
+
+def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/web.sqlite3").write_bytes(b"this is no database, but something else of some length" * 100)
+    served = subprocess.run(
+        [sys.executable, "-m", "webui.serve", "--port", "0"],
+        env=clean_environ(HAVRE_ROOT=str(tmp_path), DJANGO_SETTINGS_MODULE="webui.settings"),
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert served.returncode == 1
+    assert "the database cannot be brought up to date: file is not a database" in served.stderr
+    assert f"Look whether {tmp_path}/web belongs to this process's user" in served.stderr
+    assert "Traceback" not in served.stderr
