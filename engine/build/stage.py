@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 
 from engine.build import commands, configuring, copying, remote, runmounts, words
@@ -17,7 +17,7 @@ from engine.build.dockerfile.mounts import MountKind, RunMount
 from engine.build.dockerfile.parser import parse_line
 from engine.build.dockerfile.scope import PROXIES, GlobalScope, StageScope
 from engine.build.errors import CommandFailed
-from engine.build.graph import SCRATCH, PlannedStage, stage_of
+from engine.build.graph import SCRATCH, PlannedStage, origins, stage_of
 from engine.build.guard import DiskGuard
 from engine.build.ignoring import exclusion
 from engine.build.placing import Manner, Placer
@@ -63,11 +63,13 @@ class StageRun:
     def run(self) -> tuple[Tip, StageScope]:
         """The stage's end. Any error has been told of."""
         instructions = (*self._planned.stage.instructions, *self._last)
+        self._wait_for(() if self._planned.base is None else (self._planned.base,))
         with self._step(self._number):
             tip, scope = self._begin()
         self._finished(self._number, tip, last=not instructions)
         for instruction in instructions:
             self._number += 1
+            self._wait_for(self._needed(instruction))
             with self._step(self._number):
                 try:
                     tip = self._dispatch(tip, scope, instruction)
@@ -75,6 +77,17 @@ class StageRun:
                     raise DockerfileError.of(mistake, instruction.span, self._work.lines) from mistake
             self._finished(self._number, tip, last=self._number == self._planned.number + len(instructions))
         return tip, scope
+
+    def _needed(self, instruction: Instruction) -> Iterator[int]:
+        """The stages that *instruction* takes files from."""
+        for name in origins((instruction,)):
+            index = stage_of(self._work.stages, name, below=self._planned.stage.index)
+            if index is not None:
+                yield index
+
+    def _wait_for(self, stages: Iterable[int]) -> None:
+        """Wait until *stages* have ended: a step that waits has not begun."""
+        wait([self._tips[index] for index in stages if index in self._tips])
 
     def _begin(self) -> tuple[Tip, StageScope]:
         planned = self._planned

@@ -17,7 +17,7 @@ import {
 } from "@codemirror/view";
 import { classHighlighter } from "@lezer/highlight";
 
-import { completions } from "./lib/dockerfile_words.js";
+import { beginning, completions } from "./lib/dockerfile_words.js";
 
 /**
  * An editor in `parent` with the text `doc`. `check(text)` resolves to CodeMirror diagnostics; `changed(text)` is called
@@ -64,10 +64,10 @@ function create({ parent, doc, nonce, label, check, changed }) {
 }
 
 function complete(context) {
-  const word = context.matchBefore(/[A-Za-z=-]+[\w-]*$/);
-  if (!word && !context.explicit) return null;
-  const from = word ? word.from : context.pos;
   const line = context.state.doc.lineAt(context.pos);
+  const before = line.text.slice(0, context.pos - line.from);
+  const from = line.from + beginning(before);
+  if (from === context.pos && !context.explicit && !/[=${]$/.test(before)) return null;
   const options = completions(context.state.doc.toString(), line.text.slice(0, from - line.from));
   return options.length ? { from, options, validFor: /^[\w=-]*$/ } : null;
 }

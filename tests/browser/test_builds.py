@@ -57,6 +57,9 @@ def test_a_dockerfile_is_written_checked_built_and_run(
     expect(steps).to_have_count(4)
     expect(steps.nth(1)).to_have_attribute("data-state", "done")
     expect(page.locator(".build .lint")).to_contain_text("JSONArgsRecommended")
+    expect(head.locator(".build-image h3")).to_contain_text("in 2 layers")
+    made = head.locator(".image-layers li", has_text="RUN mkdir /www")
+    expect(made.locator(".layer-amount")).to_have_text("5 B")
 
     head.get_by_role("link", name="Run").click()
     expect(page.get_by_role("textbox", name="Image")).to_have_value("harbour:1")

@@ -20,14 +20,16 @@ from webui.builds.forms import BuildForm
 from webui.builds.picture import BuildPicture
 from webui.environments.models import Environment
 from webui.gateway import BuildEvent, BuildEventKind, BuildStep
-from webui.jobs.models import Job, JobKind
+from webui.jobs.models import Job, JobKind, JobState
+from webui.jobs.runners import JobRun
 
 
 def _files(archive: Path | None, *, dockerfile: str | None) -> dict[str, bytes]:
     """What a context holds, by name; directories and links with nothing."""
     with context(archive, dockerfile=dockerfile, check=lambda: None) as sent, tarfile.open(fileobj=sent) as tar:
         return {
-            member.name: file.read() if (file := tar.extractfile(member)) and member.isreg() else b"" for member in tar
+            member.name: file.read() if not member.issym() and (file := tar.extractfile(member)) else b""
+            for member in tar
         }
 
 
@@ -61,6 +63,25 @@ def test_a_zipped_folder_is_what_lies_in_it(tmp_path: Path) -> None:
 def test_the_editors_dockerfile_takes_the_archives_place(tmp_path: Path, mode: str) -> None:
     archive = _tar(tmp_path / "a.tar", mode, Dockerfile="FROM old", main="x")
     assert _files(archive, dockerfile="FROM new") == {"main": b"x", "Dockerfile": b"FROM new"}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_folder_in_a_tar_is_what_lies_in_it(tmp_path: Path, mode: str) -> None:
+    """As forges pack repositories, with names too long for a header and hard links."""
+    long = f"src/{'d' * 120}/ünï"
+    with tarfile.open(tmp_path / "a.tar", mode, format=tarfile.PAX_FORMAT) as archive:
+        folder = tarfile.TarInfo("./app-1.0")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for name, text in (("Dockerfile", "FROM old"), (long, "x")):
+            member = tarfile.TarInfo(f"./app-1.0/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+        link = tarfile.TarInfo("app-1.0/link")
+        link.type, link.linkname = tarfile.LNKTYPE, f"./app-1.0/{long}"
+        archive.addfile(link)
+    assert _files(tmp_path / "a.tar", dockerfile=None) == {"Dockerfile": b"FROM old", long: b"x", "link": b"x"}
+    assert _files(tmp_path / "a.tar", dockerfile="FROM new") == {"Dockerfile": b"FROM new", long: b"x", "link": b"x"}
 
 
 def test_a_tar_with_a_dockerfile_of_its_own_goes_as_it_is(tmp_path: Path) -> None:
@@ -130,6 +151,25 @@ def test_a_build_of_an_endpoint_without_plans() -> None:
         picture.take(_event("start", number, text=text))
         picture.take(_event("done", number, image="x"))
     assert [step["stage"] for step in picture.picture()["steps"]] == [0, 0, 1]
+
+
+def test_the_last_word_before_silence_is_told(environment: Environment, operator: User) -> None:
+    """Reports that come too soon after another wait for the next beat of the heart, not for the next report."""
+    job = Job.objects.create(
+        kind=JobKind.BUILD, environment=environment, created_by=operator, parameters={}, state=JobState.RUNNING
+    )
+    run = JobRun(job=job)
+    for count in (1, 2):
+        run.progress = {"count": count}
+        run.report()
+    job.refresh_from_db()
+    assert job.progress == {"count": 1}
+    run.beat()
+    job.refresh_from_db()
+    assert job.progress == {"count": 2}
+    Job.objects.update(state=JobState.CANCELLED)
+    run.beat()
+    assert run.cancelled.is_set()
 
 
 def test_output_is_read_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,22 +37,27 @@ class UnusableContext(Exception):
 @contextmanager
 def context(archive: Path | None, *, dockerfile: str | None, check: Callable[[], None]) -> Iterator[IO[bytes]]:
     """A tar archive to send: of *archive* (zip or tar, compressed or not; `None` for an empty context), in which
-    *dockerfile*, a text, takes the place of the archive's own; `None` leaves that.
+    *dockerfile*, a text, takes the place of the archive's own; `None` leaves that. A folder that everything lies in is
+    left out: that is how folders are packed.
 
     *check* is called now and then, and may raise to stop. `UnusableContext`.
     """
-    if archive is not None and dockerfile is None and not zipfile.is_zipfile(archive):
+    directory = settings.UPLOADS_DIR
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    tarred = archive is not None and not zipfile.is_zipfile(archive)
+    folder = _folder_of_tar(archive, _Budget(check, directory)) if archive is not None and tarred else ""
+    if archive is not None and tarred and not folder and dockerfile is None:
         with archive.open("rb") as opened:
             yield opened
         return
-    directory = settings.UPLOADS_DIR
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=directory) as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
             if archive is not None:
-                budget = _Budget(check, directory)
-                copy = _copy_zip if zipfile.is_zipfile(archive) else _copy_tar
-                copy(archive, tar, skip=DOCKERFILE if dockerfile is not None else "", budget=budget)
+                budget, skip = _Budget(check, directory), DOCKERFILE if dockerfile is not None else ""
+                if tarred:
+                    _copy_tar(archive, tar, skip=skip, folder=folder, budget=budget)
+                else:
+                    _copy_zip(archive, tar, skip=skip, budget=budget)
             if dockerfile is not None:
                 _write(tar, DOCKERFILE, dockerfile.replace("\r\n", "\n").encode())
         file.seek(0)
@@ -81,21 +86,50 @@ class _Budget:
             raise UnusableContext(_("There is no room for the unpacked archive on the disk of this site."))
 
 
-def _copy_tar(archive: Path, tar: tarfile.TarFile, *, skip: str, budget: _Budget) -> None:
+@contextmanager
+def _tar(archive: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(archive, "r:*") as source:
-            for member in source:
-                budget.spend(member.size)
-                if member.name.removeprefix("./") != skip:
-                    tar.addfile(member, source.extractfile(member) if member.isreg() else None)
+            yield source
     except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
         raise UnusableContext(
             _("The archive cannot be read: %(why)s. Send a tar, tar.gz, tar.xz or zip.") % {"why": error}
         ) from error
 
 
+def _folder_of_tar(archive: Path, budget: _Budget) -> str:
+    """The folder that every entry of a tar lies in, with its slash; "" where there is none."""
+    folder = ""
+    with _tar(archive) as source:
+        for member in source:
+            budget.spend(member.size)
+            name = member.name.removeprefix("./")
+            top = name.partition("/")[0]
+            if top in ("", ".", "..") or (folder and folder != top) or (name == top and not member.isdir()):
+                return ""
+            folder = top
+    return f"{folder}/" if folder else ""
+
+
+def _copy_tar(archive: Path, tar: tarfile.TarFile, *, skip: str, folder: str, budget: _Budget) -> None:
+    """Copy all but *skip*, out of *folder* (`name/`) where there is one."""
+    with _tar(archive) as source:
+        for member in source:
+            budget.spend(member.size)
+            name = member.name.removeprefix("./")
+            if folder:
+                name = f"{name}/".removeprefix(folder).rstrip("/")
+                member.name = name
+                if member.islnk():
+                    member.linkname = member.linkname.removeprefix("./").removeprefix(folder)
+                # What is written there would win over these names.
+                named = ("path", "linkpath")
+                member.pax_headers = {key: value for key, value in member.pax_headers.items() if key not in named}
+            if name and name != skip:
+                tar.addfile(member, source.extractfile(member) if member.isreg() else None)
+
+
 def _copy_zip(archive: Path, tar: tarfile.TarFile, *, skip: str, budget: _Budget) -> None:
-    """A folder that everything lies in is left out: that is how folders are zipped."""
     try:
         with zipfile.ZipFile(archive) as source:
             entries = source.infolist()

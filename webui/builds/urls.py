@@ -8,5 +8,6 @@ urlpatterns = [
     path("check/", views.build_check, name="build-check"),
     path("<uuid:build_id>/", views.build_detail, name="build"),
     path("<uuid:build_id>/state/", views.build_state, name="build-state"),
+    path("<uuid:build_id>/image/", views.build_image, name="build-image"),
     path("<uuid:build_id>/log/", views.build_log, name="build-log"),
 ]

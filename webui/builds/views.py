@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from csp.constants import NONCE, SELF, UNSAFE_INLINE
@@ -24,6 +25,7 @@ from webui.builds.forms import BuildForm, Context, SecretFormSet
 from webui.environments.models import Environment
 from webui.images import uploads
 from webui.images.models import Upload
+from webui.images.selectors import image_steps
 from webui.jobs.models import Job
 from webui.jobs.services import TooManyJobs
 
@@ -153,6 +155,18 @@ def build_state(request: HttpRequest, environment: Environment, build_id: uuid.U
             "more": read.more,
         }
     )
+
+
+@policy.view(Action.BUILD_VIEW)
+@require_GET
+def build_image(request: HttpRequest, environment: Environment, build_id: uuid.UUID) -> HttpResponse:
+    """A fragment: the image that was built, layer by layer."""
+    image = _job(environment, build_id).progress.get("image")
+    found = None
+    if image:
+        with suppress(gateway.NotFound):  # it was removed since
+            found = image_steps(environment=environment, image=image)
+    return render(request, "builds/_image.html", {"found": found})
 
 
 @policy.view(Action.BUILD_VIEW)

@@ -63,6 +63,14 @@ class ImagePage:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSteps:
+    """An image and what it is made of, oldest first."""
+
+    image: gateway.ImageDetail
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PruneChoice:
     """What one way of pruning would take, and the bytes that it would free."""
 
@@ -108,6 +116,13 @@ def image_page(*, environment: Environment, image: str) -> ImagePage:
         freed=gone,
         others=names_of(each for each in images if each.id != detail.id),
     )
+
+
+def image_steps(*, environment: Environment, image: str) -> ImageSteps:
+    """`gateway.NotFound` when there is none."""
+    with gateway.client(environment) as client:
+        detail = client.image(image)
+        return ImageSteps(image=detail, steps=steps(detail, client.history(detail.id)))
 
 
 def prune_page(*, environment: Environment) -> PrunePage:

@@ -28,14 +28,32 @@ class JobRun:
     cancelled: threading.Event = field(default_factory=threading.Event)
     _on_cancel: Callable[[], None] | None = None
     _reported: float = 0.0
+    _held_back: bool = False
+    """Whether there is progress that the row does not have yet."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    """The heart beats on a thread of its own, and what it writes must not be older than what is there."""
 
     def report(self, *, force: bool = False) -> None:
-        """Write `progress` to the row, at most every `REPORT_INTERVAL`; learns of a cancellation on the way."""
+        """Write `progress` to the row, at most every `REPORT_INTERVAL`; learns of a cancellation on the way.
+
+        What comes too early is written with the next beat of the heart: the work may be silent from then on.
+        """
         moment = time.monotonic()
         if not force and moment - self._reported < REPORT_INTERVAL:
+            self._held_back = True
             return
         self._reported = moment
-        if not services.job_progress(job=self.job, progress=self.progress):
+        with self._lock:
+            self._held_back = False
+            running = services.job_progress(job=self.job, progress=self.progress)
+        if not running:
+            self.cancel()
+
+    def beat(self) -> None:
+        """Tell that the work goes on; what was held back is written."""
+        if self._held_back:
+            self.report(force=True)
+        elif not services.job_alive(job=self.job):
             self.cancel()
 
     def on_cancel(self, stop: Callable[[], None]) -> None:

@@ -81,8 +81,7 @@ class _Heartbeat:
 
         try:
             while not self._done.wait(HEARTBEAT) and not self._run.cancelled.is_set():
-                if not services.job_alive(job=self._run.job):
-                    self._run.cancel()
+                self._run.beat()
         finally:
             connection.close()
 

@@ -21,16 +21,34 @@ const INSTRUCTIONS = {
 };
 
 const FLAGS = {
-  ADD: ["--chmod=", "--chown=", "--checksum=", "--exclude=", "--keep-git-dir", "--link", "--unpack"],
+  ADD: ["--chmod=", "--chown=", "--checksum=", "--exclude=", "--link", "--unpack"],
   COPY: ["--chmod=", "--chown=", "--exclude=", "--from=", "--link", "--parents"],
   FROM: ["--platform="],
   HEALTHCHECK: ["--interval=", "--retries=", "--start-interval=", "--start-period=", "--timeout="],
-  RUN: ["--mount=type=bind,", "--mount=type=cache,target=", "--mount=type=tmpfs,target=", "--network=none"],
+  RUN: [
+    "--mount=type=bind,",
+    "--mount=type=cache,target=",
+    "--mount=type=secret,id=",
+    "--mount=type=ssh",
+    "--mount=type=tmpfs,target=",
+    "--network=none",
+  ],
 };
 
 /** The names that stages of `text` have. */
 export function stages(text) {
   return [...text.matchAll(/^\s*FROM\s+.*\sAS\s+(\S+)/gim)].map((match) => match[1]);
+}
+
+/** The names that ARG and ENV of `text` give. */
+export function variables(text) {
+  return [...new Set([...text.matchAll(/^\s*(?:ARG|ENV)\s+([A-Za-z_]\w*)/gim)].map((match) => match[1]))];
+}
+
+/** Where in `line`, which ends at the cursor, the word begins that may be completed: behind `from=`, `$` and `${` too. */
+export function beginning(line) {
+  const [, behind] = /(?:\$\{?|(?:--|,)from=)([\w.-]*)$/.exec(line) ?? [];
+  return line.length - (behind ?? /(?:[A-Za-z=-]+[\w-]*)?$/.exec(line)[0]).length;
 }
 
 /** Completions behind `before`, the beginning of a line; `text` is the whole file. */
@@ -40,7 +58,8 @@ export function completions(text, before) {
     return Object.entries(INSTRUCTIONS).map(([label, detail]) => ({ label, detail, type: "keyword", apply: `${label} ` }));
   }
   const instruction = words[0].toUpperCase();
-  if (before.endsWith("--from=")) return stages(text).map((label) => ({ label, type: "variable" }));
+  if (/(--|,)from=$/.test(before)) return stages(text).map((label) => ({ label, type: "variable" }));
+  if (/\$\{?$/.test(before)) return variables(text).map((label) => ({ label, type: "variable" }));
   if (instruction === "FROM" && words.length === 1) {
     return [...stages(text), "scratch"].map((label) => ({ label, type: "variable" }));
   }
