@@ -16,11 +16,13 @@ from engine.containers.monitor import Monitors
 from engine.containers.register import ContainerRegister
 from engine.containers.runtime import Runtime
 from engine.containers.waiting import WaitHandle
-from engine.errors import Conflict, ContainerNotFound, EngineError, Unavailable
+from engine.errors import Conflict, ContainerNotFound, EngineError, RuntimeFailed, Unavailable
 from engine.types import now
 
 KILL_PATIENCE: Final = 30
 """Seconds that SIGKILL may take: a process in an uninterruptible sleep does not die before it wakes."""
+_THAWED: Final = 5
+"""Seconds in which a killed process that is not frozen any more has ended."""
 _NOTHING: Final = 0
 """The signal that only asks whether there is somebody to send one to."""
 
@@ -48,7 +50,8 @@ class Ender:
     def end(self, container: Container, number: int, timeout: float) -> None:
         """Signal, wait, and kill if it comes to that."""
         if container.state.status is Status.PAUSED:
-            self._unpause(container.id)
+            with suppress(Conflict):  # somebody else has, or has killed it
+                self._unpause(container.id)
         with suppress(EngineError):
             self.signal(container, number)
         if timeout < 0:
@@ -68,7 +71,11 @@ class Ender:
         monitor.process.send(number)
         if number == signals.SIGKILL and container.state.status is Status.PAUSED:
             # A frozen process does not die before it thaws.
-            self._runtime.resume(container.id)
+            try:
+                self._runtime.resume(container.id)
+            except RuntimeFailed:
+                if not self.wait(container.id, _THAWED):  # else somebody else has let it go on
+                    raise
 
     def wait(self, container_id: str, timeout: float) -> bool:
         """Wait until the container does not run. False when *timeout* seconds were not enough."""

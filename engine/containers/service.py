@@ -354,13 +354,8 @@ class ContainerService(ContainerStreams):
             state.require_running(record.container)
             if record.container.state.status is Status.PAUSED:
                 raise Conflict(f"Container {record.container.id} is already paused")
-            try:
+            with self._unless_ended(record.container.id):
                 self.runtime.pause(record.container.id)
-            except RuntimeFailed as error:
-                monitor = self.monitors.find(record.container.id)
-                if monitor is None or not monitor.process.alive:
-                    raise NotRunning(f"Container {record.container.id} is not running") from error
-                raise
             paused = state.moved(record.container, Status.PAUSED)
             self.register.save(replace(record, container=paused, paused_briefly=briefly))
         self.tell(record.container, "pause")
@@ -369,10 +364,22 @@ class ContainerService(ContainerStreams):
         with self.register.locked(self.register.find(text).container.id) as record:
             if record.container.state.status is not Status.PAUSED:
                 raise Conflict(f"Container {record.container.id} is not paused")
-            self.runtime.resume(record.container.id)
+            with self._unless_ended(record.container.id):
+                self.runtime.resume(record.container.id)
             running = state.moved(record.container, Status.RUNNING)
             self.register.save(replace(record, container=running, paused_briefly=False))
         self.tell(record.container, "unpause")
+
+    @contextmanager
+    def _unless_ended(self, container_id: str) -> Iterator[None]:
+        """`NotRunning` where the runtime refuses because the process has ended, which is not written down yet."""
+        try:
+            yield
+        except RuntimeFailed as error:
+            monitor = self.monitors.find(container_id)
+            if monitor is None or not monitor.process.alive:
+                raise NotRunning(f"Container {container_id} is not running") from error
+            raise
 
     def rename(self, text: str, name: str) -> None:
         """Give a container another name; `Conflict` when that is taken."""
@@ -396,7 +403,8 @@ class ContainerService(ContainerStreams):
         with self.register.locked(self.register.find(text).container.id) as record:
             container, warnings = updating.updated(record.container, changes=changes, restart=restart)
             if changes and container.state.status in (Status.RUNNING, Status.PAUSED):
-                self.runtime.update(container.id, updating.document(container.host))
+                with self._unless_ended(container.id):
+                    self.runtime.update(container.id, updating.document(container.host))
             self.register.save(replace(record, container=container))
         self.tell(container, "update")
         return warnings

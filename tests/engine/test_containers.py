@@ -15,6 +15,7 @@ import pytest
 
 from engine.containers.model import Container, Status, WaitCondition
 from engine.containers.options import Mount, RestartPolicy, RestartPolicyName, Ulimit
+from engine.containers.runtime import Runtime
 from engine.containers.starting import Starter
 from engine.engine import Engine
 from engine.errors import (
@@ -483,6 +484,33 @@ def test_a_restart_that_fails_is_tried_again(host: EngineHost, engine: Engine, t
     before = host.log(engine, container_id)
     wait_until(lambda: host.log(engine, container_id) != before, what="the restart")
     engine.containers.stop(container_id, timeout=1)
+
+
+@pytest.mark.parametrize("verb", ["kill", "stop", "restart", "unpause"])
+def test_a_paused_container_that_somebody_else_ends(
+    host: EngineHost, engine: Engine, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """It has ended when the runtime is asked to let it go on: what was to end it is done, the rest says why not."""
+    real = Runtime.resume
+
+    def resume(runtime: Runtime, container_id: str) -> None:
+        monitor = engine.containers.monitors.find(container_id)
+        assert monitor is not None
+        monitor.process.send(signal.SIGKILL)
+        real(runtime, container_id)
+        wait_until(lambda: not monitor.process.alive)
+        real(runtime, container_id)
+
+    container_id = host.run(engine, *SLEEP)
+    engine.containers.pause(container_id)
+    monkeypatch.setattr(Runtime, "resume", resume)
+    if verb == "unpause":
+        with pytest.raises(NotRunning):
+            engine.containers.unpause(container_id)
+    else:
+        getattr(engine.containers, verb)(container_id)
+    monkeypatch.undo()
+    reaches(engine, container_id, Status.RUNNING if verb == "restart" else Status.EXITED)
 
 
 def test_a_monitor_that_is_killed_takes_its_container_along(host: EngineHost, engine: Engine) -> None:
