@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import socket
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
@@ -61,9 +62,19 @@ def is_made_here(name: str) -> bool:
 
 
 def add(route: Any, name: str, **options: Any) -> None:
-    """Make a link that `is_made_here`."""
-    route.link("add", ifname=name, **options)
-    route.link("set", index=index_of(name), ifalias=MADE_HERE)
+    """Make a link that `is_made_here`.
+
+    The kernel takes no alias with a new link. So it gets its name together with its alias, in one message: an engine
+    that is killed meanwhile leaves none under that name that it would take for somebody else's.
+    """
+    making = f"new-{hashlib.sha256(name.encode()).hexdigest()[:11]}"
+    delete_link(making)
+    route.link("add", ifname=making, **options)
+    try:
+        route.link("set", index=index_of(making), ifname=name, ifalias=MADE_HERE)
+    except NetlinkError:
+        delete_link(making)
+        raise
 
 
 def index_of(name: str) -> int:

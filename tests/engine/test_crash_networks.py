@@ -74,6 +74,10 @@ def test_killed_in_the_middle(victims: Victims) -> None:
         points = victims.points_of(verb)
         middle = len(points) // 2
         chosen.append((verb, middle, points[middle - 1]))
+    # Between the link and the alias by which it is known to be the engine's.
+    points = victims.points_of("create named bridge")
+    _, second, *_ = (number for number, name in enumerate(points, start=1) if name.startswith("before netlink"))
+    chosen.append(("create named bridge", second, points[second - 1]))
     kills, violations = victims.killed(chosen)
     assert violations == []
     assert kills
