@@ -54,7 +54,7 @@ def _entries(data: bytes) -> Mapping[bytes, tuple[Entry, bytes]] | None:
     try:
         for entry in reader:
             parts = [part for part in entry.name.split(b"/") if part not in (b"", b".")]
-            if entry.kind not in (FILE, DIRECTORY) or entry.xattrs or b".." in parts:
+            if entry.kind not in (FILE, DIRECTORY) or entry.xattrs or entry.sparse or b".." in parts:
                 return None
             if not parts:
                 continue

@@ -45,6 +45,8 @@ class Archive:
                 if number > ENTRY_LIMIT:
                     raise InvalidParameter(f"archive has more than the {ENTRY_LIMIT} entries allowed")
                 name = _normal(entry.name)
+                if entry.sparse:
+                    raise InvalidParameter(f"archive has {name[:200]!r} as a sparse file: make it without --sparse")
                 if entry.kind == FILE:
                     files[name] = spool.add(reader.copy())
                     links.pop(name, None)

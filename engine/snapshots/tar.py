@@ -2,10 +2,12 @@
 
 Python's `tarfile` is not used: it has been led out of its destination and into endless loops more than once. This
 reader opens nothing; it tells what the archive says, within limits, and refuses what it cannot know. It imports
-nothing, because the unpack helper must start fast.
+hardly anything, because the unpack helper must start fast.
 """
 
 from __future__ import annotations
+
+from engine.snapshots import sparse
 
 TYPE_CHECKING = False  # see engine.kernel.syscalls
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ LARGEST_EXTENSION = 1024 * 1024
 LONGEST_NAME = 4096
 
 FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
+_SPARSE = b"S"
 _FILES = frozenset({b"0", b"\0", b"7"})
 _KNOWN = frozenset({FILE, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO})
 _EXTENSIONS = frozenset({b"x", b"g", b"L", b"K"})
@@ -26,6 +29,7 @@ _LARGEST_ID = (1 << 32) - 2
 _LARGEST_MAJOR, _LARGEST_MINOR = (1 << 12) - 1, (1 << 20) - 1
 _LATEST = (1 << 63) - 1
 _XATTR = b"SCHILY.xattr."
+_ZEROS = bytes(1024 * 1024)
 
 
 class TarError(Exception):
@@ -33,9 +37,12 @@ class TarError(Exception):
 
 
 class Entry:
-    """One member. Names are bytes as in the archive, without slashes at the end; *mtime* is in nanoseconds."""
+    """One member. Names are bytes as in the archive, without slashes at the end; *mtime* is in nanoseconds.
 
-    __slots__ = ("gid", "kind", "link", "major", "minor", "mode", "mtime", "name", "size", "uid", "xattrs")
+    A *sparse* file has fewer bytes in the archive than its *size*; the rest are zeros.
+    """
+
+    __slots__ = ("gid", "kind", "link", "major", "minor", "mode", "mtime", "name", "size", "sparse", "uid", "xattrs")
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class Entry:
         major: int = 0,
         minor: int = 0,
         xattrs: dict[bytes, bytes] | None = None,
+        sparse: bool = False,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -63,6 +71,7 @@ class Entry:
         self.major = major
         self.minor = minor
         self.xattrs = xattrs or {}
+        self.sparse = sparse
 
 
 class TarReader:
@@ -71,7 +80,10 @@ class TarReader:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._left = 0
-        """Bytes of the current entry's content that are still to come."""
+        """Bytes of the current entry that are still to come."""
+        self._pieces: sparse.Pieces | None = None
+        """Where they belong, if it is a sparse file."""
+        self._size = 0
         self._padding = 0
         self._global: dict[bytes, bytes] = {}
 
@@ -89,10 +101,23 @@ class TarReader:
 
     def copy(self, size: int = 1024 * 1024) -> Iterator[bytes]:
         """The content of the current entry, in pieces of at most *size* bytes."""
-        while self._left:
-            data = self._stream.read(min(size, self._left))
+        if self._pieces is None:
+            yield from self._stored(self._left, size)
+            return
+        at = 0
+        for offset, length in [*self._pieces, (self._size, 0)]:
+            for begin in range(at, offset, len(_ZEROS)):
+                yield _ZEROS[: offset - begin]
+            yield from self._stored(length, size)
+            at = offset + length
+
+    def _stored(self, amount: int, size: int) -> Iterator[bytes]:
+        """The next *amount* bytes of the current entry as the archive has them."""
+        while amount:
+            data = self._stream.read(min(size, amount))
             if not data:
                 raise TarError("the archive ends in the middle of a file")
+            amount -= len(data)
             self._left -= len(data)
             yield data
 
@@ -140,13 +165,15 @@ class TarReader:
         if ustar and header[263:265] == b"00" and header[345] != 0:
             name = _string(header[345:500]) + b"/" + name
         name = pax.get(b"path", long_name if long_name is not None else name)
+        name = pax.get(sparse.NAME, name)
         if kind in _FILES:
             # Before POSIX a name that ends in a slash was how a directory was told.
             kind = DIRECTORY if kind != b"0" and name.endswith(b"/") else FILE
+        old = kind == _SPARSE and header[257:265] == b"ustar  \0"
+        if old:
+            kind = FILE
         if kind not in _KNOWN:
             raise TarError(f"{_show(name)}: entries of type {kind!r} are not supported")
-        if any(key.startswith(b"GNU.sparse.") for key in pax):
-            raise TarError(f"{_show(name)}: sparse files are not supported; make the archive without --sparse")
         if len(name) > LONGEST_NAME or b"\0" in name:
             raise TarError(f"{_show(name)}: a name of {len(name)} bytes, or with a NUL in it")
         link = pax.get(b"linkpath", long_link if long_link is not None else _string(header[157:257]))
@@ -158,7 +185,11 @@ class TarReader:
             # Only files have content. A size on another type, hard links too, is ignored by GNU tar, Go and Python
             # alike; a reader that disagreed would see other files in the same archive than a scanner does.
             size = 0
-        self._left, self._padding = size, -size % BLOCK
+        self._left, self._padding, self._pieces = size, -size % BLOCK, None
+        if old or sparse.is_sparse(pax):
+            if kind != FILE:
+                raise TarError(f"{_show(name)}: a sparse file that is no file")
+            size = self._map(header if old else None, pax, name)
         device = kind in (CHARACTER, BLOCK_DEVICE)
         return Entry(
             name=name.rstrip(b"/") or name[:1],
@@ -176,7 +207,34 @@ class TarReader:
             major=_number(header[329:337], name, _LARGEST_MAJOR) if device else 0,
             minor=_number(header[337:345], name, _LARGEST_MINOR) if device else 0,
             xattrs={key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)} if pax else {},
+            sparse=self._pieces is not None,
         )
+
+    def _map(self, header: bytes | None, pax: dict[bytes, bytes], name: bytes) -> int:
+        """Take in the map of a sparse file; its size with the zeros."""
+
+        def further() -> bytes:
+            block = self._stream.read(BLOCK)
+            if len(block) < BLOCK:
+                raise TarError("the archive ends in the middle of a sparse file's map")
+            return block
+
+        def begins() -> bytes:
+            if self._left < BLOCK:
+                raise sparse.SparseError("a map that is longer than the file")
+            self._left -= BLOCK
+            return further()
+
+        try:
+            if header is not None:
+                size, pieces = sparse.of_header(header, lambda field: _number(field, name), further)
+            else:
+                size, pieces = sparse.of_records(pax, begins)
+            sparse.check(pieces, size=size, stored=self._left)
+        except sparse.SparseError as error:
+            raise TarError(f"{_show(name)}: a sparse file with {error}") from error
+        self._size, self._pieces = size, pieces
+        return size
 
     def _content(self, header: bytes) -> int:
         """Check the header's sum and return the size that it tells."""
@@ -197,9 +255,8 @@ class TarReader:
         return data[:size]
 
     def _skip(self) -> None:
-        if self._left:
-            for _ in self.copy():
-                pass
+        for _ in self._stored(self._left, 1024 * 1024):
+            pass
         if self._padding:
             if len(self._stream.read(self._padding)) < self._padding:
                 raise TarError("the archive ends in the padding of a file")
@@ -214,6 +271,7 @@ class TarReader:
 def _pax_records(data: bytes) -> dict[bytes, bytes]:
     """`LENGTH key=value\\n` records."""
     records = {}
+    pieces: list[bytes] = []
     at = 0
     while at < len(data):
         space = data.find(b" ", at, at + 20)
@@ -226,8 +284,15 @@ def _pax_records(data: bytes) -> dict[bytes, bytes]:
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals or not key or b"\0" in key:
             raise TarError("a pax record without a key, or with a NUL in it")
-        records[key] = value
+        if key in sparse.PARTS:
+            if key != sparse.PARTS[len(pieces) % 2]:
+                raise TarError("the records of a sparse file's pieces do not come by turns")
+            pieces.append(value)
+        else:
+            records[key] = value
         at = end
+    if pieces:
+        records[sparse.MAP] = b",".join(pieces)
     return records
 
 

@@ -172,9 +172,14 @@ class Unpacker:
             descriptor = os.open(path, flags, 0o600)
         try:
             for data in reader.copy():
+                if entry.sparse and not data.strip(b"\0"):
+                    os.lseek(descriptor, len(data), os.SEEK_CUR)
+                    continue
                 view = memoryview(data)
                 while view:
                     view = view[os.write(descriptor, view) :]
+            if entry.sparse:
+                os.ftruncate(descriptor, entry.size)
             # Changing the owner clears setuid and file capabilities, so it comes before mode and attributes.
             os.fchown(descriptor, entry.uid, entry.gid)
             os.fchmod(descriptor, entry.mode)

@@ -78,6 +78,36 @@ def test_import_of_what_is_wrong(daemon: Daemon, file_system: Path) -> None:
     assert result.returncode == 1
 
 
+def test_an_import_of_sparse_files(daemon: Daemon, tmp_path: Path) -> None:
+    """In the format of pax; dockerd refuses GNU's older one."""
+    disk = tmp_path / "fs/disk"
+    disk.parent.mkdir()
+    with disk.open("wb") as file:
+        for place in range(8):
+            file.seek(place * 200_000)
+            file.write(b"piece %d" % place)
+        file.truncate(3_000_000)
+    command = [
+        "tar",
+        "-c",
+        "--sparse",
+        "--hole-detection=seek",
+        "--format=posix",
+        "-f",
+        tmp_path / "fs.tar",
+        "-C",
+        disk.parent,
+        ".",
+    ]
+    subprocess.run(command, check=True)
+    daemon.docker("import", str(tmp_path / "fs.tar"), "sparse:1")
+    container = daemon.docker("create", "sparse:1", "true").stdout.strip()
+    daemon.docker("cp", f"{container}:/disk", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == disk.read_bytes()
+    daemon.docker("rm", container)
+    daemon.docker("rmi", "sparse:1")
+
+
 def test_between_the_engines(havre: HavreDaemon, dockerd: PeerDaemon, tmp_path: Path) -> None:
     """What one saved the other loads, under the same id, and it runs."""
     for source, target in ((havre, dockerd), (dockerd, havre)):

@@ -127,6 +127,37 @@ def test_a_rich_tree(tmp_path: Path, options: list[str], longest: int) -> None:
     assert_same(data, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--format=gnu"],
+        *(["--format=posix", f"--sparse-version={version}"] for version in ("0.0", "0.1", "1.0")),
+    ],
+    ids=lambda options: options[-1].rpartition("=")[2],
+)
+def test_sparse_files(tmp_path: Path, options: list[str]) -> None:
+    """The content is the same, and what was a hole is one again."""
+    source = tmp_path / "source"
+    source.mkdir(mode=0o755)
+    with (source / "disk").open("wb") as file:
+        for number in range(60):  # more pieces than a header has room for
+            file.seek(number * 300_000)
+            file.write(os.urandom(5000))
+        file.truncate(50_000_000)
+    (source / "empty").touch()
+    os.truncate(source / "empty", 30_000_000)
+    (source / ("long-" * 30)).write_bytes(b"x")
+    os.truncate(source / ("long-" * 30), 2_000_000)
+    (source / "plain").write_bytes(bytes(1000) + b"x")
+    command = ["tar", "-c", "--sparse", "--hole-detection=seek", *options, "-C", source, "."]
+    data = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    assert len(data) < 2_000_000
+    assert_same(data, tmp_path)
+    layer = unpack(LayerStore(tmp_path / "again"), data)
+    assert (layer / "empty").stat().st_blocks == 0
+    assert (layer / "disk").stat().st_blocks * 512 < 5_000_000
+
+
 def test_debian(image_cache: Path) -> None:
     blobs = [path for path in image_cache.rglob("data") if path.stat().st_size > 20_000_000]
     assert blobs, "the cache has no large layer"

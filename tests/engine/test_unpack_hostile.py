@@ -388,14 +388,46 @@ def test_a_size_far_beyond_the_limit_is_refused_before_it_is_written(place: Plac
     place.refused(member(b"a", size=base256(1 << 50, 12)), "bytes that are allowed")
 
 
+VERSION_1 = {"GNU.sparse.major": b"1", "GNU.sparse.minor": b"0", "GNU.sparse.realsize": b"9"}
+
+
+def sparse(size: int, pieces: bytes) -> dict[str, bytes]:
+    return {"GNU.sparse.size": b"%d" % size, "GNU.sparse.map": pieces}
+
+
+def gnu_sparse(*, goes_on: bool) -> bytes:
+    """A header of GNU's own kind of sparse files, whose map goes on in further blocks."""
+    header = bytearray(member(b"a", kind=b"S", magic=b"ustar  \0"))
+    header[482] = goes_on
+    header[483:495] = b"00000000011\0"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
 BROKEN: list[tuple[str, Callable[[], bytes], str]] = [
     ("negative size", lambda: archive(member(b"a", size=base256(-512, 12))), "negative"),
     ("checksum", lambda: archive(member(b"a", checksum=7)), "checksum"),
     ("truncated file", lambda: member(b"a", content=b"x" * 9000)[:4000], "middle of a file"),
     ("truncated header", lambda: member(b"a") + member(b"b")[:100], "middle of a header"),
     ("large pax header", lambda: archive(pax({"comment": b"x" * 2_000_000}), member(b"a")), "extended headers"),
-    ("sparse", lambda: archive(member(b"a", kind=b"S")), "not supported"),
-    ("pax sparse", lambda: archive(pax({"GNU.sparse.realsize": b"9"}), member(b"a")), "sparse"),
+    ("sparse of a stranger", lambda: archive(member(b"a", kind=b"S")), "not supported"),
+    ("sparse without a map", lambda: archive(pax({"GNU.sparse.realsize": b"9"}), member(b"a")), "no map"),
+    ("sparse of no size", lambda: archive(pax({"GNU.sparse.map": b"0,1"}), member(b"a", content=b"x")), "no size"),
+    ("sparse link", lambda: archive(pax(sparse(9, b"0,1")), member(b"a", kind=b"2", link=b"b")), "that is no file"),
+    ("sparse, odd", lambda: archive(pax(sparse(9, b"0")), member(b"a", content=b"x")), "without a length"),
+    ("sparse, negative", lambda: archive(pax(sparse(9, b"-1,1")), member(b"a", content=b"x")), "no number"),
+    ("sparse, beyond", lambda: archive(pax(sparse(9, b"9,1")), member(b"a", content=b"x")), "a piece of 1 bytes at 9"),
+    ("sparse, twice", lambda: archive(pax(sparse(9, b"0,2,1,2")), member(b"a", content=b"xxxx")), "after 2 of 9"),
+    ("sparse, too little", lambda: archive(pax(sparse(9, b"0,5")), member(b"a", content=b"x")), "are not the 1 bytes"),
+    ("sparse, too much", lambda: archive(pax(sparse(9, b"0,1")), member(b"a", content=b"xx")), "are not the 2 bytes"),
+    ("sparse, too large", lambda: archive(pax(sparse(1 << 50, b"0,1")), member(b"a", content=b"x")), "bytes that are"),
+    ("sparse, by turns", lambda: archive(pax({"GNU.sparse.numbytes": b"1"}), member(b"a", content=b"x")), "by turns"),
+    ("sparse, cut map", lambda: archive(pax(VERSION_1), member(b"a", content=b"2\n0\n")), "longer than the file"),
+    ("sparse, no map", lambda: archive(pax(VERSION_1), member(b"a", content=b"x" * 512)), "longer than the file"),
+    ("sparse, huge map", lambda: archive(pax(VERSION_1), member(b"a", content=b"99999\n" * 500_000)), "map of more"),
+    ("sparse, endless header", lambda: gnu_sparse(goes_on=True) + b"1" * 3_000_000, "a map of more than"),
+    ("sparse, cut header", lambda: gnu_sparse(goes_on=True), "in the middle of a sparse file's map"),
     ("NUL in a name", lambda: archive(pax({"path": b"a\0/../b"}), member(b"a")), "NUL"),
     ("owner out of range", lambda: archive(pax({"uid": b"4294967295"}), member(b"a")), "more than"),
     ("no tar at all", lambda: b"<html>not found</html>" * 100, "octal|checksum"),
