@@ -120,9 +120,11 @@ class Fields:
             return ()
         if not isinstance(value, dict):
             raise self.wrong(name, "an object", value)
-        for key in value:
+        for key, entry in value.items():
             if "\0" in key:
                 raise self._nul(f"{name}.{key}")
+            if entry is not None:
+                Fields(entry, f"{self._at(name)}.{key}", within=self)  # an object, and what it says is told as ignored
         return tuple(value)
 
     def section(self, name: str) -> Fields:

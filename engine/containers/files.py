@@ -45,9 +45,7 @@ class ContainerFiles:
         """What is at *path* in a container; `NotFound`."""
         container = self._containers.get(text)
         with self._roots.opened(container, _checked(path)) as root:
-            found = look(root, path)
-        self._containers.tell(container, "archive-path", path=path)
-        return found
+            return look(root, path)
 
     def listing(self, text: str, path: str, *, limit: int = browsing.MOST) -> browsing.Listing:
         """What is in the directory *path* of a container. `NotFound`, `InvalidParameter` for what is no directory."""

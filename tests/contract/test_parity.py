@@ -190,6 +190,7 @@ WORK: Final = (
     ("kill", "two"),
     ("until", "two", "exited"),
     ("cp", "/etc/hostname", "two:/tmp/x"),
+    ("cp", "/etc/hostname", "two:/tmp/x"),
     ("cp", "two:/tmp/x", "-"),
     ("export", "-o", "/dev/null", "two"),
     ("commit", "two", "made:1"),
