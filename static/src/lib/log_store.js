@@ -2,7 +2,7 @@
 
 export const CHUNK = 200;
 const CHUNK_TEXT = 1 << 18; // characters after which a chunk is full, however few its lines
-const LONGEST = 1 << 20; // characters of a line that are joined; the rest goes on as another one
+const LONGEST = 1 << 18; // characters of a line that are joined; the rest goes on as another one
 const SLICE = 20_000;
 
 export class LogStore {
