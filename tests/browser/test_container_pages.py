@@ -83,6 +83,21 @@ def test_an_image_is_made_of_it_and_a_signal_sent(
     expect(page.locator(".death-verdict")).to_contain_text("ended by itself with 3")
 
 
+def test_its_page_tells_that_it_was_removed(page: Page, sign_in: Callable[[str], Page], engine: HavreDaemon) -> None:
+    engine.docker("pull", "-q", "busybox")
+    engine.docker("create", "--name", "brief", "busybox")
+    sign_in("olga")
+    page.goto("about:blank")  # the page before has ears of its own
+    heard: list[str | bytes] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: heard.append(frame)))
+    page.goto("/e/local/containers/brief/")
+    while not heard:
+        page.wait_for_timeout(50)
+    engine.docker("rm", "brief")
+    expect(page.locator("#messages")).to_contain_text("No such container")
+    expect(page.locator("#object-head")).to_have_js_property("inert", True)
+
+
 def test_a_phone_shows_the_charts(page: Page, sign_in: Callable[[str], Page], engine: HavreDaemon) -> None:
     engine.docker("pull", "-q", "busybox")
     engine.docker("run", "-d", "--name", "small", "busybox", "sleep", "600")

@@ -28,6 +28,7 @@ export default class extends Controller {
 
   hear(message) {
     if (message.type === "away") {
+      this.heard = true; // what comes after it is no page that is fresh
       this.show(true);
     } else if (message.type === "reset") {
       this.show(false);

@@ -12,7 +12,9 @@ export default class extends Controller {
     const tab = this.element.querySelector(".tabs [aria-current]");
     if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
     this.hear = ({ detail }) => {
-      if (detail.id === this.idValue && detail.action !== "destroy") this.tell();
+      if (detail.id !== this.idValue) return;
+      if (detail.action === "destroy") this.gone();
+      else this.tell();
     };
     this.tell = () => {
       this.timer ??= setTimeout(() => {
@@ -22,6 +24,15 @@ export default class extends Controller {
     };
     document.body.addEventListener("live:container", this.hear);
     document.body.addEventListener("live:reset", this.tell);
+  }
+
+  /** Who has removed it here is on the way to the list; others are told, and can do nothing with it any more. */
+  gone() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.element.querySelector("#object-head").inert = true;
+      document.body.dispatchEvent(new CustomEvent("object:changed"));
+    }, 1000);
   }
 
   disconnect() {
