@@ -77,7 +77,7 @@ def test_packages_are_installed_inside(daemon: Daemon) -> None:
         terminal.expect(":/# ", seconds=60)
         terminal.send("ps -aux\n")
         shown = terminal.expect(":/# ")
-        assert re.search(r"root +1 .* pts/0 +Ss +\d\d:\d\d +0:00 bash\r\n", shown)
+        assert re.search(r"root +1 .* pts/0 +SN?s +\d\d:\d\d +0:00 bash\r\n", shown)
         assert re.search(r"root +\d+ .* pts/0 +R\+ +\d\d:\d\d +0:00 ps -aux\r\n", shown)
         terminal.send("exit\n")
         assert terminal.wait() == 0
