@@ -35,7 +35,11 @@ def controllers(root: Path = ROOT) -> frozenset[str]:
 def leftovers(parent: str, root: Path = ROOT) -> Iterator[Path]:
     """The groups below *parent*, in every hierarchy, deepest first."""
     for top in tops(parent, root):
-        yield from sorted((entry for entry in top.rglob("*") if entry.is_dir()), reverse=True)
+        yield from _below(top)
+
+
+def _below(group: Path) -> list[Path]:
+    return sorted((entry for entry in group.rglob("*") if entry.is_dir()), reverse=True)
 
 
 def tops(parent: str, root: Path = ROOT) -> list[Path]:
@@ -55,8 +59,9 @@ def clear(group: str, root: Path = ROOT) -> None:
 
     What does not die within some seconds, such as a process in an uninterruptible sleep, stays, and its groups do.
     """
-    for each in (*leftovers(group, root), *tops(group, root)):
-        end(each, root)
+    for top in tops(group, root):
+        for each in (*_below(top), top):
+            end(each, root)
 
 
 def end(group: Path, root: Path = ROOT) -> None:
