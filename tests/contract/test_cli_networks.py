@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
+import docker
+import docker.types
 import pytest
 
 from tests.fixtures.daemons import Daemon
@@ -454,3 +457,15 @@ def test_a_vlan_on_a_kernel_without(daemon: Daemon) -> None:
         assert not there
     assert "tagged" not in daemon.docker("network", "ls").stdout
     assert "eth0.10" not in daemon.namespace.run("ip", "-brief", "link").stdout
+
+
+def test_a_subnet_that_the_host_reaches_otherwise(daemon: Daemon) -> None:
+    """Both take it; Havre says what it hides."""
+    daemon.namespace.run("ip", "route", "add", "10.79.0.0/16", "via", daemon.namespace.outside)
+    try:
+        with closing(docker.APIClient(f"unix://{daemon.socket}", version="1.41")) as client:
+            pool = docker.types.IPAMPool(subnet="10.79.5.0/24")
+            answer = client.create_network("over", ipam=docker.types.IPAMConfig(pool_configs=[pool]))
+        assert ("10.79.0.0/16 (eth0)" in answer["Warning"]) is (daemon.kind == "havre")
+    finally:
+        daemon.namespace.run("ip", "route", "del", "10.79.0.0/16")

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import EngineFault, Forbidden, NetworkNotFound
 from engine.networks.drivers.bridge import bridge_name
-from engine.networks.model import Attachment, PublishedPort, Sandbox, SandboxRequest
+from engine.networks.model import Attachment, Driver, PublishedPort, Sandbox, SandboxRequest
 from engine.types import new_id
 from tests.fixtures.netlab import Echo, Lab, LabService, ask, inside
 from tests.fixtures.processes import wait_until
@@ -141,6 +141,18 @@ def test_a_bridge_may_have_several_subnets(networks: LabService) -> None:
     assert way_out(second) == "10.62.0.1 eth0"
     with inside(second, lambda: Echo(port=WEB)):
         assert inside(first, lambda: ask("10.62.0.2", WEB)).endswith(" hello")
+
+
+def test_what_the_host_reaches_otherwise_is_told(host: Lab, networks: LabService) -> None:
+    run("ip", "route", "add", "10.79.0.0/16", "via", host.outside)
+    run("ip", "-6", "address", "add", "fd00:ff::1/64", "dev", "lan0", "nodad")
+    apart = networks.made("apart", "10.61.0.0/24", "fd00:61::/64", ipv6=True)
+    over = networks.made("over", "10.79.5.0/24", "fd00:ff::/72", ipv6=True)
+    neighbours = networks.made("neighbours", "10.79.6.0/24", driver=Driver.MACVLAN, options={"parent": "lan0"})
+    told = {(str(route.subnet), route.link) for route in networks.hidden_by(over)}
+    assert told == {("10.79.0.0/16", "lan0"), ("fd00:ff::/64", "lan0")}
+    assert networks.hidden_by(apart) == networks.hidden_by(neighbours) == []
+    assert not any(route.link.startswith("br-") for route in networks.routed())
 
 
 def test_a_network_that_cannot_be_made_leaves_nothing(networks: LabService) -> None:
