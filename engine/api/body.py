@@ -11,7 +11,10 @@ from aiohttp import web
 
 from engine.api.call import Call, begin_stream
 from engine.api.connection import connection_of
+from engine.containers.files import Sink
 from engine.errors import EngineError
+from engine.images.decompress import LONGEST_MAGIC, Rewound, decompressed, sniff
+from engine.registry.media import Compression
 
 T = TypeVar("T")
 
@@ -29,13 +32,30 @@ class RequestBody:
 
     def read(self, _size: int = -1, /) -> bytes:
         """What has come by now, or comes next; empty at the end. `ConnectionError` when the client has gone."""
-        if self._held is not None and self._connection is not None:
+        if self._held is not None:
             data = self._held.read()
-            if self._held.ended:
-                # From here on the event loop sees again when the client leaves.
-                self._loop.call_soon_threadsafe(self._connection.give_body_back, self._held)
+            self._perhaps_back()
             return data
         return asyncio.run_coroutine_threadsafe(self._content.readany(), self._loop).result()
+
+    def unpack_into(self, sink: Sink) -> None:
+        """All of it, an archive in whatever packing. One that is not packed goes by without a copy where it can."""
+        start = b""
+        while len(start) < LONGEST_MAGIC and (data := self.read()):
+            start += data
+        if self._held is None or sniff(start, Compression.NONE) is not Compression.NONE:
+            for chunk in decompressed(Rewound(start, self), Compression.NONE):
+                sink.write(chunk)
+            return
+        sink.write(start)
+        while not self._held.ended:
+            sink.fill(self._held.move)
+        self._perhaps_back()
+
+    def _perhaps_back(self) -> None:
+        if self._held is not None and self._held.ended and self._connection is not None:
+            # From here on the event loop sees again when the client leaves.
+            self._loop.call_soon_threadsafe(self._connection.give_body_back, self._held)
 
 
 class ResponseBody:

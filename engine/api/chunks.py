@@ -6,6 +6,7 @@ a thread: half of a `docker cp` into a container. Here the thread itself takes 2
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import socket
@@ -39,6 +40,10 @@ class ChunkedBody:
         self._raw = ahead
         self._next = _Next.SIZE
         self._left = 0
+        self._size = 0
+        """Of the last chunk."""
+        self._between = b"\r\n0\r\n"
+        """What stands between two chunks of that size."""
         self._trailers = 0
 
     @property
@@ -68,18 +73,57 @@ class ChunkedBody:
                 return b"".join(parts)
             self._raw += self._receive()
 
-    def _receive(self) -> bytes:
-        poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
+    def move(self, pipe: int) -> bytes | None:
+        """As `read`, but what comes next goes into *pipe* without a copy (splice(2)), as far as that can be.
+
+        Gives what could not and is to be written; empty where all could, or at the end; `None` where *pipe* is full.
+        """
+        while True:
+            parts = self._parse()
+            if parts or self.ended:
+                return b"".join(parts)
+            if self._next is _Next.DATA:
+                if not self._splice(pipe):
+                    return None
+                self._raw = self._receive(len(self._between))
+                if self._raw == self._between:  # one chunk is as long as the other: what there is to parse is known
+                    self._raw, self._next, self._left = b"", _Next.DATA, self._size
+            else:
+                self._raw += self._receive(len(self._between))
+
+    def _splice(self, pipe: int) -> bool:
+        """Move what there is of a chunk; false when there is no room for it."""
+        source = self._connection.fileno()
+        while self._left:
+            try:
+                moved = os.splice(source, pipe, self._left, flags=os.SPLICE_F_NONBLOCK)
+            except BlockingIOError:
+                if self._wait(0):
+                    return False
+                self._wait(None)
+                continue
+            if not moved:
+                raise self._left_early()
+            self._left -= moved
+        self._next = _Next.DATA_END
+        return True
+
+    def _receive(self, size: int = _PIECE) -> bytes:
         while True:
             try:
-                data = self._connection.recv(_PIECE)
+                data = self._connection.recv(size)
             except BlockingIOError:
-                poll.poll()
+                self._wait(None)
                 continue
             if not data:
-                raise ConnectionResetError("the client left before the end of the request's body")
+                raise self._left_early()
             return data
+
+    def _wait(self, timeout: int | None) -> bool:
+        """Whether there is something to read within so many milliseconds."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        return bool(poll.poll(timeout))
 
     def _parse(self) -> list[memoryview]:
         """The data in what has come, which is kept from the first byte on that cannot be told yet."""
@@ -113,7 +157,8 @@ class ChunkedBody:
             found = _SIZE.fullmatch(line)
             if found is None:
                 raise self._wrong("a chunk without a size")
-            self._left = int(found[1], 16)
+            self._size = self._left = int(found[1], 16)
+            self._between = b"\r\n" + line + b"\r\n"
             self._next = _Next.DATA if self._left else _Next.TRAILER
         else:
             self._trailers += 1
@@ -121,6 +166,9 @@ class ChunkedBody:
                 raise self._wrong("too many trailers")
             if not line:
                 self._next = _Next.NOTHING
+
+    def _left_early(self) -> ConnectionResetError:
+        return ConnectionResetError("the client left before the end of the request's body")
 
     def _wrong(self, what: str) -> InvalidParameter:
         return InvalidParameter(f"the request's body is not in chunks as HTTP has them: {what}")

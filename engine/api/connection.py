@@ -136,9 +136,14 @@ class HeldBody:
     def read(self) -> bytes:
         """Raises as `ChunkedBody.read` does."""
         with self._lock:
-            if self._connection.fileno() < 0 and not self.ended:
-                raise ConnectionResetError("the request has ended before its body was read")
+            self._check_open()
             return self._body.read()
+
+    def move(self, pipe: int) -> bytes | None:
+        """Raises as `ChunkedBody.move` does."""
+        with self._lock:
+            self._check_open()
+            return self._body.move(pipe)
 
     def end(self) -> bytes | None:
         """Let go of the socket; what another parser is to see, `None` when a thread was reading: it gets an error."""
@@ -151,6 +156,10 @@ class HeldBody:
             return self._body.rest if alone else None
         finally:
             self._lock.release()
+
+    def _check_open(self) -> None:
+        if self._connection.fileno() < 0 and not self.ended:
+            raise ConnectionResetError("the request has ended before its body was read")
 
 
 class HttpServer(web.Server):

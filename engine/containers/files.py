@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Final, Protocol
 
@@ -25,9 +25,12 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
 
 
 class Sink(Protocol):
-    """Takes an uncompressed tar."""
+    """Takes an uncompressed tar (`UnpackHelper`)."""
 
     def write(self, data: bytes) -> None: ...
+
+    def fill(self, move: Callable[[int], bytes | None]) -> None:
+        """Call *move* with a pipe: what it gives is written there, and after `None` there will be room."""
 
 
 class ContainerFiles:

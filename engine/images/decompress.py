@@ -35,7 +35,7 @@ _MAGIC: Final = {
     b"BZh": Compression.BZIP2,
     b"\xfd7zX": Compression.XZ,
 }
-_LONGEST_MAGIC: Final = max(map(len, _MAGIC))
+LONGEST_MAGIC: Final = max(map(len, _MAGIC))
 
 
 class Source(Protocol):
@@ -57,10 +57,10 @@ def decompressed(
     """
     counted = _Counted(source)
     start = b""
-    while len(start) < _LONGEST_MAGIC and (data := counted.read(_LONGEST_MAGIC)):
+    while len(start) < LONGEST_MAGIC and (data := counted.read(LONGEST_MAGIC)):
         start += data
     actual = sniff(start, compression)
-    chunks = _READERS[actual](_Rewound(start, counted))
+    chunks = _READERS[actual](Rewound(start, counted))
     produced = 0
     for chunk in chunks:
         produced += len(chunk)
@@ -94,7 +94,7 @@ class _Counted:
         return data
 
 
-class _Rewound:
+class Rewound:
     """A source whose first bytes have been read already."""
 
     def __init__(self, start: bytes, rest: Source) -> None:

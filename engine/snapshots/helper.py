@@ -6,10 +6,11 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,9 +19,9 @@ from engine.errors import Cancelled, EngineFault, InvalidParameter, StorageFull
 
 _CODE: Final = Path(__file__).resolve().parents[2]
 _HELPER: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.snapshots.unpack import main; sys.exit(main())"
+    "import os, sys; sys.path.insert(0, sys.argv.pop(1)); from engine.snapshots.unpack import main; os._exit(main())"
 )
-"""Imported rather than run as a script, for its compiled code to be cached."""
+"""Imported rather than run as a script, for its compiled code to be cached. It leaves without clearing itself away."""
 _PIPE_SIZE: Final = 1024 * 1024
 _F_SETPIPE_SZ: Final = 1031
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -90,8 +91,20 @@ class UnpackHelper:
             while view:
                 view = view[os.write(self._pipe, view) :]
         except BrokenPipeError:
-            self.finish()
-            raise EngineFault("the unpack helper ended before its archive did") from None
+            raise self._ended_early() from None
+
+    def fill(self, move: Callable[[int], bytes | None]) -> None:
+        """Have *move* put some of the tar into the pipe, and write what it gives; after `None` there is room again."""
+        try:
+            data = move(self._pipe)
+        except BrokenPipeError:
+            raise self._ended_early() from None
+        if data is None:
+            poll = select.poll()
+            poll.register(self._pipe, select.POLLOUT)
+            poll.poll()
+        elif data:
+            self.write(data)
 
     def finish(self) -> Unpacked:
         """Wait for the helper; raises what it tells.
@@ -117,6 +130,11 @@ class UnpackHelper:
         if word == "refused" or number in _REFUSED:
             raise InvalidParameter(f"{self._what} is refused: {text}")
         raise EngineFault(f"{self._what} cannot be unpacked: {text}")
+
+    def _ended_early(self) -> EngineFault:
+        """Raises what the helper tells, if it does."""
+        self.finish()
+        return EngineFault("the unpack helper ended before its archive did")
 
     def close(self) -> None:
         """End the helper, whatever it is doing."""

@@ -7,6 +7,9 @@ hardly anything, because the unpack helper must start fast.
 
 from __future__ import annotations
 
+import errno
+import os
+
 from engine.snapshots import sparse
 
 TYPE_CHECKING = False  # see engine.kernel.syscalls
@@ -30,6 +33,8 @@ _LARGEST_MAJOR, _LARGEST_MINOR = (1 << 12) - 1, (1 << 20) - 1
 _LATEST = (1 << 63) - 1
 _XATTR = b"SCHILY.xattr."
 _ZEROS = bytes(1024 * 1024)
+_LARGE = 256 * 1024
+"""Bytes of a file from which on it is worth two system calls more not to copy it through this process."""
 
 
 class TarError(Exception):
@@ -77,8 +82,10 @@ class Entry:
 class TarReader:
     """Reads *stream* once, front to back. After each entry its content must be read with `copy` or it is skipped."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, *, pipe: int | None = None) -> None:
+        """*pipe* is what *stream*, a `BufferedReader`, reads: what is large need not come into this process."""
         self._stream = stream
+        self._pipe = pipe
         self._left = 0
         """Bytes of the current entry that are still to come."""
         self._pieces: sparse.Pieces | None = None
@@ -120,6 +127,29 @@ class TarReader:
             amount -= len(data)
             self._left -= len(data)
             yield data
+
+    def copy_to(self, descriptor: int) -> None:
+        """Write the content of the current entry to a file."""
+        if self._pipe is not None and self._pieces is None and self._left >= _LARGE:
+            self._splice_to(self._pipe, descriptor)
+        for data in self.copy():
+            _write(descriptor, data)
+
+    def _splice_to(self, pipe: int, descriptor: int) -> None:
+        """splice(2), after what has been read ahead; what it cannot do is left to `copy`."""
+        ahead = self._stream.peek()[: self._left]  # type: ignore[attr-defined] # of a BufferedReader
+        _write(descriptor, self._stream.read(len(ahead)))
+        self._left -= len(ahead)
+        while self._left:
+            try:
+                moved = os.splice(pipe, descriptor, self._left)
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    return  # not on this file system
+                raise
+            if not moved:
+                raise TarError("the archive ends in the middle of a file")
+            self._left -= moved
 
     def _entry(self, header: bytes, local: dict[bytes, bytes]) -> Entry:
         long_name = long_link = None
@@ -266,6 +296,12 @@ class TarReader:
         """Read what follows the end, so that whoever writes the stream is not cut off."""
         while self._stream.read(1024 * 1024):
             pass
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _pax_records(data: bytes) -> dict[bytes, bytes]:

@@ -91,8 +91,9 @@ class Unpacker:
         self.entries = 0
         self.bytes = 0
 
-    def unpack(self, stream: BinaryIO) -> None:
-        reader = TarReader(stream)
+    def unpack(self, stream: BinaryIO, *, pipe: int | None = None) -> None:
+        """Everything in *stream*, as `TarReader` takes it."""
+        reader = TarReader(stream, pipe=pipe)
         for entry in reader:
             self.entries += 1
             # As Docker counts: a link has the size of its target's name.
@@ -171,15 +172,10 @@ class Unpacker:
             self._clear(path)
             descriptor = os.open(path, flags, 0o600)
         try:
-            for data in reader.copy():
-                if entry.sparse and not data.strip(b"\0"):
-                    os.lseek(descriptor, len(data), os.SEEK_CUR)
-                    continue
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(descriptor, view) :]
             if entry.sparse:
-                os.ftruncate(descriptor, entry.size)
+                _write_sparse(descriptor, entry, reader)
+            else:
+                reader.copy_to(descriptor)
             # Changing the owner clears setuid and file capabilities, so it comes before mode and attributes.
             os.fchown(descriptor, entry.uid, entry.gid)
             os.fchmod(descriptor, entry.mode)
@@ -354,7 +350,7 @@ def main() -> int:
         enter(namespace, root)
         confine(directory)
         with open(0, "rb", buffering=1024 * 1024, closefd=False) as stream:
-            unpacker.unpack(stream)
+            unpacker.unpack(stream, pipe=0)
         lines = [f"opaque {path.hex()}" for path in unpacker.opaque()]
         lines.append(f"done {unpacker.entries} {unpacker.bytes}")
     except TarError as error:
@@ -374,6 +370,17 @@ def _inside(link: bytes) -> bytes:
     if b".." in parts or not parts:
         raise TarError(f"a hard link to {_show(link)}")
     return b"/" + b"/".join(parts)
+
+
+def _write_sparse(descriptor: int, entry: Entry, reader: TarReader) -> None:
+    for data in reader.copy():
+        if not data.strip(b"\0"):
+            os.lseek(descriptor, len(data), os.SEEK_CUR)
+            continue
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    os.ftruncate(descriptor, entry.size)
 
 
 def _is_whiteout(found: os.stat_result) -> bool:

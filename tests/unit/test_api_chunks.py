@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
+import select
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 import pytest
@@ -48,6 +52,24 @@ def everything(body: ChunkedBody) -> bytes:
     return found
 
 
+def moved(body: ChunkedBody) -> bytes:
+    """As `everything`, through a small pipe that somebody else reads."""
+    source, pipe = os.pipe()
+    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+    with ThreadPoolExecutor(1) as pool, os.fdopen(source, "rb") as reader:
+        found = pool.submit(reader.read)
+        with os.fdopen(pipe, "wb", buffering=0) as writer:
+            while not body.ended:
+                data = body.move(pipe)
+                if data is None:
+                    select.select([], [pipe], [])
+                else:
+                    written = 0
+                    while written < len(data):
+                        written += writer.write(data[written:])
+        return found.result()
+
+
 @pytest.mark.parametrize("cut", range(0, len(WHOLE), 7))
 def test_cut_anywhere(cut: int) -> None:
     with body(WHOLE[:cut], WHOLE[cut:] + NEXT) as found:
@@ -55,6 +77,35 @@ def test_cut_anywhere(cut: int) -> None:
         assert found.ended
         assert found.rest == b"0\r\n\r\n" + NEXT
         assert found.read() == b""
+
+
+@pytest.mark.parametrize("cut", range(0, len(WHOLE), 23))
+def test_moved_into_a_pipe(cut: int) -> None:
+    with body(WHOLE[:cut], WHOLE[cut:] + NEXT) as found:
+        assert moved(found) == DATA
+        assert found.rest + found._connection.recv(100) == b"0\r\n\r\n" + NEXT
+        assert found.move(-1) == b""
+
+
+@pytest.mark.parametrize("cut", [0, 300, 70_000])
+def test_much_moved_into_a_pipe(cut: int) -> None:
+    """Chunks of one size, as the docker CLI sends them, and others; more than the pipe takes at once."""
+    data = random.Random(5).randbytes(100_000)
+    sizes = [8192] * 6 + [10_000, 1, *[4096] * 3]
+    raw = chunked(data, [*sizes, len(data) - sum(sizes)])
+    with body(raw[:cut], raw[cut:] + NEXT) as found:
+        assert moved(found) == data
+        assert found.rest + found._connection.recv(100) == b"0\r\n\r\n" + NEXT
+
+
+@pytest.mark.parametrize("cut", range(1, len(WHOLE), 23))
+def test_moved_and_cut_off(cut: int) -> None:
+    with body(b"", WHOLE[:cut]) as found:
+        with pytest.raises(ConnectionResetError, match="before the end"):
+            moved(found)
+        with body(found.rest, WHOLE[cut:] + NEXT) as other:
+            everything(other)
+            assert other.rest == b"0\r\n\r\n" + NEXT
 
 
 def test_in_random_pieces() -> None:
@@ -94,6 +145,7 @@ def test_another_parser_finds_the_end(cut: int) -> None:
         b"0\r\n" + b"a: b\r\n" * 70,
     ],
 )
-def test_what_is_no_chunk(raw: bytes) -> None:
-    with body(raw) as found, pytest.raises(InvalidParameter, match="not in chunks"):
-        everything(found)
+@pytest.mark.parametrize("read", [everything, moved])
+def test_what_is_no_chunk(raw: bytes, read: Callable[[ChunkedBody], bytes]) -> None:
+    with body(b"", raw) as found, pytest.raises(InvalidParameter, match="not in chunks"):
+        read(found)

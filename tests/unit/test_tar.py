@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import random
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -43,6 +47,40 @@ def test_a_plain_archive() -> None:
 def test_content_that_nobody_reads_is_skipped() -> None:
     reader = TarReader(io.BytesIO(archive(member(b"a", content=b"a" * 5000), member(b"b"))))
     assert [entry.name for entry in reader] == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("append", [False, True], ids=["splice", "copy"])  # nothing is spliced into O_APPEND
+def test_what_is_large_goes_past_from_a_pipe(tmp_path: Path, append: bool) -> None:
+    large, small = random.Random(3).randbytes(3_000_001), b"small"
+    data = archive(member(b"a", content=large), member(b"b", content=small), member(b"c", content=large[:400_000]))
+    found = copied(data, tmp_path, append=append)
+    assert found == {b"a": large, b"b": small, b"c": large[:400_000]}
+
+
+def test_what_is_large_ends_too_early(tmp_path: Path) -> None:
+    with pytest.raises(TarError, match="in the middle of a file"):
+        copied(archive(member(b"a", content=bytes(3_000_000)))[:2_000_000], tmp_path)
+
+
+def copied(data: bytes, directory: Path, *, append: bool = False) -> dict[bytes, bytes]:
+    """The files of an archive that comes through a pipe, as the helper has them."""
+    found = {}
+    source, pipe = os.pipe()
+
+    def feed() -> None:
+        with os.fdopen(pipe, "wb") as writer, contextlib.suppress(BrokenPipeError):
+            writer.write(data)
+
+    with ThreadPoolExecutor(1) as pool, os.fdopen(source, "rb", buffering=65536) as stream:
+        fed = pool.submit(feed)
+        reader = TarReader(stream, pipe=source)
+        for entry in reader:
+            path = directory / entry.name.decode()
+            with path.open("ab" if append else "wb") as file:
+                reader.copy_to(file.fileno())
+            found[entry.name] = path.read_bytes()
+        fed.result()
+    return found
 
 
 def test_a_ustar_prefix_is_part_of_the_name() -> None:

@@ -17,8 +17,6 @@ from engine.api.router import Routes
 from engine.build.changes import change_of
 from engine.containers.roots import PathStat
 from engine.errors import InvalidParameter
-from engine.images.decompress import decompressed
-from engine.registry.media import Compression
 from engine.registry.reference import Reference
 from engine.types import rfc3339
 
@@ -67,8 +65,7 @@ async def archive_put(call: Call) -> web.Response:
             keep_kinds=query.flag("noOverwriteDirNonDir"),
             own=query.flag("copyUIDGID"),
         ) as sink:
-            for chunk in decompressed(body, Compression.NONE):
-                sink.write(chunk)
+            body.unpack_into(sink)
 
     await call.workers.transfer(unpack)
     return empty_answer(200)
