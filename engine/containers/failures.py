@@ -16,7 +16,9 @@ _NOT_EXECUTABLE: Final = ("permission denied", "is a directory", "exec format er
 
 # crun's words (src/libcrun/container.c, utils.c), which runc says differently.
 _CRUN_NOT_FOUND: Final = re.compile(r"executable file `(.+)` not found.*")
-_CRUN_NOT_EXECUTABLE: Final = re.compile(r"open executable: (?:Permission denied|Operation not permitted)")
+_CRUN_NOT_EXECUTABLE: Final = re.compile(
+    r"(?:open executable|the path `.+` is not a regular file): (?:Permission denied|Operation not permitted)"
+)
 _CRUN_NO_DIRECTORY: Final = re.compile(r"chdir to `(.+)`: (.+)")
 
 

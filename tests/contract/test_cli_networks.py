@@ -397,7 +397,9 @@ def test_links_that_cannot_be(daemon: Daemon, options: list[str], words: str) ->
     daemon.docker("run", "--name=ended", "busybox", "true")
     daemon.docker("network", "create", "named")
     sleeper(daemon, "apart", "--network=named")
-    assert words in refused(daemon, "run", "--name=refused", *options, "busybox", "true")
+    said = refused(daemon, "run", "--name=refused", *options, "busybox", "true")
+    # Some CLIs ask no engine about links on the host's network.
+    assert words in said or "links are only supported for user-defined networks" in said
 
 
 def test_a_container_on_the_host_s_own_network(daemon: Daemon) -> None:
@@ -426,7 +428,7 @@ def test_another_container_is_reached_by_its_name(daemon: Daemon) -> None:
     fetch = "for i in 1 2 3 4 5 6 7 8 9; do nc -w3 my-mysql 3306 < /dev/null && exit; sleep 0.2; done"
     assert daemon.docker("run", "--rm", "--network=NAME", "busybox", "sh", "-c", fetch).stdout == "ready\n"
     ports = daemon.docker("ps", "--format={{.Ports}}", "--filter=name=my-mysql").stdout
-    assert ports == "0.0.0.0:3306->3306/tcp, [::]:3306->3306/tcp\n"
+    assert ports.replace(":::", "[::]:") == "0.0.0.0:3306->3306/tcp, [::]:3306->3306/tcp\n"  # CLIs before 28 say :::
 
 
 def test_a_port_of_a_protocol_that_the_kernel_lacks(daemon: Daemon) -> None:

@@ -28,6 +28,7 @@ def failure(tmp_path: Path, message: str, *, verb: str = "create", program: str 
         ("executable file `/no` not found: No such file or directory", 127, "stat /no: no such file or directory"),
         ("open executable: Permission denied", 126, 'exec: "/x": permission denied'),
         ("open executable: Operation not permitted", 126, 'exec: "/x": permission denied'),
+        ("the path `/x` is not a regular file: Operation not permitted", 126, 'exec: "/x": permission denied'),
         (
             "chdir to `/no`: No such file or directory",
             127,

@@ -261,8 +261,8 @@ def test_a_pull_is_a_job(engine: Environment, operator: User, havre: HavreDaemon
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_pull_that_cannot_be_says_why(engine: Environment, operator: User) -> None:
-    job = _job(engine, operator, "127.0.0.1:5000/nothing-of-the-kind:1")
+def test_a_pull_that_cannot_be_says_why(engine: Environment, administrator: User) -> None:
+    job = _job(engine, administrator, "127.0.0.1:5000/nothing-of-the-kind:1")
     run_job(str(job.pk))
     job.refresh_from_db()
     assert job.state == JobState.FAILED
