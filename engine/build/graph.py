@@ -45,7 +45,7 @@ class Plan:
 def plan(dockerfile: Dockerfile, scope: GlobalScope, *, target: str, last: Sequence[Instruction] = ()) -> Plan:
     """What *target* (a stage's name or number, "" for the last one) needs; *last* are further steps at its end.
 
-    `InvalidParameter` for a target that is not there and for stages that need themselves.
+    `InvalidParameter` for a target that is not there, `DockerfileError` for stages that need themselves.
     """
     stages = dockerfile.stages
     wanted = _target(stages, target)
@@ -58,9 +58,8 @@ def plan(dockerfile: Dockerfile, scope: GlobalScope, *, target: str, last: Seque
             continue
         bases[index] = _base(dockerfile, stages[index], scope)
         found = {bases[index][1]} - {None}
-        for name in origins(stages[index].instructions):
-            if (other := stage_of(stages, name, below=index)) is not None:
-                found.add(other)
+        for instruction in stages[index].instructions:
+            found |= _origins(dockerfile, instruction, below=index)
         needs[index] = frozenset(each for each in found if each is not None)
         waiting += needs[index]
     planned = []
@@ -118,6 +117,18 @@ def _base(dockerfile: Dockerfile, stage: Stage, scope: GlobalScope) -> tuple[str
         if other.name and other.name == name.lower():
             return "", other.index, platform
     return name, None, platform
+
+
+def _origins(dockerfile: Dockerfile, instruction: Instruction, *, below: int) -> set[int | None]:
+    """The stages that *instruction*, in the stage of number *below*, takes files from; `None` among them for images."""
+    found = set()
+    for name in origins((instruction,)):
+        try:
+            found.add(stage_of(dockerfile.stages, name, below=below))
+        except InvalidParameter as error:
+            mistake = Mistake(str(error), token=f"from={name}")
+            raise DockerfileError.of(mistake, instruction.span, dockerfile.lines) from error
+    return found
 
 
 def origins(instructions: Iterable[Instruction]) -> Iterable[str]:

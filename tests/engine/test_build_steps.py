@@ -328,8 +328,9 @@ def test_stages_that_do_not_need_each_other_run_at_once(engine: Engine) -> None:
 )
 def test_a_circle_of_stages_is_refused(engine: Engine, dockerfile: str) -> None:
     told = Told()
-    with pytest.raises(InvalidParameter, match="circular dependency"):
+    with pytest.raises(DockerfileError, match=r"on line 2: .*circular dependency") as raised:
         build(engine, dockerfile, target="0", told=told)
+    assert "^^^^^^" in raised.value.excerpt
     assert told.events == []
 
 
@@ -352,6 +353,24 @@ def test_a_files_time_is_no_reason_to_build_again(engine: Engine) -> None:
         told = Told()
         build(engine, dockerfile, {"f": changed}, told=told)
         assert told.cached == expected
+
+
+def test_what_else_is_known_of_a_file_is_a_reason_to_build_again(engine: Engine) -> None:
+    """Its mode always, its owner where that is kept, what a link leads to; not the owner of a context's file."""
+    dockerfile = "FROM box AS a\nCOPY . /all\nFROM box\nCOPY --from=a /all /kept\n"
+
+    def missed(**changes: object) -> set[int]:
+        file, link = tarfile.TarInfo(), link_to("f")
+        for name, value in changes.items():
+            setattr(link if name == "linkname" else file, name, value)
+        told = Told()
+        build(engine, dockerfile, {"f": file, "l": link}, told=told)
+        return set(told.missed)
+
+    assert missed() == {2, 4}
+    assert missed(uid=7) == set()
+    assert missed(mode=0o600) == missed(linkname="g") == {2, 4}
+    assert missed() == set()
 
 
 def test_steps_before_a_failure_stay_in_the_cache(engine: Engine) -> None:
