@@ -146,8 +146,14 @@ def test_a_phone_in_the_dark(new_context: Callable[..., BrowserContext], sign_in
     for address in ("/e/local/builds/", "/e/local/builds/new/"):
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    write(page, f"FROM busybox\nRUN echo {'long-' * 60}\nCMD echo hi\n")
+    write(page, f"FROM busybox\nRUN echo {'long-' * 60}\nCMD echo {'far-' * 20}\n")
     expect(page.locator(".editor .lint")).to_contain_text("JSONArgsRecommended")
+    mend = page.locator(".editor .lint").get_by_role("button", name="Write CMD")
+    box, outer = mend.bounding_box(), page.locator(".editor").bounding_box()
+    assert box is not None
+    assert outer is not None
+    assert outer["x"] <= box["x"]
+    assert box["x"] + box["width"] <= outer["x"] + outer["width"]
     page.get_by_role("button", name="Build", exact=True).click()
     expect(page.locator("#build-head")).to_have_attribute("data-state", "succeeded", timeout=LONG)
     page.locator(".build-step").nth(1).click()
@@ -172,7 +178,9 @@ def test_the_courses_web_server_is_written_built_run_and_opened(
     """With real packages: it needs a mirror of Debian."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as folder:
-        folder.writestr("index.html", "Yet another hello world\n")
+        page_file = zipfile.ZipInfo("index.html")
+        page_file.external_attr = 0o644 << 16  # the module's own default is for nobody but root
+        folder.writestr(page_file, "Yet another hello world\n")
     sign_in("olga")
     page.goto("/e/local/builds/new/")
     write(page, COURSE)
