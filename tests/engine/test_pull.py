@@ -10,7 +10,8 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, put_inde
 from tests.fixtures.registry_server import (
     Account,
     Corrupt,
+    Halt,
     Hang,
     Redirect,
     RegistryServer,
@@ -158,6 +160,46 @@ def test_concurrent_pulls_share_their_downloads(registry: RegistryServer, host: 
     assert not failures
     assert registry.count(BASE.digest) == 1
     assert len(host.images.list()) == 2
+
+
+def test_layers_come_side_by_side(registry: RegistryServer, host: Host) -> None:
+    made = put(registry)
+    for layer in made.layers:
+        registry.fault(layer.digest, Hang())
+    cancel = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        pull = pool.submit(host.pull, registry, cancel=cancel)
+        wait_until(lambda: all(registry.count(layer.digest) for layer in made.layers), seconds=20)
+        cancel.set()
+        with pytest.raises(Cancelled):
+            pull.result(timeout=20)
+
+
+@pytest.mark.parametrize("pack", [LayerBlob.gzip, LayerBlob.zstd])
+def test_a_layer_is_unpacked_while_it_comes(
+    registry: RegistryServer, host: Host, pack: Callable[[bytes], LayerBlob]
+) -> None:
+    layer = pack(tar_of({"first": b"here\n", "second": os.urandom(6_000_000)}))
+    made = put_image(registry, REPOSITORY, [layer])
+    goes_on = threading.Event()
+    registry.fault(layer.digest, Halt(after=4_000_000, until=goes_on))
+    with ThreadPoolExecutor(1) as pool:
+        pull = pool.submit(host.pull, registry)
+        try:
+            wait_until(lambda: list((host.root / "layers").rglob("first")), seconds=20)
+        finally:
+            goes_on.set()
+        assert pull.result(timeout=60).image == made.id
+
+
+def test_a_token_that_expires_in_the_middle(host: Host) -> None:
+    with RegistryServer(Account("ada", "secret")) as registry:
+        made = put(registry)
+        challenge = f'Bearer realm="http://{registry.address}/token",service="s"'
+        expired = Status(401, "UNAUTHORIZED", "expired", headers={"WWW-Authenticate": challenge})
+        registry.fault(BASE.digest, expired, times=1)
+        assert host.pull(registry, auth=RegistryAuth(username="ada", password="secret")).image == made.id
+        assert registry.count("/token") == 2
 
 
 def test_an_index_gives_the_platforms_image(registry: RegistryServer, host: Host) -> None:

@@ -234,6 +234,17 @@ def test_credentials(host: Host, made: MadeImage, token: bool) -> None:
             assert scopes[-1] == ["repository:z:pull,push", "repository:x/y:pull"]
 
 
+def test_a_token_that_expires_in_the_middle(host: Host, made: MadeImage) -> None:
+    with RegistryServer(Account("ada", "secret")) as registry:
+        challenge = f'Bearer realm="http://{registry.address}/token",service="s"'
+        expired = Status(401, "UNAUTHORIZED", "expired", headers={"WWW-Authenticate": challenge})
+        registry.fault("PATCH ", expired, times=1)
+        [pushed] = push(host, target(host, registry), auth=ADA)
+        assert pushed.digest == made.manifest
+        assert all(registry.blob("x/y", layer.digest) == layer.blob for layer in made.layers)
+        assert registry.count("/token") == 2
+
+
 def test_an_upload_address_elsewhere_gets_no_credentials(host: Host, made: MadeImage) -> None:
     with RegistryServer(Account("ada", "secret", token=False)) as registry, RegistryServer() as storage:
         reference = target(host, registry)
