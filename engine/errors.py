@@ -16,6 +16,7 @@
     ├── NotModified             it is already so
     ├── Forbidden               never allowed, whatever the state
     ├── Unauthorized            a registry wants other credentials
+    │   └── NoCredentials       a registry wants some, and there are none
     ├── NotImplementedHere      a part of the API that this engine does not have
     ├── Unavailable             a peer (a registry) does not answer; may work later
     ├── Cancelled               the caller asked to stop
@@ -111,6 +112,10 @@ class Forbidden(EngineError):
 
 
 class Unauthorized(EngineError):
+    pass
+
+
+class NoCredentials(Unauthorized):
     pass
 
 

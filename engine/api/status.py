@@ -1,7 +1,8 @@
 """The one map from an error to an HTTP status.
 
 The statuses are dockerd's where its clients look at them: a start or stop repeated is 304, an ambiguous prefix and a
-taken port are 500, a command that cannot be executed is 400.
+taken port are 500, a command that cannot be executed is 400. A pull for which nobody has signed in is 500 as well: at a
+401 the CLI asks for a name, and waits for ever where there is no terminal.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ _STATUS: Final[dict[type[errors.EngineError], int]] = {
     errors.NotModified: 304,
     errors.InvalidParameter: 400,
     errors.Unauthorized: 401,
+    errors.NoCredentials: 500,
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,

@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.utils import get_environ_proxies
 
-from engine.errors import Cancelled, EngineError, ManifestUnknown, Unauthorized, Unavailable
+from engine.errors import Cancelled, EngineError, ManifestUnknown, NoCredentials, Unauthorized, Unavailable
 from engine.registry.auth import (
     RegistryAuth,
     TokenRequest,
@@ -235,7 +235,7 @@ class Transport:
                 return f"Bearer {self._token(endpoint, request)}"
             if challenge.scheme == "basic" and not refused:
                 if auth is None or not auth.username:
-                    raise Unauthorized(f"no basic auth credentials for {self._purpose.domain}: log in first")
+                    raise NoCredentials(f"no basic auth credentials for {self._purpose.domain}: log in first")
                 return auth.basic
         return ""
 

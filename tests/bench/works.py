@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.bench import builds
-from tests.engine.test_archives import layout
 from tests.fixtures.daemons import Daemon
+from tests.fixtures.image_archives import layout
 from tests.fixtures.image_maker import LayerBlob, tar_of
 from tests.fixtures.registry import Registry
 

@@ -12,10 +12,10 @@ import pytest
 from engine.engine import Engine
 from engine.images.checking import Inspection
 from tests.conftest import needs_root
-from tests.engine.test_archives import docker_archive
 from tests.fixtures.crash_images import IMAGE_OPERATIONS, Sources, names
 from tests.fixtures.crash_points import Given, Operation
 from tests.fixtures.engine_host import EngineHost, engine_host
+from tests.fixtures.image_archives import docker_archive
 from tests.fixtures.image_maker import LayerBlob, put_image, tar_of
 from tests.fixtures.registry_server import RegistryServer
 from tests.fixtures.victims import Victims

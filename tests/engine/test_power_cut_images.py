@@ -15,7 +15,7 @@ from engine.images.checking import Inspection
 from engine.images.model import ContainerUse
 from engine.registry.reference import Reference
 from engine.types import Digest
-from tests.engine.test_archives import host_layer
+from tests.fixtures.image_archives import host_layer
 from tests.fixtures.image_host import REPOSITORY, Host
 from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, tar_of
 from tests.fixtures.registry_server import RegistryServer

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 
@@ -36,19 +35,6 @@ def running(_: Digest) -> Sequence[ContainerUse]:
 
 def stopped(_: Digest) -> Sequence[ContainerUse]:
     return (ContainerUse(id=CONTAINER, running=False),)
-
-
-@pytest.fixture
-def registry() -> Iterator[RegistryServer]:
-    with RegistryServer() as server:
-        yield server
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host.at(tmp_path)
-    yield host
-    host.database.close()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,13 +18,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as roo
 
 BASE = LayerBlob.gzip(tar_of({"base": os.urandom(50_000)}))
 TOPS = [LayerBlob.gzip(tar_of({"top": os.urandom(1000 * number)})) for number in (1, 2, 3)]
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host.at(tmp_path)
-    yield host
-    host.database.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,19 +54,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as roo
 BASE = LayerBlob.gzip(tar_of({"base": b"base\n", "etc/noise": os.urandom(300_000)}))
 MIDDLE = LayerBlob.zstd(tar_of({"middle": b"middle\n"}))
 TOP = LayerBlob.plain(tar_of({"top": b"top\n"}))
-
-
-@pytest.fixture
-def registry() -> Iterator[RegistryServer]:
-    with RegistryServer() as server:
-        yield server
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host.at(tmp_path)
-    yield host
-    host.database.close()
 
 
 def put(registry: RegistryServer, **options: object) -> MadeImage:

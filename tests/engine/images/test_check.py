@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from engine.images.checking import Finding, Inspection
 from engine.registry.reference import Reference
 from engine.types import Digest
-from tests.engine.test_archives import host_layer
 from tests.fixtures.daemons import PROJECT
+from tests.fixtures.image_archives import host_layer
 from tests.fixtures.image_host import REPOSITORY, Host
 from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, tar_of
 from tests.fixtures.processes import clean_environ
@@ -24,19 +23,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as roo
 
 BASE = LayerBlob.gzip(tar_of({"base": b"base\n", "etc/noise": os.urandom(100_000)}))
 TOP = LayerBlob.zstd(tar_of({"top": b"top\n"}))
-
-
-@pytest.fixture
-def registry() -> Iterator[RegistryServer]:
-    with RegistryServer() as server:
-        yield server
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host.at(tmp_path)
-    yield host
-    host.database.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from engine.registry import media
 from engine.snapshots.helper import UnpackLimits
 from engine.snapshots.layers import LayerStore
 from engine.types import Digest
-from tests.engine.test_archives import docker_archive, layout
+from tests.fixtures.image_archives import docker_archive, layout
 from tests.fixtures.image_host import Host
 from tests.fixtures.image_maker import LayerBlob, digest_of, tar_of
 from tests.fixtures.raw_tar import archive, member
@@ -33,12 +33,10 @@ TOP = LayerBlob.plain(tar_of({"top": b"top\n"}))
 SECRET = b"root:x:0:0"
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host.at(tmp_path / "root")
+@pytest.fixture(autouse=True)
+def _secret(tmp_path: Path) -> None:
+    """A file beside the host's, which nothing may lead to."""
     (tmp_path / "secret.json").write_bytes(SECRET)
-    yield host
-    host.database.close()
 
 
 def refused(host: Host, data: bytes, words: str = "") -> str:

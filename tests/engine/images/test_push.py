@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from engine.registry.auth import RegistryAuth
 from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
 from engine.types import Digest
+from tests.fixtures.image_archives import docker_archive
 from tests.fixtures.image_host import REPOSITORY, Host
 from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, tar_of
 from tests.fixtures.registry_server import Account, Hang, RegistryServer, Status, WrongDigest, wait_until
@@ -28,19 +28,6 @@ BASE = LayerBlob.gzip(tar_of({"base": b"base\n", "etc/noise": os.urandom(900_000
 MIDDLE = LayerBlob.zstd(tar_of({"middle": b"middle\n"}))
 TOP = LayerBlob.plain(tar_of({"top": b"top\n"}))
 ADA = RegistryAuth(username="ada", password="secret")
-
-
-@pytest.fixture
-def registry() -> Iterator[RegistryServer]:
-    with RegistryServer() as server:
-        yield server
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host.at(tmp_path)
-    yield host
-    host.database.close()
 
 
 @pytest.fixture
@@ -151,8 +138,6 @@ def test_an_image_of_ones_own_gets_a_manifest(registry: RegistryServer, host: Ho
 
 
 def archive_of(layers: list[LayerBlob]) -> tuple[str, bytes]:
-    from tests.engine.test_archives import docker_archive
-
     return docker_archive(layers, tags=["loaded:1"])
 
 

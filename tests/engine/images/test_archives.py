@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import json
 import lzma
 import os
 import tarfile
@@ -13,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import zstandard
@@ -21,11 +19,11 @@ import zstandard
 from engine.build.changes import change_of
 from engine.errors import Cancelled, DigestMismatch, EngineError, ImageNotFound, InvalidParameter
 from engine.images.model import LayerProgress, Loaded, LoadPhase, Message
-from engine.registry import media
 from engine.registry.reference import Reference
 from engine.types import Digest, Platform
+from tests.fixtures.image_archives import docker_archive, host_layer, layout
 from tests.fixtures.image_host import REPOSITORY, Host
-from tests.fixtures.image_maker import LayerBlob, digest_of, put_image, tar_of
+from tests.fixtures.image_maker import LayerBlob, put_image, tar_of
 from tests.fixtures.registry_server import Hang, Redirect, RegistryServer, wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as root")
@@ -36,46 +34,10 @@ TOP = LayerBlob.plain(tar_of({"top": b"top\n"}))
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host.at(tmp_path / "one")
-    yield host
-    host.database.close()
-
-
-@pytest.fixture
 def other(tmp_path: Path) -> Iterator[Host]:
     host = Host.at(tmp_path / "two")
     yield host
     host.database.close()
-
-
-def docker_archive(
-    layers: list[LayerBlob],
-    *,
-    tags: list[str] | None = None,
-    change: Mapping[str, Any] | None = None,
-    files: Mapping[str, bytes] | None = None,
-) -> tuple[str, bytes]:
-    """An archive as dockerd 20.10 writes it, and its image's id; *change* is merged into its entry, *files* added."""
-    config = json.dumps(
-        {
-            "os": "linux",
-            "architecture": "amd64",
-            "config": {"Cmd": ["sh"]},
-            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
-        }
-    ).encode()
-    name = digest_of(config)[7:]
-    entry = {
-        "Config": f"{name}.json",
-        "RepoTags": tags,
-        "Layers": [f"{number}/layer.tar" for number in range(len(layers))],
-        **(change or {}),
-    }
-    contents = {f"{name}.json": config}
-    contents |= {f"{number}/layer.tar": layer.tar for number, layer in enumerate(layers)}
-    contents["manifest.json"] = json.dumps([entry]).encode()
-    return f"sha256:{name}", tar_of({**contents, **(files or {})})
 
 
 def pulled(host: Host, *layers: LayerBlob, tag: str = "latest") -> str:
@@ -148,24 +110,6 @@ def test_a_layer_of_ones_own_that_has_changed_is_refused(host: Host) -> None:
         host.save(made)
 
 
-def host_layer(host: Host) -> bytes:
-    """A layer in the engine's own format."""
-    from engine.snapshots.packing import pack_directory
-
-    tree = host.root / "tree"
-    (tree / "directory").mkdir(parents=True)
-    (tree / "own").write_bytes(b"own\n")
-    os.link(tree / "own", tree / "directory/hard")
-    (tree / "link").symlink_to("own")
-    os.mknod(tree / "gone", 0o020000, 0)
-    os.setxattr(tree / "directory", "trusted.overlay.opaque", b"y")
-    descriptor = os.open(tree, os.O_RDONLY)
-    try:
-        return b"".join(pack_directory(descriptor, layer=True))
-    finally:
-        os.close(descriptor)
-
-
 @pytest.mark.parametrize("layers", [[BASE], [BASE, TOP, MIDDLE]])
 def test_an_archive_of_docker(host: Host, layers: list[LayerBlob]) -> None:
     image_id, archive = docker_archive(layers, tags=["debian:12", "127.0.0.1:5000/x/y:1"])
@@ -222,31 +166,6 @@ def test_a_compressed_archive(host: Host, pack: Callable[[bytes], bytes]) -> Non
     image_id, archive = docker_archive([TOP], tags=["a:1"])
     host.load(pack(archive))
     assert host.images.get("a:1").id == image_id
-
-
-def layout(layers: list[LayerBlob], *, annotations: Mapping[str, str], oci: bool = True) -> dict[str, bytes]:
-    """The files of an OCI layout, as skopeo writes it."""
-    config = json.dumps(
-        {
-            "os": "linux",
-            "architecture": "amd64",
-            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
-        }
-    ).encode()
-    manifest = json.dumps(
-        {
-            "schemaVersion": 2,
-            "mediaType": media.OCI_MANIFEST,
-            "config": {"mediaType": media.OCI_CONFIG, "digest": digest_of(config), "size": len(config)},
-            "layers": [
-                {"mediaType": layer.media_type, "digest": layer.digest, "size": len(layer.blob)} for layer in layers
-            ],
-        }
-    ).encode()
-    described = {"mediaType": media.OCI_MANIFEST, "digest": digest_of(manifest), "size": len(manifest)}
-    index = {"schemaVersion": 2, "manifests": [{**described, "annotations": annotations}]}
-    blobs = {f"blobs/sha256/{digest_of(data)[7:]}": data for data in (config, manifest, *(x.blob for x in layers))}
-    return {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', **blobs, "index.json": json.dumps(index).encode()}
 
 
 @pytest.mark.parametrize(
