@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,10 @@ async def test_what_waits_and_what_does_not(tmp_path: Path) -> None:
     """The page begins to load beside the engine; the worker only when both are ready. They end in reverse."""
     told = tmp_path / "told"
 
-    def service(name: str, *, ready_after: str, waits: bool = True) -> Service:
+    def begun(*names: str) -> bool:
+        return told.exists() and all(f"{name} begins" in told.read_text() for name in names)
+
+    def service(name: str, *, ready_after: Sequence[str] = (), waits: bool = True) -> Service:
         code = (
             "import pathlib, signal, sys\n"
             "def tell(what): told.open('a').write(f'{sys.argv[1]} {what}\\n')\n"
@@ -48,7 +52,7 @@ async def test_what_waits_and_what_does_not(tmp_path: Path) -> None:
             (sys.executable, "-c", code, name, told),
             cwd=tmp_path,
             environ=os.environ,
-            ready=lambda: told.exists() and f"{ready_after} begins" in told.read_text(),
+            ready=lambda: begun(name, *ready_after),
             waits=waits,
         )
 
@@ -57,12 +61,12 @@ async def test_what_waits_and_what_does_not(tmp_path: Path) -> None:
             file.write("announced\n")
 
     stages = [
-        [service("engine", ready_after="web")],
-        [service("web", ready_after="web", waits=False)],
-        [service("worker", ready_after="worker")],
+        [service("engine", ready_after=["web"])],
+        [service("web", waits=False)],
+        [service("worker")],
     ]
     running = asyncio.ensure_future(supervise(stages, prepare={2: announce}))
-    while not told.exists() or "worker begins" not in told.read_text():
+    while not begun("worker"):
         assert not running.done()
         await asyncio.sleep(0.02)
     os.kill(os.getpid(), signal.SIGTERM)
