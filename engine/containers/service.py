@@ -93,7 +93,7 @@ class ContainerService(ContainerStreams):
         self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="container")
         # Apart from those who wait for them: 32 ends at once would otherwise wait for each other for ever.
         self._helpers = ThreadPoolExecutor(max_workers=32, thread_name_prefix="sandbox")
-        self.runtime = find_runtime(config.run / "runtime")
+        self.runtime = find_runtime(config.run / "runtime", cgroup_parent=config.instance)
         monitors = Monitors(
             root=config.run / "monitors",
             conmon=find_monitor(),

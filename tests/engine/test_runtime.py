@@ -30,8 +30,17 @@ def engine(host: EngineHost) -> Iterator[Engine]:
 
 @needs_crun
 def test_crun_is_taken_where_it_works(tmp_path: Path) -> None:
-    assert find_runtime(tmp_path / "state").program.name == "crun"
-    assert find_runtime(tmp_path / "state").version()[0].isdigit()
+    group = f"havre-{tmp_path.name}"
+    runtime = find_runtime(tmp_path / "state", cgroup_parent=group)
+    assert runtime.program.name == "crun"
+    assert runtime.version()[0].isdigit()
+    assert not cgroup.tops(group)
+
+
+@needs_crun
+def test_what_a_trial_that_was_killed_has_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "state/havre-probe").mkdir(parents=True)
+    assert find_runtime(tmp_path / "state", cgroup_parent="havre-trial").program.name == "crun"
 
 
 def test_containers_stay_with_their_runtime(tmp_path: Path) -> None:
@@ -39,7 +48,7 @@ def test_containers_stay_with_their_runtime(tmp_path: Path) -> None:
     state = tmp_path / "state" / "container"
     state.mkdir(parents=True)
     (state / "state.json").touch()
-    assert find_runtime(tmp_path / "state").program.name == "runc"
+    assert find_runtime(tmp_path / "state", cgroup_parent="havre-trial").program.name == "runc"
 
 
 def test_control_groups_of_version_1_alone() -> None:
@@ -67,7 +76,7 @@ def test_the_runtime_need_not_copy_itself(host: EngineHost, engine: Engine, tmp_
     """nsenter and crun load once: where crun could be written to, it makes a copy of itself and loads again."""
     if not cgroup_view.is_hybrid():
         pytest.skip("crun sees this host as it is")
-    runtime = find_runtime(tmp_path / "state")
+    runtime = find_runtime(tmp_path / "state", cgroup_parent="havre-trial")
     with runtime.command(log=tmp_path / "log", directory=tmp_path) as command:
         told = subprocess.run(
             [*command, "list"], env={"LD_DEBUG": "statistics"}, capture_output=True, text=True, check=True
