@@ -19,6 +19,8 @@ class JobState(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
+ACTIVE = (JobState.QUEUED, JobState.RUNNING)
+
 TRANSITIONS: dict[str, frozenset[str]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
     # Running again: a worker died, and the broker gave the task to another.
@@ -47,7 +49,7 @@ def kinds() -> list[tuple[str, str]]:
 
 class JobQuerySet(models.QuerySet["Job"]):
     def active(self) -> JobQuerySet:
-        return self.filter(state__in=(JobState.QUEUED, JobState.RUNNING))
+        return self.filter(state__in=ACTIVE)
 
 
 class Job(models.Model):
@@ -99,7 +101,7 @@ class Job(models.Model):
 
     @property
     def active(self) -> bool:
-        return self.state in (JobState.QUEUED, JobState.RUNNING)
+        return self.state in ACTIVE
 
     @property
     def can_be_retried(self) -> bool:
