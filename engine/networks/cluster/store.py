@@ -112,6 +112,7 @@ class ClusterStore:
             raise ValueError("an option of it is not known") from error
         self._said = Said(_LOG)
         self._away_until = 0.0
+        self._away_for = ""
         self._lease = self._redis.register_script(_LEASE)
         self._release = self._redis.register_script(_RELEASE)
         self._remove = self._redis.register_script(_REMOVE)
@@ -336,13 +337,13 @@ class ClusterStore:
     @contextmanager
     def _reached(self) -> Iterator[None]:
         if time.monotonic() < self._away_until:
-            raise _unavailable("it did not answer a moment ago")
+            raise _unavailable(f"{self._away_for} (a moment ago)")
         try:
             yield
         except LockError:
             raise
         except (NoConnection, NoAnswer) as error:
-            self._away_until = time.monotonic() + _RESPITE
+            self._away_for, self._away_until = str(error), time.monotonic() + _RESPITE
             raise _unavailable(str(error)) from error
         except RedisError as error:
             raise _unavailable(str(error)) from error
