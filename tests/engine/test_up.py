@@ -50,6 +50,12 @@ class UpDaemon(HavreDaemon):
                 return int(entry.name)
         return 0
 
+    def serves(self) -> bool:
+        try:
+            return self.get("/").startswith("HTTP/1.1")
+        except OSError:
+            return False
+
     def get(self, path: str) -> str:
         """The status line of a page."""
         with self.namespace.connect(8000) as connection:
@@ -96,6 +102,7 @@ def test_a_process_that_dies_is_started_again_and_containers_go_on(up: UpDaemon)
     assert up.docker("inspect", "-f", "{{.State.Pid}}", container).stdout == before
     assert "engine was ended by SIGKILL; starting it again" in up.said()
     up.docker("rm", "-f", container)
+    wait_until(up.serves, what="the page to be served again")
 
 
 def test_a_second_one_is_refused_in_words(up: UpDaemon) -> None:

@@ -1,7 +1,7 @@
 // Finds anything by name, from every page: Ctrl-K, or ⌘K.
 //
 //   <dialog data-controller="palette"> <input data-palette-target="input" data-action="keydown->palette#key" hx-get="…">
-//     <div role="listbox" data-action="htmx:afterSettle->palette#found"> <a role="option" data-palette-target="line">
+//     <div role="listbox" data-action="htmx:afterSwap->palette#found htmx:afterSettle->palette#found"> <a role="option" data-palette-target="line">
 //   <button data-palette-open>
 //
 // The focus stays in the field, as ARIA's combobox pattern has it: aria-activedescendant names the chosen line.
@@ -38,7 +38,10 @@ export default class extends Controller {
     this.inputTarget.dispatchEvent(new CustomEvent("palette:opened"));
   }
 
-  /** New lines came: the first is the best one, unless another was chosen since the last word was typed. */
+  /**
+   * New lines came, or settled, which takes marks away: the first is the best one, unless another was chosen since the
+   * last word was typed.
+   */
   found(event) {
     this.query = event.detail.requestConfig.parameters.q;
     this.mark(Math.max(this.lineTargets.findIndex((line) => line.href === this.chosen), 0));
