@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.fixtures.daemons import HavreDaemon
 
@@ -66,25 +66,6 @@ def test_a_list_changes_by_itself(page: Page, sign_in: Callable[[str], Page], en
     expect(row).to_contain_text("exited")
     engine.docker("rm", "by-itself")
     expect(row).to_have_count(0)
-
-
-def test_a_list_knows_what_changed_while_it_loaded(
-    page: Page, sign_in: Callable[[str], Page], engine: HavreDaemon
-) -> None:
-    """The page is there and its socket is not yet: just then the container ends."""
-    sign_in("vera")
-    engine.docker("run", "-d", "--name", "meanwhile", "busybox", "sleep", "1000")
-
-    def late(socket: WebSocketRoute) -> None:
-        expect(row).to_contain_text("running")
-        engine.docker("kill", "meanwhile")
-        socket.connect_to_server()
-
-    page.route_web_socket("**/events/**", late)
-    row = page.get_by_role("row").filter(has_text="meanwhile")
-    page.goto("/e/local/containers/", wait_until="commit")
-    expect(row).to_contain_text("exited")
-    engine.docker("rm", "meanwhile")
 
 
 def test_a_viewer_sees_and_changes_nothing(page: Page, sign_in: Callable[[str], Page], engine: HavreDaemon) -> None:

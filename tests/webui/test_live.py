@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
-import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
@@ -21,9 +19,8 @@ from tests.fixtures.daemons import HavreDaemon
 from webui.accounts.models import Grant, Role, Team, User
 from webui.asgi import application
 from webui.environments.models import Environment
-from webui.jobs.models import Job, JobKind, JobState
 from webui.live import consumers, origin
-from webui.live.relay import AWAY, KEPT, MISSED, RESET, WAITING, Relay, _Stream, _tell
+from webui.live.relay import AWAY, RESET, WAITING, Relay, _Stream, _tell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,17 +33,17 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 class Socket:
     """A page's socket for events, and the browser whose cookies it carries."""
 
-    def __init__(self, browser: Client, query: str = "") -> None:
+    def __init__(self, browser: Client) -> None:
         self.browser = browser
         cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in browser.cookies.items())
         headers = [(b"host", b"testserver"), (b"origin", b"http://testserver"), (b"cookie", cookies.encode())]
-        self.communicator = WebsocketCommunicator(application, f"/ws/e/local/events/{query}", headers=headers)
+        self.communicator = WebsocketCommunicator(application, "/ws/e/local/events/", headers=headers)
 
     @classmethod
-    async def of(cls, user: User, query: str = "") -> Socket:
+    async def of(cls, user: User) -> Socket:
         browser = Client()
         await browser.aforce_login(user, backend=BACKEND)
-        socket = cls(browser, query)
+        socket = cls(browser)
         accepted, _ = await socket.communicator.connect(timeout=5)
         assert accepted
         return socket
@@ -274,50 +271,6 @@ async def test_events_are_heard_and_a_restarted_engine_is_found_again(engine: En
     assert not relay._streams, "nobody listens: nothing is asked"
 
 
-async def test_what_happened_before_the_socket_opened_is_told_first(engine: Environment, havre: HavreDaemon) -> None:
-    """A page is made before its socket opens, and what it shows may have changed by then."""
-    relay = Relay()
-    before = time.time()
-    one = havre.docker("create", "busybox", "true").stdout.strip()
-    with relay.subscribed(engine, since=before) as first:
-        assert await _heard(first, lambda _: True) == RESET
-        await _heard(first, lambda message: message.get("id") == one)
-        between = time.time()
-        two = havre.docker("create", "busybox", "true").stdout.strip()
-        await _heard(first, lambda message: message.get("id") == two)
-        with relay.subscribed(engine, since=between) as second:
-            assert second.get_nowait() == {"type": "container", "id": two, "action": "create"}
-            assert second.empty()
-        with relay.subscribed(engine, since=time.time()) as third:
-            assert third.empty()
-        with relay.subscribed(engine, since=before - 1) as late:
-            assert late.get_nowait() == MISSED
-    havre.docker("rm", one, two)
-
-
-def test_what_is_kept_has_an_end() -> None:
-    stream = _Stream(whole_since=0.0)
-    for number in range(KEPT + 1):
-        stream.keep({"type": "container", "id": str(number), "action": "start"})
-    assert stream.since(0.0) == [MISSED]
-    assert [message["id"] for message in stream.since(stream.whole_since + 1e-6)][-1] == str(KEPT)
-
-
-@pytest.mark.parametrize(("query", "told"), [("?age=5", True), ("", False), ("?age=nan", False), ("?age=x", False)])
-async def test_a_job_that_ended_before_the_socket_opened(
-    environment: Environment, operator: User, query: str, told: bool
-) -> None:
-    ended = timezone.now() - dt.timedelta(seconds=2)
-    values = {"kind": JobKind.PULL, "state": JobState.SUCCEEDED, "finished_at": ended}
-    job = await Job.objects.acreate(environment=environment, subject="busybox", created_by=operator, **values)
-    socket = await Socket.of(operator, query)
-    heard = []
-    with contextlib.suppress(TimeoutError):
-        while True:
-            heard.append(await socket.communicator.receive_json_from(timeout=0.5))
-    assert ({"type": "job", "id": str(job.pk), "action": "succeeded"} in heard) == told
-
-
 async def test_an_engine_that_nobody_reaches_is_away(environment: Environment) -> None:
     environment.url = "unix:///nowhere/engine.sock"
     with Relay().subscribed(environment) as queue:
@@ -353,7 +306,7 @@ async def test_a_listener_far_behind_fetches_everything_once() -> None:
     stream.listeners.add(queue)
     for number in range(WAITING + 1):
         _tell(stream, {"type": "container", "id": str(number), "action": "start"})
-    assert queue.get_nowait() == MISSED
+    assert queue.get_nowait() == RESET
     assert queue.empty()
 
 

@@ -19,8 +19,6 @@ class JobState(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
-ACTIVE = (JobState.QUEUED, JobState.RUNNING)
-
 TRANSITIONS: dict[str, frozenset[str]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
     # Running again: a worker died, and the broker gave the task to another.
@@ -49,7 +47,7 @@ def kinds() -> list[tuple[str, str]]:
 
 class JobQuerySet(models.QuerySet["Job"]):
     def active(self) -> JobQuerySet:
-        return self.filter(state__in=ACTIVE)
+        return self.filter(state__in=(JobState.QUEUED, JobState.RUNNING))
 
 
 class Job(models.Model):
@@ -101,7 +99,7 @@ class Job(models.Model):
 
     @property
     def active(self) -> bool:
-        return self.state in ACTIVE
+        return self.state in (JobState.QUEUED, JobState.RUNNING)
 
     @property
     def can_be_retried(self) -> bool:

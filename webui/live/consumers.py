@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import json
 import logging
-import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Any, ClassVar
@@ -17,7 +15,6 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth import HASH_SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.base import SessionBase
-from django.http import QueryDict
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
@@ -25,7 +22,6 @@ from webui.accounts import policy
 from webui.accounts.policy import Action
 from webui.environments.models import Environment
 from webui.environments.selectors import environment_get
-from webui.jobs.selectors import jobs_moving
 from webui.live import publish
 from webui.live.relay import relay
 
@@ -37,10 +33,6 @@ TRY_AGAIN = 1013
 
 MOST = 400
 """Sockets that one person may have open in one process, each with a stream from an engine behind it."""
-
-OLDEST = 60.0
-"""Seconds that the page behind a new socket may be old; what changed before is not told again."""
-MOST_JOBS = 100
 
 RECHECK = 15.0
 """Seconds between two looks at whether the session and the right still stand."""
@@ -174,34 +166,16 @@ class PolicyConsumer(AsyncWebsocketConsumer):
 
 
 class EventsConsumer(PolicyConsumer):
-    """`/ws/e/<environment>/events/?age=0.4`: what changed, as `{"type", "id", "action"}`; the page fetches it anew.
+    """`/ws/e/<environment>/events/`: what changed, as `{"type", "id", "action"}`; the page fetches it anew.
 
-    `{"type": "reset"}` says that something may have been missed: fetch everything once. *age* tells how many seconds
-    ago the page was asked for: what has changed since is told first.
+    `{"type": "reset"}` says that something may have been missed: fetch everything once.
     """
 
     action = Action.ENVIRONMENT_VIEW
 
     async def opened(self) -> None:
-        since = time.time() - self._age()
         await self.channel_layer.group_add(publish.environment_group(self.environment.pk), self.channel_name)
-        for job in await self._jobs_since(since):
-            await self.send_json(job)
-        self.run(self._events(since))
-
-    def _age(self) -> float:
-        """Seconds; 0 where it is not told or no number."""
-        try:
-            age = float(QueryDict(self.scope["query_string"]).get("age", ""))
-        except ValueError:
-            return 0.0
-        return min(age, OLDEST) if age > 0 else 0.0  # nan is not more than anything
-
-    @database_sync_to_async
-    def _jobs_since(self, since: float) -> list[dict[str, str]]:
-        moment = dt.datetime.fromtimestamp(since, dt.UTC)
-        jobs = jobs_moving(environment=self.environment, since=moment)[:MOST_JOBS]
-        return [{"type": "job", "id": str(job.pk), "action": job.state} for job in jobs]
+        self.run(self._events())
 
     async def disconnect(self, code: int) -> None:
         if hasattr(self, "environment"):
@@ -213,7 +187,7 @@ class EventsConsumer(PolicyConsumer):
         """From the channel layer: a job."""
         await self.send_json({"type": event["kind"], "id": event["id"], "action": event["action"]})
 
-    async def _events(self, since: float) -> None:
-        with relay.subscribed(self.environment, since=since) as queue:
+    async def _events(self) -> None:
+        with relay.subscribed(self.environment) as queue:
             while True:
                 await self.send_json(await queue.get())

@@ -15,9 +15,7 @@ export default class extends Controller {
   connect() {
     this.bar = document.querySelector("[data-live-bar]");
     this.lost = false;
-    // Seconds since the page was asked for: what has changed meanwhile is told first.
-    const path = () => `${this.urlValue}?age=${(performance.now() / 1000).toFixed(3)}`;
-    this.socket = new LiveSocket(path, {
+    this.socket = new LiveSocket(this.urlValue, {
       open: () => this.found(),
       message: (data) => this.hear(JSON.parse(data)),
       closed: ({ code, final }) => this.closed(code, final),
@@ -35,7 +33,7 @@ export default class extends Controller {
     } else if (message.type === "reset") {
       this.show(false);
       // The first reset follows the page itself, which is fresh.
-      if (this.heard || message.missed) this.tell("reset", {});
+      if (this.heard) this.tell("reset", {});
       this.heard = true;
     } else {
       this.tell(message.type, message);
