@@ -200,17 +200,17 @@ class Attachment:
         """The packets that are there, `_NOTHING` when none are, an empty list at the end."""
         packets: list[bytes] = []
         receive = connection.recv
-        try:
-            while len(packets) < _BATCH and not self._closed:
+        while len(packets) < _BATCH and not self._closed:
+            try:
                 packet = receive(_PACKET)
-                if not packet:
-                    break
-                packets.append(packet)
-        except BlockingIOError:
-            return packets or _NOTHING
-        except ConnectionResetError:
-            # conmon has died with input unread: what it sent before has been read.
-            return packets
+            except BlockingIOError:
+                return packets or _NOTHING
+            except ConnectionResetError:
+                # conmon has ended with input unread: such a socket tells so once, before what is still to be read.
+                continue
+            if not packet:
+                break
+            packets.append(packet)
         return packets
 
 
