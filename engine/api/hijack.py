@@ -20,10 +20,13 @@ from aiohttp import web
 from engine.api.call import Call, encode
 from engine.api.connection import HttpConnection
 from engine.api.version import PRODUCT_VERSION, ApiVersion
+from engine.kernel.unread import unread
 
 _MULTIPLEXED_TYPE: Final[ApiVersion] = (1, 42)
-_SETTLE: Final = 0.01
-"""Seconds between the head and the first output: the SDK's `http.client` swallows what follows the head too fast."""
+_SETTLE: Final = 2.0
+"""Seconds that the first output waits at most until the client has read the head."""
+_LOOK: Final = 0.0005
+"""Seconds between two looks whether it has."""
 _LIMIT: Final = 64 * 1024
 """Bytes of input held before the client has to wait."""
 
@@ -87,10 +90,12 @@ class Connection:
         await self._writer.drain()
 
     async def settle(self) -> None:
-        """Wait what is left of `_SETTLE` since the head."""
-        left = self._accepted_at + _SETTLE - self._loop.time()
-        if left > 0:
-            await asyncio.sleep(left)
+        """Wait until the client has read the head: the SDK's `http.client` swallows what comes along with it."""
+        connection = self._transport.get_extra_info("socket")
+        while not self._transport.is_closing() and unread(connection.fileno()):
+            if self._loop.time() > self._accepted_at + _SETTLE:
+                return
+            await asyncio.sleep(_LOOK)
 
     async def refuse(self, status: int, message: str) -> None:
         """Answer with an error instead of a head, and end the connection."""

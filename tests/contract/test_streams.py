@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from itertools import product
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from tests.fixtures.daemons import Daemon
-from tests.fixtures.hijack import RAW, Stream, ask, call
+from tests.fixtures.hijack import HEAD, RAW, Stream, ask, call, connect, read_to_end, request
 from tests.fixtures.processes import wait_until
 
 pytestmark = pytest.mark.usefixtures("busybox")
@@ -299,6 +299,18 @@ def test_a_session_is_framed_as_its_start_asks(daemon: Daemon, box: str) -> None
         exec_id = session(daemon, box, "printf", "words", attached=("Stdout", "Stderr"), Tty=made)
         with Stream(daemon, f"/exec/{exec_id}/start", {"Tty": asked}, framed=not asked) as stream:
             assert stream.to_end() == {RAW if asked else 1: b"words"}, (made, asked)
+
+
+def test_output_waits_until_the_head_is_read(daemon: Daemon, box: str) -> None:
+    """The SDK reads the head through a buffer and the stream past it: what comes along with the head is lost to it."""
+    if daemon.kind == "dockerd":
+        pytest.skip("dockerd does not wait, and its output is lost")
+    exec_id = session(daemon, box, "echo", "word", attached=("Stdout",))
+    with closing(connect(daemon)) as connection:
+        connection.sendall(request("POST", f"/exec/{exec_id}/start", b'{"Tty": true}', upgrade=True))
+        time.sleep(0.5)  # a busy client
+        assert connection.recv(65536).endswith(HEAD)
+        assert read_to_end(connection) == b"word\n"
 
 
 @pytest.mark.parametrize("upgrade", [True, False], ids=["upgraded", "plain"])
