@@ -246,13 +246,13 @@ class NetworkService:
             _LOG.warning("network %s cannot be put right: %s", network.name, error)
 
     def _install(self, network: Network) -> None:
-        """Everything that a network is made of; nobody can join it before it is there."""
+        """Everything that a network is made of."""
+        self._known.put(network)
         driver = self._drivers.of(network)
         driver.ensure(network)
         if (side := driver.side(network)) is not None:
             self._firewall.admit(side)
             forwarding.accept([] if side.internal else [side.bridge])
-        self._known.put(network)
 
     def _adopt(self, network: Network, told: Callable[[], bool]) -> None:
         """Have a network that another engine of the cluster has made, if its store, asked by *told*, still has it."""
