@@ -112,10 +112,11 @@ class ContainerRegister:
             self._remember(record)
 
     def delete(self, container_id: str) -> None:
-        self._records.delete(container_id)
-        with self._lock:
-            self._known.pop(container_id, None)
-            self._locks.pop(container_id, None)
+        with self._writing:
+            self._records.delete(container_id)
+            with self._lock:
+                self._known.pop(container_id, None)
+                self._locks.pop(container_id, None)
 
     def _remember(self, record: Record) -> None:
         with self._lock:

@@ -42,6 +42,23 @@ def test_the_dashboard_counts(browser: Client, container: str) -> None:
     assert "Havre 0.1.0" in page
 
 
+def test_the_dashboard_counts_the_images_that_the_list_shows(browser: Client, havre: HavreDaemon) -> None:
+    steps = "FROM busybox\nRUN true\nENV a=b\nRUN true\n"
+    havre.docker("build", "-q", "-t", "steps", "-", stdin=steps)
+    shown = len(havre.docker("images", "-q").stdout.split())
+    assert shown < len(havre.docker("images", "-aq").stdout.split())
+    page = browser.get("/e/local/").content.decode()
+    assert f"<strong>{shown}</strong><span>images</span>" in page
+    havre.docker("rmi", "steps")
+
+
+def test_one_that_ended_with_an_error_has_one_colour(browser: Client, havre: HavreDaemon) -> None:
+    havre.remove_everything()
+    havre.docker("run", "--name", "failed", "busybox", "false", check=False)
+    for path in ("", "failed/"):
+        assert 'class="state state-red"' in browser.get(f"/e/local/containers/{path}").content.decode(), path
+
+
 def test_the_dashboard_names_those_that_the_kernel_killed(browser: Client, havre: HavreDaemon) -> None:
     havre.remove_everything()
     grow = "x=a; while true; do x=$x$x; done"

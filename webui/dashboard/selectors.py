@@ -35,6 +35,8 @@ class Happening:
 @dataclass(frozen=True, slots=True)
 class Overview:
     info: gateway.HostInfo
+    images: int
+    """As many as the list of images shows; the engine's own count has those that lie between the steps of builds."""
     version: gateway.VersionInfo
     troubled: Sequence[gateway.ContainerSummary]
     """Restarting, dead, unhealthy, or ended with an error or for want of memory."""
@@ -48,11 +50,12 @@ def overview(*, environment: Environment) -> Overview:
     since = timezone.now() - LATELY
     with gateway.client(environment) as client:
         containers = client.containers(all=True)
-        info, version = client.info(), client.version()
+        info, version, images = client.info(), client.version(), len(client.images())
         events = client.past_events(since=since)
     short_of_memory = {event.actor for event in events if event.action == "oom"}
     return Overview(
         info=info,
+        images=images,
         version=version,
         troubled=[container for container in containers if _troubled(container, short_of_memory)],
         failed_jobs=Job.objects.filter(environment=environment, state=JobState.FAILED, finished_at__gt=since)[:5],

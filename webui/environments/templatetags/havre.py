@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 if TYPE_CHECKING:
-    from webui.gateway import ContainerSummary
+    from webui.gateway import ContainerDetail, ContainerSummary
 
 register = template.Library()
 
@@ -157,8 +157,9 @@ def colour(state: str) -> str:
     return _COLOURS.get(state, "secondary")
 
 
-_ENDED_WELL = ("Exited (0)", "Exited (137)", "Exited (143)")
-"""The last two are most often somebody's stop."""
+_ENDED_WELL = (0, 137, 143)
+"""Exit codes; the last two are most often somebody's stop."""
+_SHOWN_WELL = tuple(f"Exited ({code})" for code in _ENDED_WELL)
 
 
 @register.filter
@@ -166,6 +167,13 @@ def condition(container: ContainerSummary) -> str:
     """The state whose colour a container has: one that is unhealthy, or ended with an error, is not like the others."""
     if container.health == "unhealthy":
         return "unhealthy"
-    if container.state == "exited" and not container.status.startswith(_ENDED_WELL):
+    if container.state == "exited" and not container.status.startswith(_SHOWN_WELL):
         return "failed"
     return container.state
+
+
+@register.filter
+def outcome(container: ContainerDetail) -> str:
+    """The same on a container's own page, where its health has a word beside it."""
+    state = container.state
+    return "failed" if state.status == "exited" and state.exit_code not in _ENDED_WELL else state.status

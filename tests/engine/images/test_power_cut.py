@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -32,19 +31,6 @@ BLOBS: Final[dict[str, Callable[[MadeImage], str]]] = {
 }
 SHARES: Final = (0.0, 0.5, 1.0)
 """Of its bytes that a blob keeps; of all of them the last is another."""
-
-
-@pytest.fixture
-def registry() -> Iterator[RegistryServer]:
-    with RegistryServer() as server:
-        yield server
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host.at(tmp_path)
-    yield host
-    host.database.close()
 
 
 @pytest.fixture
