@@ -32,6 +32,9 @@ from these classes to a status is `engine.api.status`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class EngineError(Exception):
     """The root of the tree. `str(error)` is the sentence that a user reads."""
@@ -149,3 +152,12 @@ class StorageFull(EngineFault):
 
 class RuntimeFailed(EngineFault):
     pass
+
+
+@contextmanager
+def of_field(name: str) -> Iterator[None]:
+    """What goes wrong inside, or is not there, is told of the client's field *name*, as `InvalidParameter`."""
+    try:
+        yield
+    except (InvalidParameter, NotFound) as error:
+        raise InvalidParameter(f"{name}: {error}") from error

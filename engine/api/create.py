@@ -36,15 +36,18 @@ def parse(body: Fields) -> CreateRequest:
         raise InvalidParameter("Image: no image given, name the image to create the container from")
     host_fields = body.section("HostConfig")
     host = create_host.parse(host_fields, config, warnings)
+    networking = body.section("NetworkingConfig")
+    if config.network_disabled and networking.section("EndpointsConfig").names:
+        raise body.refused("NetworkDisabled", "leaves no network to be in (NetworkingConfig.EndpointsConfig)")
     attachments = create_networks.attachments(
-        body.section("NetworkingConfig"), mode=host.network_mode, mac=config.mac_address, links=host.links
+        networking, mode=host.network_mode, mac=config.mac_address, links=host.links
     )
     warnings += [f"{place} is not known to this engine and has been ignored" for place in body.unread()]
     raw_host = canonical(host_fields.document, create_host.DEFAULTS, create_host.OPTIONAL)
     return CreateRequest(
         config=config,
         host=host,
-        attachments=attachments,
+        attachments=() if config.network_disabled else attachments,
         raw_config=canonical(body.document, create_config.DEFAULTS, create_config.OPTIONAL),
         raw_host_config=raw_host | _settled(host, host_fields),
         warnings=tuple(warnings),

@@ -8,7 +8,6 @@ from typing import Any, Final
 from engine.api import create_mounts, create_ports
 from engine.api.fields import Fields
 from engine.containers.options import ContainerConfig
-from engine.errors import NotImplementedHere
 from engine.images.model import HealthCheck
 
 _MAC_ADDRESS: Final = re.compile(r"[0-9a-fA-F]{2}([:-])[0-9a-fA-F]{2}(\1[0-9a-fA-F]{2}){4}")
@@ -53,8 +52,6 @@ def parse(body: Fields) -> ContainerConfig:
     """The typed config; what cannot be honoured is an error, and so is a wrong type of what is only kept."""
     body.texts("OnBuild")
     body.flag("ArgsEscaped")
-    if body.flag("NetworkDisabled"):
-        raise NotImplementedHere('NetworkDisabled is not supported: use HostConfig.NetworkMode "none"')
     return ContainerConfig(
         image=body.text("Image"),
         cmd=body.words("Cmd") or None,
@@ -76,6 +73,7 @@ def parse(body: Fields) -> ContainerConfig:
         health=_health(body.section("Healthcheck")),
         shell=body.words("Shell") or (),
         mac_address=mac_address(body),
+        network_disabled=body.flag("NetworkDisabled"),
         stop_signal=body.text("StopSignal"),
         stop_timeout=body.optional_integer("StopTimeout"),
     )

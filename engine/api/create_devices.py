@@ -5,7 +5,6 @@ from __future__ import annotations
 from engine.api.fields import Fields
 from engine.containers.options import Device
 from engine.containers.spec_resources import device_rule
-from engine.errors import InvalidParameter
 
 
 def devices(host: Fields) -> tuple[Device, ...]:
@@ -17,9 +16,9 @@ def devices(host: Fields) -> tuple[Device, ...]:
         permissions = device.text("CgroupPermissions") or "rwm"
         for name, path in (("PathOnHost", source), ("PathInContainer", target)):
             if not path.startswith("/"):
-                raise InvalidParameter(f"{device.path}.{name}: must be an absolute path, got {path[:200]!r}")
+                raise device.refused(name, f"must be an absolute path, got {path[:200]!r}")
         if set(permissions) - set("rwm"):
-            raise InvalidParameter(f"{device.path}.CgroupPermissions: letters of rwm, got {permissions[:20]!r}")
+            raise device.refused("CgroupPermissions", f"letters of rwm, got {permissions[:20]!r}")
         found.append(Device(source=source, target=target, permissions=permissions))
     return tuple(found)
 
@@ -27,11 +26,12 @@ def devices(host: Fields) -> tuple[Device, ...]:
 def rules(host: Fields) -> tuple[str, ...]:
     """`DeviceCgroupRules`, such as `c 1:3 rwm`."""
     found = host.texts("DeviceCgroupRules")
-    for rule in found:
+    for number, rule in enumerate(found):
         try:
             device_rule(rule)
         except ValueError as error:
-            raise InvalidParameter(
-                f"invalid device cgroup rule format: '{rule[:60]}': expected 'TYPE MAJOR:MINOR rwm', such as 'c 1:3 r'"
+            raise host.refused(
+                f"DeviceCgroupRules[{number}]",
+                f"invalid device cgroup rule format: '{rule[:60]}': expected 'TYPE MAJOR:MINOR rwm', such as 'c 1:3 r'",
             ) from error
     return found

@@ -10,7 +10,7 @@ from engine.api import create_devices, create_logs, create_mounts, create_ports,
 from engine.api.console import console_size
 from engine.api.fields import Fields
 from engine.containers.options import ContainerConfig, HostConfig, RestartPolicy, RestartPolicyName, Ulimit
-from engine.errors import InvalidParameter, NotImplementedHere
+from engine.errors import NotImplementedHere
 
 SHM_SIZE: Final = 64 * 1024 * 1024
 
@@ -90,12 +90,12 @@ _ORDERS: Final = ("run.oci.", "org.systemd.property.")
 _REFUSED: Final[dict[str, str]] = {
     "DeviceRequests": "this engine has no device drivers: name the devices themselves (Devices)",
     "StorageOpt": "the writable layer has no limit of its own: bound the file system of the engine's root",
-    "Cgroup": "control groups of other containers are not supported",
 }
 """Options that change what a container can see or do, and why they are refused: to pass them over in silence would be
 wrong."""
 
 _IGNORED: Final = (
+    "Cgroup",
     "KernelMemory",
     "KernelMemoryTCP",
     "CpuCount",
@@ -103,13 +103,13 @@ _IGNORED: Final = (
     "IOMaximumIOps",
     "IOMaximumBandwidth",
 )
-"""Options of other systems or of kernels long gone: the container runs without them, and its maker is told."""
+"""Options of other systems or of kernels long gone, and one that dockerd takes and reads nowhere (`Cgroup`): the
+container runs without them, and its maker is told."""
 
 _KEPT: Final[dict[str, Callable[[Fields, str], object]]] = {
     "ContainerIDFile": Fields.text,
     "DeviceRequests": Fields.objects,
     "StorageOpt": Fields.text_map,
-    "Cgroup": Fields.text,
     "KernelMemory": Fields.integer,
     "KernelMemoryTCP": Fields.integer,
     "CpuCount": Fields.integer,
@@ -140,7 +140,7 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
         mounts=create_mounts.mounts(host),
         tmpfs=create_mounts.tmpfs(host),
         volumes_from=host.texts("VolumesFrom"),
-        network_mode=host.text("NetworkMode") or "default",
+        network_mode=_network_mode(host, config),
         pid_mode=_sharing(host, "PidMode", others=True),
         ipc_mode=_sharing(host, "IpcMode", "shareable", "none", others=True) or "private",
         uts_mode=_sharing(host, "UTSMode"),
@@ -181,6 +181,8 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
 
 
 def _check_kept(host: Fields) -> None:
+    if (cgroup := host.text("Cgroup")) and not cgroup.startswith("container:"):
+        raise host.refused("Cgroup", f"invalid cgroup: {cgroup[:60]}, expected container:ID")
     for name, read in _KEPT.items():
         read(host, name)
     for name, (problem, words) in _ONLY.items():
@@ -214,6 +216,12 @@ def _sharing(host: Fields, name: str, *words: str, others: bool = False) -> str:
     if mode == "host" or mode in words or (others and mode.startswith("container:")):
         return mode
     raise host.refused(name, f"invalid {name.removesuffix('Mode').upper()} mode: {mode[:60]}")
+
+
+def _network_mode(host: Fields, config: ContainerConfig) -> str:
+    """A network's name or `host`, `none`, `container:ID`; of a container whose network is disabled it is no matter."""
+    mode = host.text("NetworkMode") or "default"
+    return "none" if config.network_disabled else mode
 
 
 def _cgroup_parent(host: Fields) -> str:
@@ -275,12 +283,15 @@ def restart_policy(policy: Fields) -> RestartPolicy:
     try:
         name = RestartPolicyName(text)
     except ValueError as error:
-        raise InvalidParameter(
+        raise policy.refused(
+            "Name",
             f"invalid restart policy '{text[:40]}': unknown policy; "
-            "use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+            "use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
         ) from error
     if retries and name is not RestartPolicyName.ON_FAILURE:
-        raise InvalidParameter("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+        raise policy.refused(
+            "MaximumRetryCount", "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+        )
     if retries < 0:
-        raise InvalidParameter("invalid restart policy: maximum retry count cannot be negative")
+        raise policy.refused("MaximumRetryCount", "invalid restart policy: maximum retry count cannot be negative")
     return RestartPolicy(name=name, maximum_retries=retries)

@@ -9,7 +9,6 @@ from typing import Final
 from engine.api.fields import Fields
 from engine.containers.logfile import FILES
 from engine.containers.options import UNLIMITED, ContainerConfig, LogOptions
-from engine.errors import InvalidParameter
 
 _DRIVERS: Final = ("json-file", "local", "none")
 _HONOURED: Final = frozenset({"max-size", "max-file", "labels", "env", "tag"})
@@ -24,34 +23,34 @@ def parse(log: Fields, config: ContainerConfig, warnings: list[str]) -> LogOptio
     """The typed options; `InvalidParameter` for a driver or an option that there is not."""
     driver = log.text("Type") or "json-file"
     if driver not in _DRIVERS:
-        raise InvalidParameter(f'error looking up logging plugin {driver[:40]}: plugin "{driver[:40]}" not found')
+        raise log.refused("Type", f'error looking up logging plugin {driver[:40]}: plugin "{driver[:40]}" not found')
     options = log.text_map("Config")
     for name in options:
         if name in _IGNORED:
             warnings.append(f"HostConfig.LogConfig.Config: {name} is not supported by this engine and has been ignored")
         elif name not in _HONOURED:
-            raise InvalidParameter(f"unknown log opt '{name[:60]}' for {driver} log driver")
+            raise log.refused("Config", f"unknown log opt '{name[:60]}' for {driver} log driver")
     plain = LogOptions()
     return LogOptions(
         driver=driver,
-        max_size=_size(options["max-size"]) if "max-size" in options else plain.max_size,
-        max_files=_files(options["max-file"]) if "max-file" in options else plain.max_files,
+        max_size=_size(log, options["max-size"]) if "max-size" in options else plain.max_size,
+        max_files=_files(log, options["max-file"]) if "max-file" in options else plain.max_files,
         attributes=_attributes(options, config),
     )
 
 
-def _size(text: str) -> int:
+def _size(log: Fields, text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if text.strip() == "-1":
         return UNLIMITED
     if match is None:
-        raise InvalidParameter(f"invalid max-size: '{text[:40]}': expected a size such as 10m")
+        raise log.refused("Config", f"invalid max-size: '{text[:40]}': expected a size such as 10m")
     return max(int(Decimal(match[1]) * _UNITS[match[2].lower()]), _LEAST)
 
 
-def _files(text: str) -> int:
+def _files(log: Fields, text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:9]) <= FILES:
-        raise InvalidParameter(f"max-file: a number from 1 to {FILES}, got '{text[:40]}'")
+        raise log.refused("Config", f"max-file: a number from 1 to {FILES}, got '{text[:40]}'")
     return int(text)
 
 

@@ -56,7 +56,7 @@ def tmpfs(host: Fields) -> dict[str, str]:
         if mount.text("Type") != "tmpfs":
             continue
         if mount.text("Source"):
-            raise InvalidParameter('invalid mount config for type "tmpfs": field Source must not be specified')
+            raise mount.refused("Source", 'invalid mount config for type "tmpfs": field Source must not be specified')
         _refuse_options(mount, "BindOptions", "VolumeOptions")
         details = mount.section("TmpfsOptions")
         options = ["ro"] if mount.flag("ReadOnly") else []
@@ -86,9 +86,9 @@ def _bind(text: str, where: str, driver: str) -> Mount:
     words = set(options.split(","))
     propagations = words & _PROPAGATIONS
     if len(propagations) > 1 or {"ro", "rw"} <= words:
-        raise InvalidParameter(f"invalid mode: {options[:60]}")
+        raise InvalidParameter(f"{where}: invalid mode: {options[:60]}")
     if unknown := words - _PROPAGATIONS - _WITHOUT_MEANING - {"ro", "nocopy"}:
-        raise InvalidParameter(f'invalid mode: {options[:60]}: unknown option "{min(unknown)[:40]}"')
+        raise InvalidParameter(f'{where}: invalid mode: {options[:60]}: unknown option "{min(unknown)[:40]}"')
     if source.startswith("/"):
         return Mount(
             source=source,
@@ -102,7 +102,7 @@ def _bind(text: str, where: str, driver: str) -> Mount:
             '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
         )
     if propagations:
-        raise InvalidParameter(f"invalid mode: {options[:60]}: propagation is for host paths, not for volumes")
+        raise InvalidParameter(f"{where}: invalid mode: {options[:60]}: propagation is for host paths, not for volumes")
     return Mount(
         kind=MountKind.VOLUME,
         source=source,
@@ -152,9 +152,10 @@ def _volume_mount(mount: Fields) -> Mount:
     _refuse_options(mount, "BindOptions", "TmpfsOptions")
     source = mount.text("Source")
     if source and not VOLUME_NAME.fullmatch(source):
-        raise InvalidParameter(
+        raise mount.refused(
+            "Source",
             f'invalid mount config for type "volume": "{source[:80]}" includes invalid characters for a local volume '
-            'name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed'
+            'name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed',
         )
     details = mount.section("VolumeOptions")
     driver = details.section("DriverConfig")

@@ -27,7 +27,9 @@ def attachments(networking: Fields, *, mode: str, mac: str, links: tuple[str, ..
     endpoints = networking.section("EndpointsConfig")
     if mode.startswith("container:"):
         if endpoints.names:
-            raise InvalidParameter("conflicting options: a network and the container type network mode")
+            raise InvalidParameter(
+                "NetworkMode: conflicting options: a network and the container type network mode (NetworkingConfig)"
+            )
         return ()
     asked = {_named(name): attachment(endpoints.section(name), network=_named(name)) for name in endpoints.names}
     main = _named(mode)
@@ -35,7 +37,10 @@ def attachments(networking: Fields, *, mode: str, mac: str, links: tuple[str, ..
     if mac and first.mac not in ("", mac):
         raise InvalidParameter("MacAddress: the container-wide address and the network's own must be the same")
     if asked and main in ("host", "none"):
-        raise InvalidParameter(f"a container of network {main} cannot be in others: {', '.join(asked)[:200]}")
+        raise networking.refused(
+            "EndpointsConfig",
+            f"a container of network {main} (NetworkMode) cannot be in others: {', '.join(asked)[:200]}",
+        )
     if is_user_defined(main):
         first = replace(first, links=tuple(dict.fromkeys((*first.links, *links))))
     return (replace(first, mac=mac or first.mac), *(asked[name] for name in sorted(asked)))

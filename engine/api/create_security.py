@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.api.fields import Fields
-from engine.errors import InvalidParameter, NotImplementedHere
+from engine.errors import NotImplementedHere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ def parse(host: Fields, warnings: list[str]) -> Security:
         key, _, value = option.partition("=") if "=" in option else option.partition(":")
         if key == "no-new-privileges":
             if value not in ("", "true", "false"):
-                raise InvalidParameter(f'invalid --security-opt 2: "{option[:60]}"')
+                raise host.refused("SecurityOpt", f'invalid --security-opt 2: "{option[:60]}"')
             no_new_privileges = value != "false"
         elif key == "seccomp":
             seccomp = "" if value in ("builtin", "default") else value
@@ -37,5 +37,5 @@ def parse(host: Fields, warnings: list[str]) -> Security:
         elif key == "apparmor":
             raise NotImplementedHere(f"HostConfig.SecurityOpt: {option[:60]}: this engine does not use AppArmor")
         else:
-            raise InvalidParameter(f'invalid --security-opt {2 if value else 1}: "{option[:60]}"')
+            raise host.refused("SecurityOpt", f'invalid --security-opt {2 if value else 1}: "{option[:60]}"')
     return Security(no_new_privileges=no_new_privileges, seccomp=seccomp, unconfined_paths=unconfined)

@@ -55,6 +55,6 @@ def _names(field: str, words: Iterable[str]) -> set[str]:
         if name == "CAP_ALL":
             name = "ALL"
         if name != "ALL" and name not in ALL:
-            raise InvalidParameter(f'invalid {field}: unknown capability: "{name[:60]}"')
+            raise InvalidParameter(f'{field}: invalid {field}: unknown capability: "{name[:60]}"')
         names.add(name)
     return names

@@ -14,7 +14,7 @@ from engine.containers.model import Container, State
 from engine.containers.mounting import normal, settled
 from engine.containers.options import ContainerConfig, HostConfig, RestartPolicyName, Ulimit
 from engine.containers.signals import signal_number
-from engine.errors import InvalidParameter
+from engine.errors import InvalidParameter, of_field
 from engine.images.model import HealthCheck, Image
 from engine.networks.model import Attachment
 from engine.types import now
@@ -60,7 +60,7 @@ def draft(
     config = _merged(config, image, container_id, host, find)
     command = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not command or not command[0]:
-        raise InvalidParameter("no command specified: the image names none, so give one")
+        raise InvalidParameter("Cmd, Entrypoint: no command specified: the image names none, so give one")
     if any("\0" in part for part in (*command, *config.env, config.working_dir, config.user)):
         raise InvalidParameter("a NUL in the command, environment, working directory or user")
     places = [place for mount in host.mounts for place in (mount.source, mount.target, mount.subpath)]
@@ -68,17 +68,19 @@ def draft(
     if any("\0" in text for text in places):
         raise InvalidParameter("a NUL in a mount's path or options, or in the host's name")
     if config.stop_signal:
-        signal_number(config.stop_signal)
+        with of_field("StopSignal"):
+            signal_number(config.stop_signal)
     host = replace(host, tmpfs={normal(place): options for place, options in host.tmpfs.items()})
     _check_host(host, config)
     check_limits(host)
     host, unsupported = supported(settled(config, host, find=find))
     warnings += unsupported
-    if host.network_mode == "host" and host.ports:
-        warnings.append("Published ports are discarded when using host network mode")
+    if host.network_mode in ("host", "none") and host.ports:
+        warnings.append(f"Published ports are discarded when using {host.network_mode} network mode")
     capabilities.effective(add=host.cap_add, drop=host.cap_drop, privileged=host.privileged, held=held)
     if host.seccomp not in ("", "unconfined"):
-        seccomp.reduced(host.seccomp, ())
+        with of_field("SecurityOpt"):
+            seccomp.reduced(host.seccomp, ())
     filtered = not host.privileged and host.seccomp != "unconfined"
     host = replace(host, ulimits=_clamped(host.ulimits, warnings, filtered=filtered))
     return Draft(
@@ -114,7 +116,7 @@ def _merged(
     for variable in config.env:
         key = variable.partition("=")[0]
         if not key:
-            raise InvalidParameter(f"invalid environment variable: {variable[:100]}")
+            raise InvalidParameter(f"Env: invalid environment variable: {variable[:100]}")
         # Without a value it stays, to take the image's away when the process starts.
         variables[key] = variable
     for variable in defaults.env:
@@ -157,9 +159,9 @@ def _health(asked: HealthCheck, inherited: HealthCheck) -> HealthCheck:
     )
     for name in ("interval", "timeout", "start_period", "start_interval"):
         if 0 < getattr(check, name) < _SHORTEST or getattr(check, name) < 0:
-            raise InvalidParameter(f"{_words(name)} in Healthcheck cannot be less than 1ms")
+            raise InvalidParameter(f"Healthcheck.{_words(name)}: {_words(name)} in Healthcheck cannot be less than 1ms")
     if check.retries < 0:
-        raise InvalidParameter("Retries in Healthcheck cannot be negative")
+        raise InvalidParameter("Healthcheck.Retries: Retries in Healthcheck cannot be negative")
     if check.wanted and (check.test[0] not in ("CMD", "CMD-SHELL") or len(check.test) < 2):
         raise InvalidParameter(
             f"Healthcheck.Test: begins with {check.test[0][:40]!r}: it must be NONE, or CMD or CMD-SHELL and a command"
@@ -173,41 +175,51 @@ def _words(name: str) -> str:
 
 def _working_dir(path: str) -> str:
     if path and not path.startswith("/"):
-        raise InvalidParameter(f"the working directory '{path[:200]}' is invalid, it needs to be an absolute path")
+        raise InvalidParameter(
+            f"WorkingDir: the working directory '{path[:200]}' is invalid, it needs to be an absolute path"
+        )
     return path
 
 
 def _check_host(host: HostConfig, config: ContainerConfig) -> None:
     if host.auto_remove and host.restart.name is not RestartPolicyName.NO:
-        raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
+        raise InvalidParameter("AutoRemove: can't create 'AutoRemove' container with restart policy (RestartPolicy)")
     if "/" in host.tmpfs:
-        raise InvalidParameter("invalid specification: destination can't be '/'")
+        raise InvalidParameter("Tmpfs: invalid specification: destination can't be '/'")
     for key in host.sysctls:
         if not host.privileged and not key.startswith(_SAFE_SYSCTLS):
-            raise InvalidParameter(f"sysctl '{key[:80]}' is not whitelisted: it is not of a namespace of the container")
+            raise InvalidParameter(
+                f"Sysctls: sysctl '{key[:80]}' is not whitelisted: it is not of a namespace of the container"
+            )
         if key.startswith("net.") and host.network_mode == "host":
-            raise InvalidParameter(f"sysctl '{key[:80]}' not allowed in host network mode")
+            raise InvalidParameter(f"Sysctls: sysctl '{key[:80]}' not allowed in host network mode")
     if config.hostname and len(config.hostname) > 64:  # HOST_NAME_MAX, gethostname(2)
-        raise InvalidParameter(f"invalid hostname format: {config.hostname[:80]}: at most 64 characters")
+        raise InvalidParameter(f"Hostname: invalid hostname format: {config.hostname[:80]}: at most 64 characters")
 
 
 def _check_sharing(host: HostConfig, config: ContainerConfig) -> None:
     """Docker's rules for those who share namespaces with the host or with each other."""
     if host.uts_mode == "host" and (config.hostname or config.domainname):
-        raise InvalidParameter("conflicting options: hostname and the UTS mode")
+        raise InvalidParameter("UTSMode: conflicting options: hostname and the UTS mode (Hostname, Domainname)")
     if host.network_mode.startswith("container:"):
         if config.hostname:
-            raise InvalidParameter("conflicting options: hostname and the network mode")
+            raise InvalidParameter("Hostname: conflicting options: hostname and the network mode (NetworkMode)")
         if host.ports or host.publish_all:
-            raise InvalidParameter("conflicting options: port publishing and the container type network mode")
+            raise InvalidParameter(
+                "PortBindings: conflicting options: port publishing and the container type network mode (NetworkMode)"
+            )
         if host.dns:
-            raise InvalidParameter("conflicting options: dns and the network mode")
+            raise InvalidParameter("Dns: conflicting options: dns and the network mode (NetworkMode)")
         if host.extra_hosts:
-            raise InvalidParameter("conflicting options: custom host-to-IP mapping and the network mode")
+            raise InvalidParameter(
+                "ExtraHosts: conflicting options: custom host-to-IP mapping and the network mode (NetworkMode)"
+            )
         if config.mac_address:
-            raise InvalidParameter("conflicting options: mac-address and the network mode")
+            raise InvalidParameter("MacAddress: conflicting options: mac-address and the network mode (NetworkMode)")
     if not -1000 <= host.oom_score_adj <= 1000:
-        raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
+        raise InvalidParameter(
+            f"OomScoreAdj: Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]"
+        )
 
 
 def _clamped(ulimits: Sequence[Ulimit], warnings: list[str], *, filtered: bool) -> tuple[Ulimit, ...]:
@@ -218,11 +230,13 @@ def _clamped(ulimits: Sequence[Ulimit], warnings: list[str], *, filtered: bool) 
     kept = []
     for limit in ulimits:
         if limit.name not in _LIMITS:
-            raise InvalidParameter(f"invalid ulimit type: {limit.name[:60]}")
+            raise InvalidParameter(f"Ulimits.Name: invalid ulimit type: {limit.name[:60]}")
         if min(limit.soft, limit.hard) < -1:
             raise InvalidParameter(f"Ulimits: {limit.name}: -1 is no limit, less makes no sense")
         if 0 <= limit.hard < limit.soft:
-            raise InvalidParameter(f"ulimit soft limit must be less than or equal to hard limit: {limit.name}")
+            raise InvalidParameter(
+                f"Ulimits: ulimit soft limit must be less than or equal to hard limit (Soft, Hard): {limit.name}"
+            )
         if filtered and limit.name == "fsize" and 0 <= limit.soft < _LARGEST_FILTER:
             raise InvalidParameter(
                 f"Ulimits: fsize: at least {_LARGEST_FILTER} bytes, got {limit.soft}: the OCI runtime writes the "

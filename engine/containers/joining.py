@@ -10,10 +10,12 @@ from typing import Any, Final
 from engine.containers.model import Container, Status
 from engine.containers.options import HostConfig
 from engine.containers.spec_mounts import SharedMemory
-from engine.errors import Conflict, InvalidParameter
+from engine.errors import Conflict, InvalidParameter, of_field
 from engine.kernel import mounts, syscalls
 
 _PREFIX: Final = "container:"
+_FIELDS: Final = {"network_mode": "NetworkMode", "pid_mode": "PidMode", "ipc_mode": "IpcMode"}
+"""What may name another container, by what the API calls it."""
 
 
 def partner(mode: str) -> str | None:
@@ -33,19 +35,21 @@ class Joined:
 
 
 def identified(host: HostConfig, *, find: Callable[[str], Container]) -> HostConfig:
-    """*host* with the containers that it names by their ids; `ContainerNotFound`, `InvalidParameter`."""
+    """*host* with the containers that it names by their ids; `InvalidParameter` names the field."""
     changes: dict[str, Any] = {}
-    for name in ("network_mode", "pid_mode", "ipc_mode"):
+    for name in _FIELDS:
         mode = getattr(host, name)
         if (text := partner(mode)) is not None:
-            if not text:
-                noun = name.replace("_", " ")
-                raise InvalidParameter(
-                    f"invalid {noun}: invalid container format container:<name|id>: name a container"
-                )
-            changes[name] = _PREFIX + find(text).id
-    if (mode := changes.get("ipc_mode")) is not None:
-        _require_shareable(find(mode.removeprefix(_PREFIX)))
+            with of_field(f"HostConfig.{_FIELDS[name]}"):
+                if not text:
+                    noun = name.replace("_", " ")
+                    raise InvalidParameter(
+                        f"invalid {noun}: invalid container format container:<name|id>: name a container"
+                    )
+                other = find(text)
+                if name == "ipc_mode":
+                    _require_shareable(other)
+            changes[name] = _PREFIX + other.id
     return replace(host, **changes)
 
 

@@ -52,19 +52,25 @@ _WORDS: Final = {
 def check_limits(wanted: Resources) -> None:
     """`InvalidParameter`, in Docker's words where clients know them, for limits that cannot be meant."""
     if wanted.memory and wanted.memory < LEAST_MEMORY:
-        raise InvalidParameter("Minimum memory limit allowed is 6MB")
+        raise InvalidParameter("Memory: Minimum memory limit allowed is 6MB")
     if wanted.memory_swap > 0 and not wanted.memory:
-        raise InvalidParameter("You should always set the Memory limit when using Memoryswap limit, see usage")
+        raise InvalidParameter(
+            "MemorySwap: You should always set the Memory limit when using Memoryswap limit, see usage"
+        )
     if 0 < wanted.memory_swap < wanted.memory:
-        raise InvalidParameter("Minimum memoryswap limit should be larger than memory limit, see usage")
+        raise InvalidParameter("MemorySwap: Minimum memoryswap limit should be larger than memory limit, see usage")
     if wanted.memory_swap < -1:
         raise InvalidParameter(f"MemorySwap: must be -1 (no limit), 0 or bytes, got {wanted.memory_swap}")
     if wanted.memory_reservation and wanted.memory_reservation < LEAST_MEMORY:
-        raise InvalidParameter("Minimum memory reservation allowed is 6MB")
+        raise InvalidParameter("MemoryReservation: Minimum memory reservation allowed is 6MB")
     if wanted.memory and wanted.memory < wanted.memory_reservation:
-        raise InvalidParameter("Minimum memory limit can not be less than memory reservation limit, see usage")
+        raise InvalidParameter(
+            "Memory, MemoryReservation: Minimum memory limit can not be less than memory reservation limit, see usage"
+        )
     if wanted.memory_swappiness is not None and not -1 <= wanted.memory_swappiness <= 100:
-        raise InvalidParameter(f"Invalid value: {wanted.memory_swappiness}, valid memory swappiness range is 0-100")
+        raise InvalidParameter(
+            f"MemorySwappiness: Invalid value: {wanted.memory_swappiness}, valid memory swappiness range is 0-100"
+        )
     _check_cpu(wanted)
     _check_block_io(wanted)
 
@@ -93,29 +99,36 @@ def supported(host: HostConfig) -> tuple[HostConfig, list[str]]:
 def _check_cpu(wanted: Resources) -> None:
     for word, value in (("Period", wanted.cpu_period), ("Quota", wanted.cpu_quota)):
         if wanted.nano_cpus and value:
-            raise InvalidParameter(f"Conflicting options: Nano CPUs and CPU {word} cannot both be set")
+            raise InvalidParameter(
+                f"NanoCpus, Cpu{word}: Conflicting options: Nano CPUs and CPU {word} cannot both be set"
+            )
     cpus = cgroup.online_cpus()
     if wanted.nano_cpus > cpus * 1_000_000_000:
-        raise InvalidParameter(f"Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")
+        raise InvalidParameter(
+            f"NanoCpus: Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
+        )
     if wanted.cpu_period and not 1000 <= wanted.cpu_period <= 1_000_000:
-        raise InvalidParameter("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+        raise InvalidParameter(
+            "CpuPeriod: CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+        )
     if wanted.cpu_shares and wanted.cpu_shares not in _SHARES:
         raise InvalidParameter(f"CpuShares: from 2 to 262144, got {wanted.cpu_shares}")
     if 0 < wanted.cpu_quota < 1000:
-        raise InvalidParameter("CPU cfs quota can not be less than 1ms (i.e. 1000)")
-    for name, text in (("cpuset cpus", wanted.cpuset_cpus), ("cpuset mems", wanted.cpuset_mems)):
+        raise InvalidParameter("CpuQuota: CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    for field, text in (("CpusetCpus", wanted.cpuset_cpus), ("CpusetMems", wanted.cpuset_mems)):
         if text and not _CPU_LIST.fullmatch(text):
-            raise InvalidParameter(f"Invalid value {text[:60]} for {name}: invalid format: {text[:60]}")
-    for name, text, available in (
-        ("CPUs", wanted.cpuset_cpus, f"0-{cgroup.configured_cpus() - 1}"),
-        ("memory nodes", wanted.cpuset_mems, cgroup.memory_nodes()),
+            name = f"cpuset {field[-4:].lower()}"
+            raise InvalidParameter(f"{field}: Invalid value {text[:60]} for {name}: invalid format: {text[:60]}")
+    for field, name, text, available in (
+        ("CpusetCpus", "CPUs", wanted.cpuset_cpus, f"0-{cgroup.configured_cpus() - 1}"),
+        ("CpusetMems", "memory nodes", wanted.cpuset_mems, cgroup.memory_nodes()),
     ):
         if _highest(text) > _highest(available):
             raise InvalidParameter(
-                f"Requested {name} are not available - requested {text[:60]}, available: {available}"
+                f"{field}: Requested {name} are not available - requested {text[:60]}, available: {available}"
             )
     if wanted.cpu_realtime_period and wanted.cpu_realtime_runtime > wanted.cpu_realtime_period:
-        raise InvalidParameter("cpu real-time runtime cannot be higher than cpu real-time period")
+        raise InvalidParameter("CpuRealtimeRuntime: cpu real-time runtime cannot be higher than cpu real-time period")
 
 
 def _highest(numbers: str) -> int:
@@ -125,13 +138,18 @@ def _highest(numbers: str) -> int:
 
 def _check_block_io(wanted: Resources) -> None:
     if wanted.blkio_weight and wanted.blkio_weight not in _WEIGHT:
-        raise InvalidParameter("Range of blkio weight is from 10 to 1000")
-    for each in wanted.blkio_weight_devices:
-        if each.rate not in _WEIGHT:
-            raise InvalidParameter("Range of blkio weight is from 10 to 1000")
-    rates = (wanted.blkio_read_bps, wanted.blkio_write_bps, wanted.blkio_read_iops, wanted.blkio_write_iops)
-    for each in (*wanted.blkio_weight_devices, *(each for group in rates for each in group)):
-        if each.rate < 0:
-            raise InvalidParameter(f"{each.path[:100]}: a rate must not be negative, got {each.rate}")
-        if not is_block_device(each.path):
-            raise InvalidParameter(f"{each.path[:200]} is not a block device of this host")
+        raise InvalidParameter("BlkioWeight: Range of blkio weight is from 10 to 1000")
+    for field, rows in (
+        ("BlkioWeightDevice", wanted.blkio_weight_devices),
+        ("BlkioDeviceReadBps", wanted.blkio_read_bps),
+        ("BlkioDeviceWriteBps", wanted.blkio_write_bps),
+        ("BlkioDeviceReadIOps", wanted.blkio_read_iops),
+        ("BlkioDeviceWriteIOps", wanted.blkio_write_iops),
+    ):
+        for each in rows:
+            if field == "BlkioWeightDevice" and each.rate not in _WEIGHT:
+                raise InvalidParameter(f"{field}: Range of blkio weight is from 10 to 1000")
+            if each.rate < 0:
+                raise InvalidParameter(f"{field}: {each.path[:100]}: a rate must not be negative, got {each.rate}")
+            if not is_block_device(each.path):
+                raise InvalidParameter(f"{field}: {each.path[:200]} is not a block device of this host")

@@ -137,7 +137,7 @@ def identified(host: HostConfig, *, find: Callable[[str], Container]) -> HostCon
         if mode == kind or mode.startswith(f"{kind}:"):
             noun = "host type networking" if kind == "host" else "container type network"
             raise InvalidParameter(
-                f"conflicting options: {noun} can't be used with links. This would result in undefined behavior"
+                f"Links: conflicting options: {noun} can't be used with links. This would result in undefined behavior"
             )
     links: dict[str, str] = {}
     for text in host.links:
@@ -145,11 +145,11 @@ def identified(host: HostConfig, *, find: Callable[[str], Container]) -> HostCon
         if name.startswith("/"):  # as inspect tells it, `/child:/parent/alias`
             name, alias = name[1:], alias.rpartition("/")[2]
         if not name or ":" in alias or len(alias.split()) > 1 or "/" in alias:
-            raise InvalidParameter(f"bad format for links: {text[:100]}")
+            raise InvalidParameter(f"Links: bad format for links: {text[:100]}")
         try:
             links.setdefault(alias or name, find(name).id)
         except ContainerNotFound as error:
-            raise InvalidParameter(f"could not get container for {name}: {error}") from error
+            raise InvalidParameter(f"Links: could not get container for {name}: {error}") from error
     return replace(host, links=tuple(f"{target}:{alias}" for alias, target in links.items()))
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from engine.containers.model import Container
 from engine.containers.options import ContainerConfig, HostConfig, Mount, MountKind, ReadOnly
 from engine.containers.spec_mounts import ReadyMount
-from engine.errors import EngineError, InvalidParameter, NotFound
+from engine.errors import EngineError, InvalidParameter, NotFound, of_field
 from engine.kernel import mounts as kernel_mounts
 from engine.kernel import paths
 from engine.types import new_id
@@ -51,13 +51,14 @@ class ContainerMounts:
             for mount in _volumes(container):
                 if not self._volumes.exists(mount.source):
                     made.append(mount.source)
-                self._volumes.create(
-                    name=mount.source,
-                    driver=mount.driver,
-                    options=mount.driver_options,
-                    labels=mount.labels,
-                    anonymous=mount.own,
-                )
+                with of_field("Binds, Mounts"):
+                    self._volumes.create(
+                        name=mount.source,
+                        driver=mount.driver,
+                        options=mount.driver_options,
+                        labels=mount.labels,
+                        anonymous=mount.own,
+                    )
         except EngineError:
             for name in made:
                 with suppress(EngineError):
@@ -136,15 +137,17 @@ def settled(config: ContainerConfig, host: HostConfig, *, find: Callable[[str], 
     for mount in host.mounts:
         place = normal(mount.target)
         if place == "/":
-            raise InvalidParameter("invalid specification: destination can't be '/'")
+            raise InvalidParameter("Binds, Mounts: invalid specification: destination can't be '/'")
         if place in found or place in map(normal, host.tmpfs):
-            raise InvalidParameter(f"Duplicate mount point: {place}")
+            raise InvalidParameter(f"Binds, Mounts, Tmpfs: Duplicate mount point: {place}")
         if mount.kind is MountKind.BIND and not mount.make_source:
             _host(mount)
         found[place] = replace(mount, target=place)
     taken = {normal(place) for place in host.tmpfs}
     for text in host.volumes_from:
-        for mount in _others(text, find):
+        with of_field("VolumesFrom"):
+            others = tuple(_others(text, find))
+        for mount in others:
             if mount.target not in taken:
                 found.setdefault(mount.target, mount)
     for place in map(normal, config.volumes):
@@ -185,7 +188,8 @@ def _host(mount: Mount) -> Path:
         if not source.exists():
             if not mount.make_source:
                 raise InvalidParameter(
-                    f'invalid mount config for type "bind": bind source path does not exist: {mount.source[:300]}'
+                    'Mounts: invalid mount config for type "bind": bind source path does not exist: '
+                    f"{mount.source[:300]}"
                 )
             source.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -221,6 +225,6 @@ def _others(text: str, find: Callable[[str], Container]) -> Iterable[Mount]:
     name, _, access = text.partition(":")
     words = access.split(",")
     if not set(words) <= _WORDS_OF_ACCESS:
-        raise InvalidParameter(f"VolumesFrom: invalid mode: {access[:60]}")
+        raise InvalidParameter(f"invalid mode: {access[:60]}")
     for mount in find(name).host.mounts:
         yield replace(mount, read_only=True) if "ro" in words else mount

@@ -134,6 +134,8 @@ class ContainerConfig:
     shell: tuple[str, ...] = ()
     """What runs a health check that is a line of text; `()` is `/bin/sh -c`."""
     mac_address: str = ""
+    network_disabled: bool = False
+    """Whether it begins with its loopback alone, in no network; it may be connected to some later."""
     stop_signal: str = ""
     stop_timeout: int | None = None
     """Seconds; `None` is Docker's 10."""

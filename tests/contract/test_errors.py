@@ -230,6 +230,8 @@ HOST: Final[tuple[dict[str, object], ...]] = (
     {"Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/x", "CgroupPermissions": "x"}]},
     {"DeviceCgroupRules": ["nosuch"]},
     {"DeviceRequests": [{"Driver": "nosuch", "Count": 1}]},
+    {"Cgroup": "container:going"},
+    {"Cgroup": "nosuch"},
     {"Sysctls": {"kernel.hostname": "x"}},
     {"Sysctls": {"net.core.somaxconn": "5"}, "NetworkMode": "host"},
     {"Ulimits": [{"Name": "nosuch", "Soft": 1, "Hard": 1}]},
@@ -370,6 +372,7 @@ DIFFERENT: Final[Mapping[str, tuple[str, ...]]] = {
         '{"StorageOpt": {"nosuch": "1G"}}',
         '{"KernelMemory": 33554432}',
         '{"CpuCount": 1}',
+        '{"Cgroup": "container:going"}',
     ),
     "that it is not shareable shows before it runs": (
         '{"HostConfig": {"NetworkMode": "none", "IpcMode": "container:ended"}}',

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from tests.fixtures.asking import asked
 from tests.fixtures.daemons import Daemon
 from tests.fixtures.processes import wait_until
 
@@ -345,3 +346,25 @@ def test_a_free_port_of_a_range(daemon: Daemon) -> None:
     refused = daemon.docker("run", "-d", *ports, check=False)
     assert refused.returncode == 125
     assert "allocated" in refused.stderr
+
+
+@pytest.mark.parametrize("mode", ["default", "host"])
+def test_a_disabled_network(daemon: Daemon, mode: str) -> None:
+    """Whatever its mode: a namespace of its own with the loopback alone, no endpoint, and no port of the host."""
+    host = {"NetworkMode": mode, "PortBindings": {"80/tcp": [{"HostPort": "18080"}]}}
+    body = {"Image": "busybox", "Cmd": ["sleep", "99"], "NetworkDisabled": True, "HostConfig": host}
+    made = asked(daemon.socket, "POST", "/v1.41/containers/create?name=alone", body)
+    assert made.status == 201
+    daemon.docker("start", "alone")
+    assert daemon.docker("exec", "alone", "ls", "/sys/class/net").stdout == "lo\n"
+    daemon.docker("exec", "alone", "ping", "-c1", "127.0.0.1")
+    found = asked(daemon.socket, "GET", "/v1.41/containers/alone/json").document
+    assert found["Config"]["NetworkDisabled"]
+    assert (found["NetworkSettings"]["Networks"], found["NetworkSettings"]["Ports"]) == ({}, {})
+    with pytest.raises(ConnectionRefusedError):
+        daemon.namespace.connect(18080)
+    if daemon.kind == "havre":  # dockerd 20.10 says yes, and plugs a namespace in which nobody is
+        daemon.docker("network", "connect", "bridge", "alone")
+        assert daemon.docker("exec", "alone", "ls", "/sys/class/net").stdout.split() == ["eth0", "lo"]
+        daemon.docker("network", "disconnect", "bridge", "alone")
+        assert daemon.docker("exec", "alone", "ls", "/sys/class/net").stdout == "lo\n"

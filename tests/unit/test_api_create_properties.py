@@ -189,6 +189,50 @@ ANYTHING: Final = HOSTILE | st.recursive(
 )
 
 
+def _meant(error: EngineError, path: Path) -> bool:
+    """Whether the message names the field, or the object around it, of which is told what does not go together."""
+    names = [key for key in path if isinstance(key, str)]
+    return any(
+        name in str(error) for name in names[-2:] if len(names) == 1 or name not in ("HostConfig", "NetworkingConfig")
+    )
+
+
+WRONG: Final = (
+    *("", "..", "//", "-1", "a" * 5000, "a\nb", "a:b:c:d", "x:/y:z", "/../../etc", "container:", "container:x", "host"),
+    *(
+        "none",
+        "9" * 20,
+        "65536/tcp",
+        -1,
+        1,
+        -(1 << 63),
+        (1 << 63) - 1,
+        True,
+        None,
+        [""],
+        ["x"],
+        ["x=y"],
+        ["NONE"],
+        [{}],
+    ),
+    *({}, {"": ""}, {"..": {}}, {"x": "y"}, [{"HostPort": "99999"}]),
+)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=_name)
+def test_whatever_is_wrong_with_a_field_is_told_by_its_name(path: Path) -> None:
+    for value in WRONG:
+        _, error = _tried(made, _with(path, value))
+        assert error is None or _meant(error, path), (value, str(error))
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(path=st.sampled_from(PATHS), value=ANYTHING)
+def test_whatever_stands_in_one_field_is_told_by_its_name(path: Path, value: Any) -> None:
+    _, error = _tried(made, _with(path, value))
+    assert error is None or _meant(error, path), str(error)
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(changes=st.lists(st.tuples(st.sampled_from(PATHS), ANYTHING), min_size=1, max_size=3))
 def test_any_value_anywhere(changes: list[tuple[Path, Any]]) -> None:

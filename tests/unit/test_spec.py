@@ -229,7 +229,7 @@ def test_limits_stay_below_the_hosts_own() -> None:
 def test_others_are_kept_by_their_ids() -> None:
     host = drafted(pid_mode="container:other", network_mode="container:other").container.host
     assert (host.pid_mode, host.network_mode) == (f"container:{ID}", f"container:{ID}")
-    with pytest.raises(ContainerNotFound):
+    with pytest.raises(InvalidParameter, match="PidMode: No such container: nosuch"):
         drafted(pid_mode="container:nosuch")
     with pytest.raises(InvalidParameter, match="name a container"):
         drafted(pid_mode="container:")
