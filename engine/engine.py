@@ -12,10 +12,10 @@ from typing import Final, Self
 
 from engine.build.service import BuildService
 from engine.config import EngineConfig
-from engine.containers.commit import Commits
-from engine.containers.files import ContainerFiles
+from engine.containers.files.commit import Commits
+from engine.containers.files.roots import ContainerRoots
+from engine.containers.files.service import ContainerFiles
 from engine.containers.reconcile import reconcile
-from engine.containers.roots import ContainerRoots
 from engine.containers.service import ContainerService
 from engine.containers.usage import ContainerUsage
 from engine.content.store import ContentStore

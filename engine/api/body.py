@@ -11,7 +11,7 @@ from aiohttp import web
 
 from engine.api.call import Call, begin_stream
 from engine.api.connection import connection_of
-from engine.containers.files import Sink
+from engine.containers.files.service import Sink
 from engine.errors import EngineError
 from engine.images.decompress import LONGEST_MAGIC, Rewound, decompressed, sniff
 from engine.registry.media import Compression

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.api.fields import Fields
 from engine.containers.options import Device
-from engine.containers.spec_resources import device_rule
+from engine.containers.spec.resources import device_rule
 
 
 def devices(host: Fields) -> tuple[Device, ...]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from engine.api.fields import Fields
-from engine.containers.logfile import FILES
+from engine.containers.logs.logfile import FILES
 from engine.containers.options import UNLIMITED, ContainerConfig, LogOptions
 
 _DRIVERS: Final = ("json-file", "local", "none")

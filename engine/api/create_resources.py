@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from engine.api.fields import Fields
 from engine.containers.options import DeviceRate, Resources
-from engine.containers.spec_resources import memory_and_swap
+from engine.containers.spec.resources import memory_and_swap
 from engine.errors import InvalidParameter
 
 _AMOUNTS: Final = {

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from engine.api.backlog import MOST, Backlog
 from engine.api.detach import DetachKeys
-from engine.containers.attach import STDERR, Attachment, multiplex
+from engine.containers.streams.attach import STDERR, Attachment, multiplex
 
 _LEFT_BEHIND: Final = f"\r\nhavre: left behind with {MOST >> 20} MiB unread: docker logs has the rest\r\n".encode()
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.build.dockerfile.heredocs import of_word
 from engine.build.dockerfile.model import Run
-from engine.containers.spec_mounts import ReadyMount
+from engine.containers.spec.mounts import ReadyMount
 
 _SCRIPTS: Final = "/dev/pipes/"
 """Where a script of its own is in the container: in memory, as with BuildKit."""

@@ -15,7 +15,7 @@ from engine.build.chmod import parse as parse_mode
 from engine.build.dockerfile.model import Add, Copy, Transfer
 from engine.build.placing import Manner, Placer
 from engine.build.trees import Excluded, Found, Missing, Tree
-from engine.containers import users
+from engine.containers.spec import users
 from engine.errors import InvalidParameter
 from engine.kernel import paths
 from engine.snapshots.helper import UnpackHelper, UnpackLimits

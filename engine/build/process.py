@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from engine.containers.failures import failed, runtime_failure
 from engine.containers.model import Stream
-from engine.containers.runtime import ENVIRONMENT, Runtime
+from engine.containers.runtime.failures import failed, runtime_failure
+from engine.containers.runtime.oci import ENVIRONMENT, Runtime
 from engine.errors import EngineFault
 
 _PIECE: Final = 64 * 1024

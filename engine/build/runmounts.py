@@ -22,7 +22,7 @@ from engine.build.scratch import Scratch
 from engine.build.secrets import SecretMounts, identity
 from engine.build.trees import Missing, Tree
 from engine.containers.mounting import make_mount_point
-from engine.containers.spec_mounts import ReadyMount
+from engine.containers.spec.mounts import ReadyMount
 from engine.errors import InvalidParameter
 from engine.kernel import copying, mounts, paths
 from engine.kernel.overlay import mount_overlay

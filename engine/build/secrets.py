@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.build.dockerfile.mounts import RunMount
-from engine.containers.spec_mounts import ReadyMount
+from engine.containers.spec.mounts import ReadyMount
 from engine.errors import Forbidden, InvalidParameter
 from engine.kernel import mounts
 

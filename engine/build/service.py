@@ -33,7 +33,7 @@ from engine.build.scratch import Scratches
 from engine.build.sealing import Sealer, Stores
 from engine.build.workplace import Machinery, Stop, Workplace
 from engine.config import EngineConfig
-from engine.containers.runtime import Runtime
+from engine.containers.runtime.oci import Runtime
 from engine.database import Database
 from engine.errors import InvalidParameter, NotFound
 from engine.images.removal import InUse

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from engine.containers.spec import DEFAULT_PATH
+from engine.containers.spec.document import DEFAULT_PATH
 from engine.snapshots.adoption import AdoptedLayer
 from engine.types import Digest, Platform
 

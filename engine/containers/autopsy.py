@@ -17,8 +17,8 @@ from typing import Final
 
 import cattrs
 
-from engine.containers import logfile
-from engine.containers.logs import LogReader
+from engine.containers.logs import logfile
+from engine.containers.logs.reader import LogReader
 from engine.containers.model import Container, Health, LogQuery
 from engine.containers.starting import cgroup_path
 from engine.database import Database

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from engine.containers import capabilities, links, seccomp
+from engine.containers import links
 from engine.containers.joining import identified, partner
 from engine.containers.limits import check_limits, supported
 from engine.containers.model import Container, State
 from engine.containers.mounting import normal, settled
 from engine.containers.options import ContainerConfig, HostConfig, RestartPolicyName, Ulimit
 from engine.containers.signals import signal_number
+from engine.containers.spec import capabilities, seccomp
 from engine.errors import InvalidParameter, of_field
 from engine.images.model import HealthCheck, Image
 from engine.networks.model import Attachment

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Final
 
 from engine.containers.model import Container, Status, Tell
-from engine.containers.monitor import Monitors
 from engine.containers.register import ContainerRegister
-from engine.containers.runtime import Runtime
+from engine.containers.runtime.monitor import Monitors
+from engine.containers.runtime.oci import Runtime
 from engine.containers.waiting import WaitHandle
 from engine.errors import Conflict, ContainerNotFound, EngineError, RuntimeFailed, Unavailable
 from engine.types import now

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from engine.containers.model import Container, Status
 from engine.containers.options import HostConfig
-from engine.containers.spec_mounts import SharedMemory
+from engine.containers.spec.mounts import SharedMemory
 from engine.errors import Conflict, InvalidParameter, of_field
 from engine.kernel import mounts, syscalls
 

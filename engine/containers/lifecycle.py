@@ -15,13 +15,13 @@ from typing import Final
 
 from engine.containers import state
 from engine.containers.autopsy import Autopsy
-from engine.containers.exits import Exit
 from engine.containers.health import HealthChecks
 from engine.containers.model import Status, Tell
-from engine.containers.monitor import Monitor
 from engine.containers.records import Record
 from engine.containers.register import ContainerRegister
 from engine.containers.restart import Restarts, ends_in_a_row, policy_says
+from engine.containers.runtime.exits import Exit
+from engine.containers.runtime.monitor import Monitor
 from engine.containers.starting import Starter
 from engine.containers.waiting import Waiters
 from engine.errors import CommandUnusable, ContainerNotFound, EngineError

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from engine.containers.options import HostConfig, Resources
-from engine.containers.spec_resources import is_block_device
+from engine.containers.spec.resources import is_block_device
 from engine.errors import InvalidParameter
 from engine.kernel import cgroup
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from engine.containers.model import Container
 from engine.containers.options import ContainerConfig, HostConfig, Mount, MountKind, ReadOnly
-from engine.containers.spec_mounts import ReadyMount
+from engine.containers.spec.mounts import ReadyMount
 from engine.errors import EngineError, InvalidParameter, NotFound, of_field
 from engine.kernel import mounts as kernel_mounts
 from engine.kernel import paths

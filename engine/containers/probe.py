@@ -9,8 +9,8 @@ import threading
 import time
 from typing import Final
 
-from engine.containers.exec import ExecSessions
 from engine.containers.model import Container, ExecConfig, HealthResult
+from engine.containers.streams.exec import ExecSessions
 from engine.errors import EngineError
 from engine.types import now
 

@@ -14,9 +14,9 @@ from typing import Final
 
 from engine.config import EngineConfig
 from engine.containers.model import Status
-from engine.containers.monitor import Monitor
 from engine.containers.options import RestartPolicyName
 from engine.containers.records import Record
+from engine.containers.runtime.monitor import Monitor
 from engine.containers.service import ContainerService
 from engine.errors import EngineError
 from engine.kernel import cgroup

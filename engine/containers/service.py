@@ -1,7 +1,8 @@
 """Containers: created, started, stopped, changed, removed.
 
 One lock a container orders what is done to it (`engine.containers.register`). The end of a process comes from its
-monitor (`engine.containers.exits`) and is handled on a thread of the service's pool (`engine.containers.lifecycle`).
+monitor (`engine.containers.runtime.exits`) and is handled on a thread of the service's pool
+(`engine.containers.lifecycle`).
 """
 
 from __future__ import annotations
@@ -18,17 +19,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.config import EngineConfig
-from engine.containers import links, listing, names, seccomp, state, updating
+from engine.containers import links, listing, names, state, updating
 from engine.containers.autopsy import Autopsy, Death
 from engine.containers.creation import draft
 from engine.containers.ending import KILL_PATIENCE, Ender
-from engine.containers.exits import Exit
 from engine.containers.health import HealthChecks
 from engine.containers.joining import Joiner, partner
 from engine.containers.lifecycle import Lifecycle
 from engine.containers.links import Links
 from engine.containers.model import Container, Created, Pruned, Status, WaitCondition
-from engine.containers.monitor import Monitor, Monitors
 from engine.containers.mounting import ContainerMounts
 from engine.containers.networking import ContainerNetworking, usual
 from engine.containers.options import ContainerConfig, HostConfig, LogOptions, RestartPolicy
@@ -36,10 +35,13 @@ from engine.containers.probe import probe
 from engine.containers.records import Record
 from engine.containers.register import ContainerRegister
 from engine.containers.restart import Restarts
-from engine.containers.runtime_choice import find_monitor, find_runtime
+from engine.containers.runtime.choice import find_monitor, find_runtime
+from engine.containers.runtime.exits import Exit
+from engine.containers.runtime.monitor import Monitor, Monitors
 from engine.containers.signals import signal_name, signal_number
+from engine.containers.spec import seccomp
 from engine.containers.starting import Starter, cgroup_path
-from engine.containers.streams import ContainerStreams
+from engine.containers.streams.service import ContainerStreams
 from engine.containers.waiting import WaitHandle
 from engine.database import Database
 from engine.errors import (

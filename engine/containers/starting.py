@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.containers import capabilities, devices, networking, users
-from engine.containers.attach import Attachments
-from engine.containers.filters import CompiledFilters
+from engine.containers import networking
 from engine.containers.joining import Joined, Joiner
 from engine.containers.links import Linked, Links
 from engine.containers.model import Container
-from engine.containers.monitor import Monitor, Monitors
 from engine.containers.mounting import ContainerMounts
-from engine.containers.runtime import Runtime
-from engine.containers.spec import Prepared, runtime_spec
+from engine.containers.runtime.compiled_filters import CompiledFilters
+from engine.containers.runtime.monitor import Monitor, Monitors
+from engine.containers.runtime.oci import Runtime
+from engine.containers.spec import capabilities, devices, users
+from engine.containers.spec.document import Prepared, runtime_spec
+from engine.containers.streams.attach import Attachments
 from engine.errors import (
     CommandUnusable,
     Conflict,

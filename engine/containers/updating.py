@@ -10,7 +10,7 @@ from typing import Any, Final
 from engine.containers.limits import check_limits, supported
 from engine.containers.model import Container, Status
 from engine.containers.options import HostConfig, RestartPolicy, RestartPolicyName
-from engine.containers.spec_resources import DEFAULT_PIDS, limits
+from engine.containers.spec.resources import DEFAULT_PIDS, limits
 from engine.errors import Conflict
 
 _EXCLUSIVE: Final = (

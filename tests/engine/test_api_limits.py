@@ -12,8 +12,8 @@ import pytest
 
 from engine.api.server import ApiServer
 from engine.api.told import Lines
-from engine.containers.exec import WAITING
 from engine.containers.model import ExecConfig
+from engine.containers.streams.exec import WAITING
 from engine.engine import Engine
 from engine.errors import ExecNotFound
 from tests.fixtures.engine_host import EngineHost

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.attach import Attachment, Attachments, multiplex
-from engine.containers.monitor import Monitor
+from engine.containers.runtime.monitor import Monitor
+from engine.containers.streams.attach import Attachment, Attachments, multiplex
 from engine.errors import NotRunning
 from tests.fixtures.bundle import Bundles, bundles, wait_until
 

@@ -15,7 +15,7 @@ import pytest
 
 from engine.containers.model import Container, Status, WaitCondition
 from engine.containers.options import Mount, RestartPolicy, RestartPolicyName, Ulimit
-from engine.containers.runtime import Runtime
+from engine.containers.runtime.oci import Runtime
 from engine.containers.starting import Starter
 from engine.engine import Engine
 from engine.errors import (

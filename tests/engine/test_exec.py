@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.attach import Attachment
-from engine.containers.exec import ExecSessions
-from engine.containers.exits import ExitWatcher
 from engine.containers.model import Container, ExecConfig, State, Status
-from engine.containers.monitor import Monitor
 from engine.containers.options import ContainerConfig, HostConfig
+from engine.containers.runtime.exits import ExitWatcher
+from engine.containers.runtime.monitor import Monitor
+from engine.containers.streams.attach import Attachment
+from engine.containers.streams.exec import ExecSessions
 from engine.errors import CommandUnusable, Conflict, ExecNotFound, InvalidParameter, NotRunning
 from engine.types import Digest
 from tests.fixtures.bundle import CONMON, Bundles, bundles, processes_of, wait_until
@@ -284,7 +284,7 @@ async def test_forgotten_after_a_while(sessions: Sessions, monkeypatch: pytest.M
     exec_id = sessions.create("true")
     await collect(sessions.start(exec_id))
     assert sessions.execs.inspect(exec_id).exit_code == 0
-    monkeypatch.setattr("engine.containers.exec.REMEMBERED", -1.0)
+    monkeypatch.setattr("engine.containers.streams.exec.REMEMBERED", -1.0)
     with pytest.raises(ExecNotFound):
         sessions.execs.inspect(exec_id)
 

@@ -14,7 +14,7 @@ from typing import Self
 import pytest
 
 from engine.containers.model import ExecConfig, Status
-from engine.containers.runtime import Runtime
+from engine.containers.runtime.oci import Runtime
 from engine.engine import Engine
 from engine.errors import EngineError, RuntimeFailed
 from engine.kernel import cgroup

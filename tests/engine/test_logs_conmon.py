@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.attach import connection_to, multiplex
-from engine.containers.exits import ExitWatcher
-from engine.containers.logs import LogReader
+from engine.containers.logs.reader import LogReader
+from engine.containers.logs.rotation import LogRotator, rotate_if_due
 from engine.containers.model import LogQuery
-from engine.containers.monitor import Monitor
 from engine.containers.options import LogOptions
-from engine.containers.rotation import LogRotator, rotate_if_due
+from engine.containers.runtime.exits import ExitWatcher
+from engine.containers.runtime.monitor import Monitor
+from engine.containers.streams.attach import connection_to, multiplex
 from tests.fixtures.bundle import Bundles, bundles, wait_until
 
 LINES = 200_000
@@ -47,7 +47,7 @@ def counted(payload: bytes) -> bool:
 async def test_no_line_is_lost_by_rotation(
     made: Bundles, watcher: ExitWatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.containers.logfile.FILES", 1000)
+    monkeypatch.setattr("engine.containers.logs.logfile.FILES", 1000)
     # Bursts, some of which a rotation meets in the middle, and pauses, so that even a loaded host gets to rotate.
     script = "for n in 0 1 2 3 4; do seq $((n * 40000 + 1)) $((n * 40000 + 40000)); sleep 0.1; done"
     monitor = made.create("sh", "-c", script)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.conmon import launched
-from engine.containers.exits import ExitWatcher
-from engine.containers.monitor import Monitor
+from engine.containers.runtime.conmon import launched
+from engine.containers.runtime.exits import ExitWatcher
+from engine.containers.runtime.monitor import Monitor
 from engine.errors import CommandUnusable, RuntimeFailed
 from tests.fixtures.bundle import Bundles, Ends, bundles, processes_of, wait_until
 

@@ -11,10 +11,10 @@ from typing import Final
 
 import pytest
 
-from engine.containers.attach import connection_to
 from engine.containers.model import ExecConfig, Status
-from engine.containers.monitor import Monitor
 from engine.containers.options import RestartPolicy, RestartPolicyName
+from engine.containers.runtime.monitor import Monitor
+from engine.containers.streams.attach import connection_to
 from engine.engine import Engine
 from tests.fixtures.engine_host import EngineHost, reaches, remove_all, whole
 from tests.fixtures.processes import wait_until

@@ -28,13 +28,13 @@ from tests.fixtures.processes import wait_until
 SLEEP = ("sleep", "1000")
 ALWAYS = RestartPolicy(name=RestartPolicyName.ALWAYS)
 UNLESS_STOPPED = RestartPolicy(name=RestartPolicyName.UNLESS_STOPPED)
-WATCHER = "engine.containers.exits:ExitWatcher"
+WATCHER = "engine.containers.runtime.exits:ExitWatcher"
 AUTOPSY = "engine.containers.autopsy:Autopsy"
 STARTER = "engine.containers.starting:Starter"
 NETWORKS = "engine.networks.service:NetworkService"
 SNAPSHOTS = "engine.snapshots.store:SnapshotStore"
-RUNTIME = "engine.containers.runtime:Runtime"
-MONITORS = "engine.containers.monitor:Monitors"
+RUNTIME = "engine.containers.runtime.oci:Runtime"
+MONITORS = "engine.containers.runtime.monitor:Monitors"
 RECORDS = "engine.containers.records:ContainerRecords"
 VOLUMES = "engine.volumes.records:VolumeRecords"
 

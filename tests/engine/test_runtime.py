@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.filters import CompiledFilters
-from engine.containers.runtime import Runtime
-from engine.containers.runtime_choice import find_runtime
+from engine.containers.runtime.choice import find_runtime
+from engine.containers.runtime.compiled_filters import CompiledFilters
+from engine.containers.runtime.oci import Runtime
 from engine.engine import Engine
 from engine.kernel import cgroup, cgroup_view
 from tests.fixtures.engine_host import EngineHost, remove_all

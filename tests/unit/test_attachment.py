@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from engine.containers.attach import Attachment
+from engine.containers.streams.attach import Attachment
 
 
 async def test_what_was_said_before_a_reset_is_heard() -> None:

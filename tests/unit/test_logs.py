@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.containers import log_changes, logfile
-from engine.containers.logfile import LogEntry
-from engine.containers.logs import LogReader, timestamp
+from engine.containers.logs import changes as log_changes
+from engine.containers.logs import logfile
+from engine.containers.logs.logfile import LogEntry
+from engine.containers.logs.reader import LogReader, timestamp
 from engine.containers.model import LogQuery
 from engine.types import now, parse_rfc3339
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.failures import runtime_failure
+from engine.containers.runtime.failures import runtime_failure
 from engine.errors import CommandUnusable, RuntimeFailed
 
 

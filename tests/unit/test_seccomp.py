@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.containers import capabilities, seccomp
+from engine.containers.spec import capabilities, seccomp
 from engine.errors import InvalidParameter
 
 ALL = frozenset(capabilities.ALL)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from engine.containers import capabilities
 from engine.containers.creation import Draft, draft
 from engine.containers.model import Container
 from engine.containers.mounting import ready_mount
 from engine.containers.options import ContainerConfig, HostConfig, Mount, MountKind, Ulimit
-from engine.containers.spec import Prepared, runtime_spec
-from engine.containers.users import Identity
+from engine.containers.spec import capabilities
+from engine.containers.spec.document import Prepared, runtime_spec
+from engine.containers.spec.users import Identity
 from engine.errors import ContainerNotFound, InvalidParameter
 from engine.images.model import Image, ImageConfig
 from engine.types import Digest, Platform, is_id, new_id

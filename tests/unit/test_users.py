@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.containers.users import Identity, resolve
+from engine.containers.spec.users import Identity, resolve
 from engine.errors import InvalidParameter
 from engine.kernel import paths
 

@@ -18,8 +18,8 @@ from engine.api.routes.logs import encoder, so_far
 from engine.api.status import status_of
 from engine.api.websocket import WebSocketPeer
 from engine.api.workers import kept
-from engine.containers.attach import STDOUT, Attachment, multiplex
 from engine.containers.model import Container, LogQuery
+from engine.containers.streams.attach import STDOUT, Attachment, multiplex
 from engine.errors import EngineError
 
 routes = Routes()

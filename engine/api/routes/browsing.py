@@ -13,7 +13,7 @@ from aiohttp import web
 
 from engine.api.call import Call, json_answer
 from engine.api.router import Routes
-from engine.containers.browsing import MOST, Entry
+from engine.containers.files.browsing import MOST, Entry
 from engine.types import rfc3339
 
 routes = Routes()

@@ -15,7 +15,7 @@ from engine.api.call import COMMON_HEADERS, Call, empty_answer, json_answer
 from engine.api.fields import canonical
 from engine.api.router import Routes
 from engine.build.changes import change_of
-from engine.containers.roots import PathStat
+from engine.containers.files.roots import PathStat
 from engine.errors import InvalidParameter
 from engine.registry.reference import Reference
 from engine.types import rfc3339

@@ -15,8 +15,8 @@ from engine.api.render_container import exec_session
 from engine.api.router import Routes
 from engine.api.status import status_of
 from engine.api.workers import kept
-from engine.containers.attach import STDOUT, Attachment, multiplex
 from engine.containers.model import Exec, ExecConfig
+from engine.containers.streams.attach import STDOUT, Attachment, multiplex
 from engine.errors import EngineError, InvalidParameter
 
 routes = Routes()

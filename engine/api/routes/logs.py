@@ -12,13 +12,13 @@ from aiohttp import web
 from engine.api.call import Call, begin_stream
 from engine.api.query import Query
 from engine.api.router import Routes
-from engine.containers.logs import timestamp
+from engine.containers.logs.reader import timestamp
 from engine.containers.model import LogQuery
 from engine.errors import InvalidParameter
 
 if TYPE_CHECKING:
-    from engine.containers.logfile import LogEntry
-    from engine.containers.logs import LogReader
+    from engine.containers.logs.logfile import LogEntry
+    from engine.containers.logs.reader import LogReader
 
 routes = Routes()
 

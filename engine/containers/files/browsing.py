@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from engine.containers.files.roots import Root, missing
 from engine.containers.mounting import normal
-from engine.containers.roots import Root, missing
 from engine.errors import InvalidParameter
 from engine.kernel import paths
 

@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from engine.containers.monitor import Monitor
+from engine.containers.runtime.monitor import Monitor
 from engine.errors import NotRunning
 
 STDOUT: Final = 1

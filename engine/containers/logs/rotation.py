@@ -22,9 +22,9 @@ from typing import Final
 
 from inotify_simple import INotify, flags
 
-from engine.containers.logfile import paths
-from engine.containers.monitor import Monitor, Monitors
+from engine.containers.logs.logfile import paths
 from engine.containers.options import UNLIMITED, LogOptions
+from engine.containers.runtime.monitor import Monitor, Monitors
 from engine.errors import RuntimeFailed
 
 _PATIENCE: Final = 1.0

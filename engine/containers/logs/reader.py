@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
-from engine.containers import logfile
-from engine.containers.log_changes import watching
-from engine.containers.logfile import LogEntry
+from engine.containers.logs import logfile
+from engine.containers.logs.changes import watching
+from engine.containers.logs.logfile import LogEntry
 from engine.containers.model import LogQuery
 from engine.types import now
 

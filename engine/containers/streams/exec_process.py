@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from engine.containers import users
 from engine.containers.model import Container, ExecConfig
-from engine.containers.monitor import Monitor
-from engine.containers.spec import capability_sets
+from engine.containers.runtime.monitor import Monitor
+from engine.containers.spec import users
+from engine.containers.spec.document import capability_sets
 from engine.errors import InvalidParameter, NotRunning
 from engine.kernel import paths
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from engine.containers.runtime import ENVIRONMENT, Runtime
+from engine.containers.runtime.oci import ENVIRONMENT, Runtime
 from engine.errors import EngineFault
 from engine.kernel import cgroup, cgroup_view
 

@@ -17,12 +17,12 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
-from engine.containers.attach import Attachment, connection_to
-from engine.containers.exec_process import exec_process
-from engine.containers.exits import Exit, ExitWatcher
 from engine.containers.model import Container, Exec, ExecConfig, Status
-from engine.containers.monitor import Monitor, Monitors
+from engine.containers.runtime.exits import Exit, ExitWatcher
+from engine.containers.runtime.monitor import Monitor, Monitors
 from engine.containers.state import require_running
+from engine.containers.streams.attach import Attachment, connection_to
+from engine.containers.streams.exec_process import exec_process
 from engine.errors import Conflict, ExecNotFound, InvalidParameter, NotRunning, RuntimeFailed
 from engine.kernel import cgroup
 from engine.types import new_id

@@ -9,12 +9,13 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Final, Protocol
 
-from engine.containers import browsing, changes, users
-from engine.containers.changes import Change
+from engine.containers.files import browsing, changes
+from engine.containers.files.changes import Change
+from engine.containers.files.roots import ContainerRoots, PathStat, Root, look, missing, mount_of, open_parent
 from engine.containers.model import Container, Status
 from engine.containers.mounting import normal
-from engine.containers.roots import ContainerRoots, PathStat, Root, look, missing, mount_of, open_parent
 from engine.containers.service import ContainerService
+from engine.containers.spec import users
 from engine.errors import Conflict, EngineFault, Forbidden, InvalidParameter, NotFound
 from engine.kernel import paths
 from engine.snapshots.helper import UnpackHelper, UnpackLimits

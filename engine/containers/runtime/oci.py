@@ -1,7 +1,7 @@
 """The OCI runtime's command line (OCI runtime-spec, runtime.md, "Operations"): crun or runc.
 
-`create` and `exec` go through monitors (`engine.containers.monitor`); the rest is here. Which runtime it is, is decided
-in `engine.containers.runtime_choice`.
+`create` and `exec` go through monitors (`engine.containers.runtime.monitor`); the rest is here. Which runtime it is, is
+decided in `engine.containers.runtime.choice`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from engine.containers.failures import runtime_failure
+from engine.containers.runtime.failures import runtime_failure
 from engine.errors import RuntimeFailed
 from engine.kernel import cgroup_view
 

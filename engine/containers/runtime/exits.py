@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.containers.monitor import Monitor
+from engine.containers.runtime.monitor import Monitor
 
 _log = logging.getLogger(__name__)
 

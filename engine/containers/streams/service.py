@@ -8,15 +8,15 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
-from engine.containers.attach import Attachment, Attachments
-from engine.containers.exec import ExecSessions
-from engine.containers.exits import ExitWatcher
-from engine.containers.logs import LogReader
+from engine.containers.logs.reader import LogReader
+from engine.containers.logs.rotation import LogRotator
 from engine.containers.model import Container, Exec, ExecConfig, Status
-from engine.containers.monitor import Monitor, Monitors
 from engine.containers.options import LogOptions
-from engine.containers.rotation import LogRotator
+from engine.containers.runtime.exits import ExitWatcher
+from engine.containers.runtime.monitor import Monitor, Monitors
 from engine.containers.state import require_running
+from engine.containers.streams.attach import Attachment, Attachments
+from engine.containers.streams.exec import ExecSessions
 from engine.containers.waiting import Waiters
 from engine.errors import Conflict, ContainerNotFound, NotImplementedHere
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from engine.containers.model import Container, Status
-from engine.containers.monitor import Monitors
 from engine.containers.mounting import normal
 from engine.containers.options import Mount, MountKind
+from engine.containers.runtime.monitor import Monitors
 from engine.errors import EngineError, EngineFault, InvalidParameter, NotFound
 from engine.kernel import paths
 from engine.snapshots.store import SnapshotStore

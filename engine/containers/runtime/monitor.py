@@ -3,15 +3,15 @@
 A monitor is started with `runc create` below it and outlives the daemon. Its directory, `<run>/monitors/<id>`, holds
 
     config.json        a link to the bundle's: conmon puts its sockets into the directory that it gives runc as bundle
-    attach             SEQPACKET socket for standard streams (`engine.containers.attach`)
+    attach             SEQPACKET socket for standard streams (`engine.containers.streams.attach`)
     ctl, winsz         fifos: `1 ROWS COLUMNS` resizes the terminal, `2 0 0` opens the log anew
     pid, monitor.pid   the container's first process, and conmon
     monitor.json       the same with start times, written last: a directory without it was never finished
     <id>               the exit code, there once the container has ended and its output is in the log
     oom                there when the kernel killed for want of memory
-    exec-<id>/         the same for each exec session (`engine.containers.exec`)
+    exec-<id>/         the same for each exec session (`engine.containers.streams.exec`)
 
-How conmon starts is in `engine.containers.conmon`.
+How conmon starts is in `engine.containers.runtime.conmon`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from engine.containers.conmon import arguments_of, end_unrecorded, launched, process
-from engine.containers.logfile import mend
-from engine.containers.runtime import Runtime
+from engine.containers.logs.logfile import mend
+from engine.containers.runtime.conmon import arguments_of, end_unrecorded, launched, process
+from engine.containers.runtime.oci import Runtime
 from engine.errors import RuntimeFailed
 from engine.kernel import cgroup
 from engine.kernel.process import Process, parent_of

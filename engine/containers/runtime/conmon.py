@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from engine.containers.failures import runtime_failure
+from engine.containers.runtime.failures import runtime_failure
 from engine.errors import RuntimeFailed
 from engine.kernel.process import Process
 

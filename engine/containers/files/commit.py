@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any, Final
 
-from engine.containers.files import ContainerFiles
+from engine.containers.files.service import ContainerFiles
 from engine.containers.model import Status
 from engine.containers.service import ContainerService
 from engine.errors import Conflict, ImageNotFound

@@ -1,9 +1,9 @@
 """The files of a container's log: what conmon writes, how it is cut into files, and how to read it fast.
 
 A record is a line of `2026-01-31T12:00:00.123456789+00:00 stdout F text` (conmon's `k8s-file`, which is the format of
-Kubernetes' CRI): always UTC here (`engine.containers.conmon`), so that each part has its fixed place. `P` instead of
-`F` says that the text is a part of a line, without its end: conmon cuts wherever its 8 KiB of input end, so that any
-line may come in two. `log` is being written, `log.1`, `log.2` and so on are ever older.
+Kubernetes' CRI): always UTC here (`engine.containers.runtime.conmon`), so that each part has its fixed place. `P`
+instead of `F` says that the text is a part of a line, without its end: conmon cuts wherever its 8 KiB of input end, so
+that any line may come in two. `log` is being written, `log.1`, `log.2` and so on are ever older.
 """
 
 from __future__ import annotations

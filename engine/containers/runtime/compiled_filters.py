@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.containers.runtime import Runtime
+from engine.containers.runtime.oci import Runtime
 
 _ANNOTATION: Final = "run.oci.seccomp_bpf_data"
 """crun(1): base64, used instead of `linux.seccomp`."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from engine.containers import seccomp
 from engine.containers.model import Container
-from engine.containers.spec_mounts import ReadyMount, SharedMemory, mounts, root_propagation
-from engine.containers.spec_resources import resources
-from engine.containers.users import Identity
+from engine.containers.spec import seccomp
+from engine.containers.spec.mounts import ReadyMount, SharedMemory, mounts, root_propagation
+from engine.containers.spec.resources import resources
+from engine.containers.spec.users import Identity
 
 DEFAULT_PATH: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
