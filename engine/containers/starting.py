@@ -17,6 +17,7 @@ from typing import Final
 from engine.containers import networking
 from engine.containers.joining import Joined, Joiner
 from engine.containers.links import Linked, Links
+from engine.containers.logs import logfile
 from engine.containers.model import Container
 from engine.containers.mounting import ContainerMounts
 from engine.containers.runtime.compiled_filters import CompiledFilters
@@ -137,11 +138,14 @@ class Starter:
             undo.callback(cgroup.clear, cgroup_path(container, self._cgroup_parent))
             # Named by a container that was killed with its daemon, a runtime's state or monitor would be in the way.
             undo.callback(self._forget, container.id)
+            log_path = Path(container.log_path) if container.host.log.driver != "none" else None
+            if log_path is not None:
+                logfile.mend(log_path)
             try:
                 monitor = self._monitors.launch(
                     container_id=container.id,
                     bundle=bundle,
-                    log_path=Path(container.log_path) if container.host.log.driver != "none" else None,
+                    log_path=log_path,
                     tty=container.config.tty,
                     stdin=container.config.open_stdin,
                     stdin_once=container.config.stdin_once,

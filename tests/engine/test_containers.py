@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.model import Container, Status, WaitCondition
+from engine.containers.model import Container, LogQuery, Status, WaitCondition
 from engine.containers.options import Mount, RestartPolicy, RestartPolicyName, Ulimit
 from engine.containers.runtime.oci import Runtime
 from engine.containers.starting import Starter
@@ -109,6 +109,19 @@ def test_what_was_written_is_there_at_the_next_start(host: EngineHost, engine: E
         engine.containers.start(container_id)
         engine.containers.wait(container_id).result(timeout=10)
     assert host.log(engine, container_id) == "x\nx\nx"
+
+
+def test_a_log_that_a_crash_has_torn_goes_on(host: EngineHost, engine: Engine) -> None:
+    container_id = host.create(engine, "echo", "one")
+    log = Path(engine.containers.get(container_id).log_path)
+    for _ in range(2):
+        engine.containers.start(container_id)
+        engine.containers.wait(container_id).result(timeout=20)
+        whole = log.read_bytes()
+        log.write_bytes(whole[:-2])
+    log.write_bytes(whole)
+    entries = [entry for batch in engine.containers.log_reader(container_id).batches(LogQuery()) for entry in batch]
+    assert [text for _, _, text in entries] == [b"on\n", b"one\n"]
 
 
 def test_stop_asks_and_then_kills(host: EngineHost, engine: Engine) -> None:

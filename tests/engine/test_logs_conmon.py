@@ -106,21 +106,6 @@ def test_a_long_line_comes_in_parts(made: Bundles) -> None:
     assert sum(entry[2].endswith(b"\n") for entry in entries) == 1
 
 
-def test_log_goes_on_after_a_restart(made: Bundles) -> None:
-    first = made.run("echo", "one")
-    wait_until(lambda: not first.monitor.alive)
-    path = made.log_path(first.id)
-    path.write_bytes(path.read_bytes()[:-2])
-    made.runc("delete", first.id)
-    second = made.monitors.launch(
-        container_id=first.id, bundle=path.parent, log_path=path, tty=False, stdin=False, stdin_once=False
-    )
-    made.start(second)
-    wait_until(lambda: not second.monitor.alive)
-    texts = [entry[2] for batch in LogReader(path).batches(LogQuery()) for entry in batch]
-    assert texts == [b"on\n", b"one\n"]
-
-
 def test_speed(made: Bundles) -> None:
     monitor = made.run("seq", "1", str(LINES))
     wait_until(lambda: not monitor.monitor.alive, seconds=20)

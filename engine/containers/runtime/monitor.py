@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from engine.containers.logs.logfile import mend
 from engine.containers.runtime.conmon import arguments_of, end_unrecorded, launched, process
 from engine.containers.runtime.oci import Runtime
 from engine.errors import RuntimeFailed
@@ -172,8 +171,8 @@ class Monitors:
     ) -> Monitor:
         """Create (not start) the container whose `config.json` lies in *bundle*, under a new monitor.
 
-        What it prints goes to *log_path* in the format of Kubernetes' log files, nowhere where that is `None`. Takes
-        about 30 ms.
+        What it prints goes to *log_path* in the format of Kubernetes' log files, nowhere where that is `None`. The
+        last record in it must be whole. Takes about 30 ms.
 
         Raises `CommandUnusable` when the runtime cannot execute the container's command, `RuntimeFailed` with the
         runtime's words for anything else. Nothing is left of the monitor then; the runtime may have kept state, which
@@ -181,8 +180,6 @@ class Monitors:
         """
         directory = self.directory(container_id)
         with self._new(directory):
-            if log_path is not None:
-                mend(log_path)
             (directory / "config.json").symlink_to(bundle / "config.json")
             arguments = [
                 f"--bundle={directory}",
