@@ -21,7 +21,7 @@ from engine.build.dockerfile.mounts import MountKind, RunMount
 from engine.build.scratch import Scratch
 from engine.build.secrets import SecretMounts, identity
 from engine.build.trees import Missing, Tree
-from engine.containers.mounting import make_mount_point
+from engine.containers.places import make_mount_point
 from engine.containers.spec.mounts import ReadyMount
 from engine.errors import InvalidParameter
 from engine.kernel import copying, mounts, paths

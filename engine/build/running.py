@@ -14,12 +14,12 @@ from engine.build import process
 from engine.containers.creation import draft
 from engine.containers.model import Container
 from engine.containers.options import ContainerConfig, HostConfig
+from engine.containers.places import make_place_of_tmpfs, make_working_dir
 from engine.containers.runtime.compiled_filters import CompiledFilters
 from engine.containers.runtime.oci import Runtime
 from engine.containers.spec import capabilities, users
 from engine.containers.spec.document import Prepared, runtime_spec
 from engine.containers.spec.mounts import ReadyMount
-from engine.containers.starting import make_place_of_tmpfs, make_working_dir
 from engine.errors import ContainerNotFound, InvalidParameter
 from engine.images.model import Image, ImageConfig
 from engine.kernel import cgroup, paths

@@ -20,7 +20,6 @@ import cattrs
 from engine.containers.logs import logfile
 from engine.containers.logs.reader import LogReader
 from engine.containers.model import Container, Health, LogQuery
-from engine.containers.starting import cgroup_path
 from engine.database import Database
 from engine.kernel import cgroup_stats
 from engine.types import now
@@ -100,12 +99,12 @@ class Autopsy:
 
     def out_of_memory(self, container: Container) -> bool:
         """Whether the kernel has killed a process of *container*, whose group is still there, for want of memory."""
-        return cgroup_stats.usage(cgroup_path(container, self._cgroup_parent)).oom_kills > 0
+        return cgroup_stats.usage(container.control_group(self._cgroup_parent)).oom_kills > 0
 
     def examine(self, container: Container, *, asked: str) -> None:
         """Write down the end of *container*, whose state tells of it already. What cannot be learnt is left out."""
         state = container.state
-        used = cgroup_stats.usage(cgroup_path(container, self._cgroup_parent))
+        used = cgroup_stats.usage(container.control_group(self._cgroup_parent))
         death = Death(
             container_id=container.id,
             name=container.name,

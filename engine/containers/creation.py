@@ -11,8 +11,9 @@ from engine.containers import links
 from engine.containers.joining import identified, partner
 from engine.containers.limits import check_limits, supported
 from engine.containers.model import Container, State
-from engine.containers.mounting import normal, settled
+from engine.containers.mounting import settled
 from engine.containers.options import ContainerConfig, HostConfig, RestartPolicyName, Ulimit
+from engine.containers.places import normal
 from engine.containers.signals import signal_number
 from engine.containers.spec import capabilities, seccomp
 from engine.errors import InvalidParameter, of_field

@@ -102,6 +102,10 @@ class Container:
     def short_id(self) -> str:
         return self.id[:12]
 
+    def control_group(self, parent: str) -> str:
+        """Where its control group is in each hierarchy; *parent* is the engine's own, for those that name no other."""
+        return f"{self.host.cgroup_parent.strip('/') or parent}/{self.id}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:

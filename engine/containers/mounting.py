@@ -14,10 +14,10 @@ from typing import Final
 
 from engine.containers.model import Container
 from engine.containers.options import ContainerConfig, HostConfig, Mount, MountKind, ReadOnly
+from engine.containers.places import make_mount_point, normal
 from engine.containers.spec.mounts import ReadyMount
 from engine.errors import EngineError, InvalidParameter, NotFound, of_field
 from engine.kernel import mounts as kernel_mounts
-from engine.kernel import paths
 from engine.types import new_id
 from engine.volumes.service import VolumeService
 
@@ -154,24 +154,6 @@ def settled(config: ContainerConfig, host: HostConfig, *, find: Callable[[str], 
         if place not in taken and place != "/":
             found.setdefault(place, Mount(kind=MountKind.VOLUME, target=place))
     return replace(host, mounts=tuple(_named(mount) for mount in found.values()))
-
-
-def normal(path: str) -> str:
-    """*path* without `.`, `..` and double slashes, from the root."""
-    return "/" + os.path.normpath(path).lstrip("/")
-
-
-def make_mount_point(root: int, source: Path, target: str) -> None:
-    """A place for a mount: a directory for a directory, a file for anything else."""
-    try:
-        if source.is_dir():
-            os.close(paths.make_directories(root, target))
-        else:
-            paths.make_file(root, target)
-    except OSError as error:
-        raise InvalidParameter(
-            f"invalid mount of {str(source)[:200]!r} at {target[:200]!r}: {error.filename}: {error.strerror}"
-        ) from error
 
 
 def _remove_part(place: Path) -> None:

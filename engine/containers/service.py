@@ -40,7 +40,7 @@ from engine.containers.runtime.exits import Exit
 from engine.containers.runtime.monitor import Monitor, Monitors
 from engine.containers.signals import signal_name, signal_number
 from engine.containers.spec import seccomp
-from engine.containers.starting import Starter, cgroup_path
+from engine.containers.starting import Starter
 from engine.containers.streams.service import ContainerStreams
 from engine.containers.waiting import WaitHandle
 from engine.database import Database
@@ -489,7 +489,7 @@ class ContainerService(ContainerStreams):
         """A pause or its end that was cut off before its record: the record, which somebody has been told, holds."""
         with self.register.locked(container_id) as record:
             container = record.container
-            stands = cgroup.frozen(cgroup_path(container, self._cgroup_parent))
+            stands = cgroup.frozen(container.control_group(self._cgroup_parent))
             if container.state.status is Status.PAUSED and record.paused_briefly:
                 if stands:
                     self.runtime.resume(container_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import ipaddress
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -20,6 +19,7 @@ from engine.containers.links import Linked, Links
 from engine.containers.logs import logfile
 from engine.containers.model import Container
 from engine.containers.mounting import ContainerMounts
+from engine.containers.places import make_place_of_tmpfs, make_working_dir
 from engine.containers.runtime.compiled_filters import CompiledFilters
 from engine.containers.runtime.monitor import Monitor, Monitors
 from engine.containers.runtime.oci import Runtime
@@ -30,7 +30,6 @@ from engine.errors import (
     CommandUnusable,
     Conflict,
     EngineFault,
-    InvalidParameter,
     PortInUse,
     RuntimeFailed,
     StorageFull,
@@ -135,7 +134,7 @@ class Starter:
             bundle = self.bundle(container.id)
             (bundle / "config.json").write_text(json.dumps(self._filters.applied(spec)), encoding="utf-8")
             # crun leaves them where it cannot write one of their limits, and a process in them when it is killed.
-            undo.callback(cgroup.clear, cgroup_path(container, self._cgroup_parent))
+            undo.callback(cgroup.clear, container.control_group(self._cgroup_parent))
             # Named by a container that was killed with its daemon, a runtime's state or monitor would be in the way.
             undo.callback(self._forget, container.id)
             log_path = Path(container.log_path) if container.host.log.driver != "none" else None
@@ -165,7 +164,7 @@ class Starter:
         network = self._executor.submit(self._networks.release, container.id)
         try:
             self._forget(container.id)
-            cgroup.clear(cgroup_path(container, self._cgroup_parent))
+            cgroup.clear(container.control_group(self._cgroup_parent))
             self._snapshots.unmount(container.id)
             self.mounts.release(container)
             self.joiner.leave(container)
@@ -201,7 +200,7 @@ class Starter:
                 files={f"/etc/{name}": files_of / name for name in ("hosts", "hostname", "resolv.conf")},
                 identity=identity,
                 capabilities=granted,
-                cgroups_path=f"/{cgroup_path(container, self._cgroup_parent)}",
+                cgroups_path=f"/{container.control_group(self._cgroup_parent)}",
                 cgroup_version=cgroup.version(),
                 init=find_init() if host.init else None,
                 mounts=mounts,
@@ -240,11 +239,6 @@ class Starter:
             (bundle / name).write_text(text, encoding="utf-8")
 
 
-def cgroup_path(container: Container, parent: str) -> str:
-    """The container's control group in each hierarchy; *parent* is the engine's own, for those that name no other."""
-    return f"{container.host.cgroup_parent.strip('/') or parent}/{container.id}"
-
-
 def find_init() -> Path:
     """The small init program of this host, for `--init`."""
     for name in _INITS:
@@ -254,31 +248,3 @@ def find_init() -> Path:
         if found:
             return Path(found)
     raise EngineFault("no init program on this host for --init: install the package tini")
-
-
-def make_working_dir(root: int, path: str) -> None:
-    """Make sure that the working directory *path* is there in *root*; `InvalidParameter` when it cannot be."""
-    if not path:
-        return
-    place = "/" + os.path.normpath(path).lstrip("/")
-    # Below /proc a directory may be a descriptor of the runtime's own, and lead out of the container (CVE-2024-21626).
-    if place.startswith("/proc/"):
-        raise InvalidParameter(f"the working directory {path[:200]!r} lies in /proc: give another")
-    try:
-        found = paths.make_directories(root, place)
-    except OSError as error:
-        raise InvalidParameter(f"the working directory {path[:200]!r} cannot be made: {error.strerror}") from error
-    try:
-        top, real = (str(Path(f"/proc/self/fd/{descriptor}").readlink()) for descriptor in (root, found))
-    finally:
-        os.close(found)
-    if real.startswith(f"{top}/proc/"):
-        raise InvalidParameter(f"the working directory {path[:200]!r} leads into /proc: give another")
-
-
-def make_place_of_tmpfs(root: int, place: str) -> None:
-    """A directory at *place* in *root*, for a file system in memory."""
-    try:
-        os.close(paths.make_directories(root, os.path.normpath(place)))
-    except OSError as error:
-        raise InvalidParameter(f"invalid tmpfs at {place[:200]!r}: {error.filename}: {error.strerror}") from error

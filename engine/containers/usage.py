@@ -10,7 +10,6 @@ from typing import Final
 
 from engine.containers.model import Container
 from engine.containers.service import ContainerService
-from engine.containers.starting import cgroup_path
 from engine.containers.state import require_running
 from engine.errors import EngineFault, InvalidParameter
 from engine.kernel import cgroup, cgroup_stats
@@ -53,7 +52,7 @@ class ContainerUsage:
 
     def sample(self, container: Container) -> Sample:
         """What *container* uses now; zeros when it does not run. Takes about half a millisecond."""
-        group = cgroup_path(container, self._cgroup_parent)
+        group = container.control_group(self._cgroup_parent)
         own_network = container.host.network_mode != "host"
         return Sample(
             read=now(),
@@ -75,7 +74,7 @@ class ContainerUsage:
         for word in words:
             if not _ARGUMENT.fullmatch(word):
                 raise InvalidParameter(f"ps_args: {word[:60]!r} is no argument of ps")
-        pids = set(cgroup_stats.pids(cgroup_path(container, self._cgroup_parent)))
+        pids = set(cgroup_stats.pids(container.control_group(self._cgroup_parent)))
         done = self._ps(words)
         lines = done.splitlines()
         titles = lines[0].split() if lines else []

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from engine.containers.files.roots import Root, missing
-from engine.containers.mounting import normal
+from engine.containers.places import normal
 from engine.errors import InvalidParameter
 from engine.kernel import paths
 

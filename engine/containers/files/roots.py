@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from engine.containers.model import Container, Status
-from engine.containers.mounting import normal
 from engine.containers.options import Mount, MountKind
+from engine.containers.places import normal
 from engine.containers.runtime.monitor import Monitors
 from engine.errors import EngineError, EngineFault, InvalidParameter, NotFound
 from engine.kernel import paths

@@ -13,7 +13,7 @@ from engine.containers.files import browsing, changes
 from engine.containers.files.changes import Change
 from engine.containers.files.roots import ContainerRoots, PathStat, Root, look, missing, mount_of, open_parent
 from engine.containers.model import Container, Status
-from engine.containers.mounting import normal
+from engine.containers.places import normal
 from engine.containers.service import ContainerService
 from engine.containers.spec import users
 from engine.errors import Conflict, EngineFault, Forbidden, InvalidParameter, NotFound
