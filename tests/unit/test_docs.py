@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
+
+import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 NAME = re.compile(r"(?:HAVRE_[A-Z0-9]+(?:_[A-Z0-9]+)*|DATABASE_URL|REDIS_URL)")
 QUOTED = re.compile(rf"""["']({NAME.pattern})["']""")
 ROW = re.compile(rf"^\| `({NAME.pattern})` \|", re.MULTILINE)
+NAMED = re.compile(r"`([a-z_*/]+(?:\.py|/))`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -20,10 +24,26 @@ def test_the_table_of_variables_is_complete_and_true() -> None:
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docker-compose-free/README.md"):
-        place = PROJECT / document
+    documents = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docker-compose-free/README.md", "webui/README.md")
+    for place in (*(PROJECT / name for name in documents), *PROJECT.glob("engine/**/README.md")):
         missing = [target for target in LINK.findall(place.read_text()) if not (place.parent / target).exists()]
-        assert not missing, document
+        assert not missing, place
+
+
+@pytest.mark.parametrize("readme", sorted(PROJECT.glob("engine/*/README.md")), ids=lambda readme: readme.parent.name)
+def test_a_package_tells_of_all_its_modules_and_of_no_others(readme: Path) -> None:
+    package, told = readme.parent, set(NAMED.findall(readme.read_text()))
+    modules = [path.relative_to(package) for path in package.rglob("*.py") if path.name != "__init__.py"]
+    assert [
+        module
+        for module in modules
+        if not any(fnmatch(module.name, name) or str(module).startswith(name) for name in told)
+    ] == []
+    assert [
+        name
+        for name in sorted(told)
+        if not any(list(top.glob(f"**/{name}")) for top in (PROJECT / "engine", PROJECT / "tests"))
+    ] == []
 
 
 def test_no_module_outgrows_the_rule_of_contributing() -> None:
