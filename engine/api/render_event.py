@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.errors import InvalidParameter
 from engine.events import Event, Kind
+from engine.filters import has_label, require_known
 
 _OBJECTS: Final = ("container", "image", "network", "volume", "plugin", "daemon", "service", "node", "secret", "config")
 KEYS: Final = frozenset({*_OBJECTS, "event", "label", "scope", "type"})
@@ -33,9 +33,7 @@ class Wanted:
     """The filters of one client: any of a filter's values will do, and every filter must be met."""
 
     def __init__(self, filters: Mapping[str, tuple[str, ...]]) -> None:
-        for key in filters:
-            if key not in KEYS:
-                raise InvalidParameter(f"invalid filter '{key[:60]}'")
+        require_known(filters, KEYS)
         self._filters = filters
 
     def __call__(self, happened: Event) -> bool:
@@ -50,7 +48,7 @@ class Wanted:
             # `exec_create: sh -c …` is asked for as `exec_create`.
             return happened.action in values or happened.action.partition(":")[0] in values
         if key == "label":
-            return all(_labelled(happened.attributes, value) for value in values)
+            return all(has_label(happened.attributes, value) for value in values)
         if key == "image" and happened.kind is Kind.CONTAINER:
             name = happened.attributes.get("image", "")
             return any(value in (name, name.partition(":")[0]) for value in values)
@@ -59,8 +57,3 @@ class Wanted:
         name = happened.attributes.get("name", "")
         bare = name.rpartition(":")[0] if happened.kind is Kind.IMAGE else name
         return any(value in (name, bare) or (value and happened.actor.startswith(value)) for value in values)
-
-
-def _labelled(attributes: Mapping[str, str], wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in attributes and (not equals or attributes[key] == value)

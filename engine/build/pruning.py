@@ -14,7 +14,7 @@ from engine.images.model import Image
 from engine.images.removal import InUse
 from engine.images.service import ImageService
 from engine.snapshots.layers import LayerStore
-from engine.types import Digest, now, parse_duration, parse_instant
+from engine.types import Digest, parse_until
 
 Filters = Mapping[str, Collection[str]]
 
@@ -155,7 +155,7 @@ def _step(entry: Entry, needed: Collection[Digest]) -> Kept:
 
 def _matches(kept: Kept, filters: Filters) -> bool:
     for text in (*filters.get("until", ()), *filters.get("unused-for", ())):
-        if kept.used > _instant(text):
+        if kept.used > parse_until(text):
             return False
     for name, value in (("id", kept.id), ("type", kept.kind), ("description", kept.description)):
         wanted = filters.get(name)
@@ -163,8 +163,3 @@ def _matches(kept: Kept, filters: Filters) -> bool:
             return False
     wanted = filters.get("inuse")
     return not wanted or any(each.lower() in ("1", "true", "") for each in wanted) == kept.in_use
-
-
-def _instant(text: str) -> int:
-    duration = parse_duration(text)
-    return parse_instant(text) if duration is None else now() - duration

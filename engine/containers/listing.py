@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
-from engine import patterns
 from engine.containers.model import Container, HealthStatus, Status
 from engine.errors import InvalidParameter, NotFound
+from engine.filters import has_label, named, require_known
 from engine.images.service import ImageService
 from engine.types import parse_until
 
@@ -32,9 +32,7 @@ def filtered(
 
     `InvalidParameter` in Docker's words for an unknown filter or value.
     """
-    for key in filters:
-        if key not in KEYS:
-            raise InvalidParameter(f"invalid filter '{key[:60]}'")
+    require_known(filters, KEYS)
     wanted = set(filters.get("status", ()))
     if not wanted <= _STATUSES:
         raise InvalidParameter(f"invalid filter 'status={min(wanted - _STATUSES)[:60]}'")
@@ -48,7 +46,7 @@ def filtered(
     if names := filters.get("name"):
         tests.append(_named(names))
     if labels := filters.get("label"):
-        tests.append(lambda container: all(_has_label(container, value) for value in labels))
+        tests.append(lambda container: all(has_label(container.config.labels, value) for value in labels))
     if codes := filters.get("exited"):
         numbers = {_number("exited", value) for value in codes}
         tests.append(
@@ -85,17 +83,15 @@ def filtered(
 
 def prunable(containers: Sequence[Container], *, filters: Mapping[str, Collection[str]]) -> list[Container]:
     """Those of *containers* that do not run and that every filter of prune admits: `label`, `label!` and `until`."""
-    for key in filters:
-        if key not in ("label", "label!", "until"):
-            raise InvalidParameter(f"invalid filter '{key[:60]}'")
+    require_known(filters, ("label", "label!", "until"))
     before = min((parse_until(value) for value in filters.get("until", ())), default=None)
     return [
         container
         for container in containers
         if container.state.status in _PRUNED
         and (before is None or container.created < before)
-        and all(_has_label(container, value) for value in filters.get("label", ()))
-        and not any(_has_label(container, value) for value in filters.get("label!", ()))
+        and all(has_label(container.config.labels, value) for value in filters.get("label", ()))
+        and not any(has_label(container.config.labels, value) for value in filters.get("label!", ()))
     ]
 
 
@@ -106,14 +102,8 @@ def _health(container: Container) -> str:
 
 def _named(values: Collection[str]) -> Callable[[Container], bool]:
     """A name's filter is matched with and without the slash."""
-    matches = patterns.named(values)
+    matches = named(values)
     return lambda container: matches(container.name) or matches(f"/{container.name}")
-
-
-def _has_label(container: Container, value: str) -> bool:
-    name, equals, wanted = value.partition("=")
-    found = container.config.labels.get(name)
-    return found is not None and (not equals or found == wanted)
 
 
 def _descends(values: Collection[str], images: ImageService) -> Callable[[Container], bool]:

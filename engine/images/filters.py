@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.errors import InvalidParameter
+from engine.filters import has_label, require_known
 from engine.images.model import Image
 from engine.types import parse_until
 
@@ -25,9 +26,7 @@ def filtered(
 
     With `reference` an image keeps only the names that match, as in Docker. `InvalidParameter` for an unknown filter.
     """
-    unknown = sorted(filters.keys() - KNOWN)
-    if unknown:
-        raise InvalidParameter(f"invalid filter '{unknown[0]}'")
+    require_known(filters, KNOWN)
     dangling = _boolean(filters.get("dangling", ()))
     before = [find(text).created or 0 for text in filters.get("before", ())]
     before += [parse_until(text) for text in filters.get("until", ())]
@@ -38,9 +37,9 @@ def filtered(
         created = image.created or 0
         if any(created >= limit for limit in before) or any(created <= limit for limit in since):
             continue
-        if not all(_labelled(image, label) for label in filters.get("label", ())):
+        if not all(has_label(image.config.labels, label) for label in filters.get("label", ())):
             continue
-        if any(_labelled(image, label) for label in filters.get("label!", ())):
+        if any(has_label(image.config.labels, label) for label in filters.get("label!", ())):
             continue
         shown = _only_named(image, patterns) if patterns else image
         if patterns and not (shown.tags or shown.digests):
@@ -58,8 +57,7 @@ def prunable(images: Iterable[Image], filters: Mapping[str, Collection[str]]) ->
 
     Filters are Docker's `dangling`, `label`, `label!` and `until`; an unknown one is `InvalidParameter`.
     """
-    if unknown := sorted(filters.keys() - PRUNE):
-        raise InvalidParameter(f"invalid filter '{unknown[0]}'")
+    require_known(filters, PRUNE)
     everything = _boolean(filters.get("dangling", ())) is False
     others = {key: values for key, values in filters.items() if key != "dangling"}
     found = filtered(images, others, find=_unnamed)
@@ -79,11 +77,6 @@ def _boolean(values: Collection[str]) -> bool | None:
     if len(words) == 1 and words <= _FALSE:
         return False
     raise InvalidParameter(f"invalid filter 'dangling=[{' '.join(sorted(values))[:60]}]': give true or false")
-
-
-def _labelled(image: Image, wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in image.config.labels and (not equals or image.config.labels[key] == value)
 
 
 def _only_named(image: Image, patterns: Collection[re.Pattern[str]]) -> Image:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
-from engine import patterns
 from engine.errors import InvalidParameter
+from engine.filters import flag, has_label, named, require_known
 from engine.networks.creation import PREDEFINED
 from engine.networks.model import Network
 from engine.types import parse_until
@@ -23,13 +23,12 @@ def filtered(
     used: Callable[[], Collection[str]],
 ) -> list[Network]:
     """Those of *networks* that every filter admits; *used* tells the ids of those that somebody is in."""
-    if unknown := filters.keys() - _LISTED:
-        raise InvalidParameter(f"invalid filter '{min(unknown)[:60]}'")
+    require_known(filters, _LISTED)
     for value in filters.get("type", ()):
         if value not in _TYPES:
             raise InvalidParameter(f"invalid filter: 'type'='{value[:60]}'")
     found = list(networks)
-    if wanted := {_flag(value) for value in filters.get("dangling", ())}:
+    if wanted := {_truth(value) for value in filters.get("dangling", ())}:
         in_use = used()
         found = [each for each in found if (each.id not in in_use and each.name not in PREDEFINED) in wanted]
     return [each for each in found if all(_admits(each, key, filters[key]) for key in filters if filters[key])]
@@ -37,8 +36,7 @@ def filtered(
 
 def prunable(networks: Sequence[Network], filters: Mapping[str, Collection[str]]) -> list[Network]:
     """Those of *networks* that prune may remove when nobody is in them."""
-    if unknown := filters.keys() - _PRUNED:
-        raise InvalidParameter(f"invalid filter '{min(unknown)[:60]}'")
+    require_known(filters, _PRUNED)
     if len(instants := filters.get("until", ())) > 1:
         raise InvalidParameter("more than one until filter specified")
     before = min(map(parse_until, instants), default=None)
@@ -47,8 +45,8 @@ def prunable(networks: Sequence[Network], filters: Mapping[str, Collection[str]]
         for network in networks
         if network.name not in PREDEFINED
         and (before is None or network.created < before)
-        and all(_labelled(network, label) for label in filters.get("label", ()))
-        and not any(_labelled(network, label) for label in filters.get("label!", ()))
+        and all(has_label(network.labels, label) for label in filters.get("label", ()))
+        and not any(has_label(network.labels, label) for label in filters.get("label!", ()))
     ]
 
 
@@ -59,25 +57,18 @@ def _admits(network: Network, key: str, values: Collection[str]) -> bool:
         case "id":
             return any(network.id.startswith(value) for value in values)
         case "name":
-            return patterns.named(values)(network.name)
+            return named(values)(network.name)
         case "scope":
             return network.scope in values
         case "type":
             return ("builtin" if network.name in PREDEFINED else "custom") in values
         case "label":
-            return all(_labelled(network, value) for value in values)
+            return all(has_label(network.labels, value) for value in values)
         case _:
             return True
 
 
-def _labelled(network: Network, wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in network.labels and (not equals or network.labels[key] == value)
-
-
-def _flag(value: str) -> bool:
-    if value.lower() in ("1", "true"):
-        return True
-    if value.lower() in ("0", "false"):
-        return False
-    raise InvalidParameter('invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")')
+def _truth(value: str) -> bool:
+    if (said := flag(value)) is None:
+        raise InvalidParameter('invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")')
+    return said

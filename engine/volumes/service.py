@@ -22,7 +22,7 @@ from engine.events import EventBus, Kind
 from engine.kernel import copying, mounts, paths, syscalls, trees
 from engine.types import new_id, now
 from engine.volumes import options as mount_options
-from engine.volumes.filters import chosen, flag
+from engine.volumes.filters import chosen, truth
 from engine.volumes.model import LONGEST_NAME, VOLUME_NAME, PrunedVolumes, Volume
 from engine.volumes.records import VolumeRecords
 
@@ -144,7 +144,7 @@ class VolumeService:
 
         Other filters are `label` and `label!`.
         """
-        everything = True in {flag("all", value) for value in filters.get("all", ())}
+        everything = True in {truth("all", value) for value in filters.get("all", ())}
         rest = {key: values for key, values in filters.items() if key != "all"}
         removed, reclaimed = [], 0
         for volume in chosen(self._records.all(), rest, used=self.uses().keys(), pruning=True):

@@ -10,6 +10,7 @@ from aiohttp import web
 from engine.api.call import Call, json_answer
 from engine.api.router import Routes
 from engine.errors import InvalidParameter
+from engine.filters import flag
 from engine.registry.auth import RegistryAuth
 from engine.registry.reference import Reference
 from engine.registry.visits import MOST_RESULTS, SearchResult
@@ -88,9 +89,9 @@ def _stars(text: str) -> int:
 
 
 def _flag(name: str, text: str) -> bool:
-    if text.lower() not in ("true", "false", "1", "0"):
+    if (said := flag(text)) is None:
         raise InvalidParameter(f"Invalid filter '{name}=[{text[:40]}]'")
-    return text.lower() in ("true", "1")
+    return said
 
 
 def _platform(platform: Platform) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Regular expressions that come from outside, in filters by name."""
+"""Filters that come from outside: what the lists of containers, images, networks, volumes and events have in common."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from engine.errors import InvalidParameter
@@ -11,6 +11,23 @@ from engine.errors import InvalidParameter
 _REPEATED_GROUP: Final = re.compile(r"\)[*+{]")
 _REPETITION: Final = re.compile(r"[*+{]")
 _MOST_REPETITIONS: Final = 3
+
+
+def require_known(filters: Mapping[str, Collection[str]], known: Collection[str]) -> None:
+    """`InvalidParameter` in Docker's words for a filter that is not among the *known*."""
+    if unknown := filters.keys() - set(known):
+        raise InvalidParameter(f"invalid filter '{min(unknown)[:60]}'")
+
+
+def has_label(labels: Mapping[str, str], wanted: str) -> bool:
+    """Whether *labels* have the one that a filter `label=` wants: `NAME`, or `NAME=VALUE`."""
+    name, equals, value = wanted.partition("=")
+    return name in labels and (not equals or labels[name] == value)
+
+
+def flag(text: str) -> bool | None:
+    """What *text* says, yes or no; `None` where it says neither."""
+    return {"1": True, "true": True, "0": False, "false": False}.get(text.lower())
 
 
 def named(values: Collection[str]) -> Callable[[str], bool]:
