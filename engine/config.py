@@ -110,10 +110,6 @@ class EngineConfig:
         """A word that tells this engine's kernel objects (nft table, cgroup parent) from another engine's."""
         return "havre" if self.bridge == "havre0" else f"havre-{self.bridge}"
 
-    @property
-    def subnet_network(self) -> IPv4Network | None:
-        return self.subnet.network if self.subnet else None
-
 
 def _absolute(variable: str, text: str) -> Path:
     path = Path(text)

@@ -9,6 +9,7 @@
     │   ├── ExecNotFound
     │   ├── ImageNotFound
     │   ├── NetworkNotFound
+    │   ├── VolumeNotFound
     │   └── ManifestUnknown     the registry does not have it
     ├── AmbiguousId             a prefix of more than one id
     ├── Conflict                the object's state, name or users forbid it
@@ -38,10 +39,6 @@ from contextlib import contextmanager
 
 class EngineError(Exception):
     """The root of the tree. `str(error)` is the sentence that a user reads."""
-
-    @property
-    def message(self) -> str:
-        return str(self)
 
 
 class InvalidParameter(EngineError):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine import __version__
 from engine.errors import InvalidParameter
 
 ApiVersion = tuple[int, int]
 
-PRODUCT_VERSION: Final = "0.1.0"
+PRODUCT_VERSION: Final = __version__
 NEWEST: Final[ApiVersion] = (1, 44)
 OLDEST: Final[ApiVersion] = (1, 24)
 

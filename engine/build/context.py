@@ -15,6 +15,7 @@ from typing import Final
 
 from engine.build import downloads, git, plain
 from engine.build.archives import SNIFFED, is_archive, unpacked
+from engine.build.dockerfile.ignore import ignore_files
 from engine.build.means import Means
 from engine.errors import EngineError, InvalidParameter
 from engine.images.decompress import Source
@@ -90,12 +91,10 @@ def opened(root: Path, *, dockerfile: str = "", text: bytes | None = None, size:
             if found is None:
                 raise InvalidParameter(f"Cannot locate specified Dockerfile: {dockerfile or 'Dockerfile'}")
             text = found
-        ignore = _read(descriptor, f"{name}.dockerignore")
-        if ignore is None:
-            ignore = _read(descriptor, ".dockerignore")
+        ignore = next((data for file in ignore_files(name) if (data := _read(descriptor, file)) is not None), b"")
     if not text.strip():
         raise InvalidParameter(f"the Dockerfile ({name}) cannot be empty")
-    return Context(root=root, dockerfile=text, name=name, ignore=ignore or b"", size=size)
+    return Context(root=root, dockerfile=text, name=name, ignore=ignore, size=size)
 
 
 def _read(root: int, name: str) -> bytes | None:

@@ -33,10 +33,6 @@ class ClientError(Exception):
         super().__init__(message)
         self.status = status
 
-    @property
-    def message(self) -> str:
-        return str(self)
-
 
 class InvalidRequest(ClientError):
     pass

@@ -30,13 +30,6 @@ def mount_overlay(*, links: Path, lower: Sequence[str], upper: Path, work: Path,
         syscalls.mount("overlay", str(target), "overlay", 0, options)
 
 
-def mount_overlay_read_only(*, links: Path, lower: Sequence[str], target: Path) -> None:
-    """Mount at least two directories *lower* at *target*, without anywhere to write."""
-    with opened_root(links) as below:
-        names = ":".join(f"/proc/self/fd/{below}/{name}" for name in lower)
-        syscalls.mount("overlay", str(target), "overlay", syscalls.MS_RDONLY, f"lowerdir={names}")
-
-
 OPAQUE = "trusted.overlay.opaque"
 """Set to `y`, the directory hides what lower layers have in its place."""
 

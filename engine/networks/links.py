@@ -174,12 +174,6 @@ def add_veth(
         route.brport("set", index=index_of(host_end), mode=int(hairpin), isolated=int(isolated))
 
 
-def set_hairpin(host_end: str) -> None:
-    """See `add_veth`; for a container whose ports are published after it was plugged in."""
-    with IPRoute() as route:
-        route.brport("set", index=index_of(host_end), mode=1)
-
-
 def routed_networks() -> list[Subnet]:
     """The networks that this host has addresses in or routes to, without the default route."""
     return [routed.subnet for routed in routes()]

@@ -171,7 +171,7 @@ async def test_unusable_command(sessions: Sessions) -> None:
     exec_id = sessions.create("nope")
     with pytest.raises(CommandUnusable) as caught:
         sessions.start(exec_id)
-    assert caught.value.message == (
+    assert str(caught.value) == (
         'OCI runtime exec failed: exec failed: unable to start container process: exec: "nope": '
         "executable file not found in $PATH: unknown"
     )

@@ -105,8 +105,8 @@ def test_unusable_command(made: Bundles, command: str, code: int, words: str) ->
     with pytest.raises(CommandUnusable) as caught:
         made.create(command)
     assert caught.value.exit_code == code
-    assert words in caught.value.message
-    assert caught.value.message.startswith("OCI runtime create failed: ")
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("OCI runtime create failed: ")
     assert not made.monitors.ids()
     wait_until(lambda: not processes_of(made.root))
 

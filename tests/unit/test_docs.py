@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+
+import engine
 
 PROJECT = Path(__file__).resolve().parents[2]
 NAME = re.compile(r"(?:HAVRE_[A-Z0-9]+(?:_[A-Z0-9]+)*|DATABASE_URL|REDIS_URL)")
@@ -44,6 +48,12 @@ def test_a_package_tells_of_all_its_modules_and_of_no_others(readme: Path) -> No
         for name in sorted(told)
         if not any(list(top.glob(f"**/{name}")) for top in (PROJECT / "engine", PROJECT / "tests"))
     ] == []
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    front_end = json.loads((PROJECT / "static/package.json").read_text())["version"]
+    assert {project, front_end} == {engine.__version__}
 
 
 def test_no_module_outgrows_the_rule_of_contributing() -> None:

@@ -25,8 +25,7 @@ DEFAULT: Final = (
     "CAP_SYS_CHROOT",
 )
 
-BY_NUMBER: Final = CAPABILITIES
-ALL: Final = frozenset(BY_NUMBER)
+ALL: Final = frozenset(CAPABILITIES)
 
 
 def effective(*, add: Iterable[str], drop: Iterable[str], privileged: bool, held: frozenset[str]) -> tuple[str, ...]:
