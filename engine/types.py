@@ -17,6 +17,8 @@ from typing import Final, Self
 
 from engine.errors import InvalidParameter
 
+SECOND: Final = 1_000_000_000
+"""Nanoseconds."""
 ZERO_TIME: Final = "0001-01-01T00:00:00Z"
 """How Docker writes "never": the zero value of Go's `time.Time`."""
 
@@ -28,9 +30,9 @@ _UNITS: Final = {
     "us": 1_000,
     "µs": 1_000,
     "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60 * 1_000_000_000,
-    "h": 3600 * 1_000_000_000,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3600 * SECOND,
 }
 _ID = re.compile(r"[0-9a-f]{64}")
 
@@ -103,7 +105,7 @@ def rfc3339(instant: int | None) -> str:
     """*instant* as Docker writes it: RFC 3339 in UTC, trailing zeros trimmed; `None` is the zero time."""
     if instant is None:
         return ZERO_TIME
-    seconds, nanoseconds = divmod(instant, 1_000_000_000)
+    seconds, nanoseconds = divmod(instant, SECOND)
     text = dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
     fraction = f"{nanoseconds:09d}".rstrip("0")
     return f"{text}.{fraction}Z" if fraction else f"{text}Z"
@@ -120,13 +122,13 @@ def parse_rfc3339(text: str) -> int | None:
         base = dt.datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
     except ValueError as error:
         raise InvalidParameter(f"invalid time {text[:60]!r}: {error}") from error
-    return int(base.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
+    return int(base.timestamp()) * SECOND + int((match[2] or "0").ljust(9, "0"))
 
 
 def parse_instant(text: str) -> int:
     """`seconds[.nanoseconds]` since the epoch, or RFC 3339; `InvalidParameter` when it is neither."""
     if _UNIX.fullmatch(text):
-        return int(Decimal(text) * 1_000_000_000)
+        return int(Decimal(text) * SECOND)
     return parse_rfc3339(text) or 0
 
 

@@ -13,9 +13,7 @@ from engine.api.render_network import endpoint_settings
 from engine.containers.model import Container, Exec, Health, Status
 from engine.containers.options import MountKind
 from engine.networks.model import PublishedPort
-from engine.types import rfc3339
-
-SECOND = 1_000_000_000
+from engine.types import SECOND, rfc3339
 
 MASKED_PATHS = (
     "/proc/asound",

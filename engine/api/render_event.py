@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from engine.events import Event, Kind
 from engine.filters import has_label, require_known
+from engine.types import SECOND
 
 _OBJECTS: Final = ("container", "image", "network", "volume", "plugin", "daemon", "service", "node", "secret", "config")
 KEYS: Final = frozenset({*_OBJECTS, "event", "label", "scope", "type"})
@@ -24,7 +25,7 @@ def event(happened: Event) -> dict[str, Any]:
         "Action": happened.action,
         "Actor": {"ID": happened.actor, "Attributes": dict(happened.attributes)},
         "scope": "local",
-        "time": happened.time // 1_000_000_000,
+        "time": happened.time // SECOND,
         "timeNano": happened.time,
     }
 

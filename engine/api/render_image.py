@@ -19,9 +19,8 @@ from engine.images.model import (
     Told,
 )
 from engine.images.usage import StoreUsage
-from engine.types import rfc3339
+from engine.types import SECOND, rfc3339
 
-_SECOND = 1_000_000_000
 _WITHOUT_NONES: ApiVersion = (1, 43)
 _WITH_BAR = (LayerPhase.DOWNLOADING, LayerPhase.EXTRACTING, PushPhase.PUSHING, LoadPhase.LOADING, LoadPhase.IMPORTING)
 
@@ -33,7 +32,7 @@ def summary(image: Image, *, version: ApiVersion, containers: int = -1, shared: 
         tags, digests = ["<none>:<none>"], ["<none>@<none>"]
     return {
         "Containers": containers,
-        "Created": (image.created or 0) // _SECOND,
+        "Created": (image.created or 0) // SECOND,
         "Id": image.id,
         "Labels": dict(image.config.labels) or None,
         "ParentId": image.parent or "",
@@ -104,7 +103,7 @@ def _whole(config: object) -> dict[str, Any]:
 def history_line(line: HistoryLine) -> dict[str, Any]:
     return {
         "Comment": line.comment,
-        "Created": (line.created or 0) // _SECOND,
+        "Created": (line.created or 0) // SECOND,
         "CreatedBy": line.created_by,
         "Id": line.id or "<missing>",
         "Size": line.size,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.types import rfc3339
+from engine.types import SECOND, rfc3339
 from engine.volumes.model import Volume
 
 
 def volume(found: Volume) -> dict[str, Any]:
     return {
-        "CreatedAt": rfc3339(found.created // 1_000_000_000 * 1_000_000_000),
+        "CreatedAt": rfc3339(found.created // SECOND * SECOND),
         "Driver": "local",
         "Labels": {"com.docker.volume.anonymous": "", **found.labels} if found.anonymous else dict(found.labels),
         "Mountpoint": str(found.mountpoint),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from engine.containers.model import HealthStatus, State, Status
+from engine.types import SECOND
 
-_SECOND: Final = 1_000_000_000
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def duration(nanoseconds: int) -> str:
     """An age, such as `3 seconds`, `About an hour`, `2 weeks`."""
-    seconds = int(nanoseconds / _SECOND)
+    seconds = int(nanoseconds / SECOND)
     if seconds < 1:
         return "Less than a second"
     if seconds == 1:

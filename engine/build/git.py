@@ -25,6 +25,7 @@ from engine.errors import InvalidParameter, Unavailable
 from engine.kernel.trees import tree_size
 from engine.snapshots.tar import FILE, LONGEST_NAME, SYMLINK, Entry
 from engine.snapshots.tar_writer import END, header, padding
+from engine.types import SECOND
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NOBODY: Final = 65534
@@ -101,7 +102,7 @@ class Checkout:
 
     def archive(self) -> Iterator[bytes]:
         """A tar of the files, as they are at the commit; times are the commit's. Submodules are empty directories."""
-        when = int(self._run("show", "--no-patch", "--format=%ct", self.commit)) * 1_000_000_000
+        when = int(self._run("show", "--no-patch", "--format=%ct", self.commit)) * SECOND
         tree = f"{self.commit}:{self._repository.directory}"
         rows = [row for row in self._run("ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0") if row]
         if len(rows) > self._limits.entries:

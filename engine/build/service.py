@@ -44,10 +44,9 @@ from engine.registry.reach import PublicReach
 from engine.snapshots.helper import UnpackLimits
 from engine.snapshots.layers import LayerStore
 from engine.snapshots.store import SnapshotStore
-from engine.types import Digest, Platform, new_id
+from engine.types import SECOND, Digest, Platform, new_id
 
 _LOG: Final = logging.getLogger(__name__)
-_SECOND: Final = 1_000_000_000
 _DOCUMENTS: Final = 512
 """Images whose parsed config is kept: the steps of a build that is made again and again."""
 
@@ -249,4 +248,4 @@ def _epoch(arguments: Mapping[str, str | None]) -> int | None:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 11:
         raise InvalidParameter(f"SOURCE_DATE_EPOCH={text[:40]!r}: expected seconds since 1970")
-    return int(text) * _SECOND
+    return int(text) * SECOND

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-_NANOSECOND = 1_000_000_000
+from engine.types import SECOND
 
 
 def comment(shell: Sequence[str], text: str) -> str:
@@ -39,12 +39,12 @@ def duration(nanoseconds: int) -> str:
     """A duration as Go writes it: `1m30s`, `1.5s`, `100ms`."""
     if not nanoseconds:
         return "0s"
-    if nanoseconds < _NANOSECOND:
+    if nanoseconds < SECOND:
         for unit, size in (("ms", 1_000_000), ("µs", 1000)):
             if nanoseconds >= size:
                 return f"{nanoseconds / size:.9g}{unit}"
         return f"{nanoseconds}ns"
-    seconds, fraction = divmod(nanoseconds, _NANOSECOND)
+    seconds, fraction = divmod(nanoseconds, SECOND)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     tail = f"{seconds}" + f".{fraction:09d}".rstrip("0").rstrip(".") if fraction else f"{seconds}"

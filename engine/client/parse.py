@@ -29,7 +29,7 @@ from engine.client.model import (
     UsageSample,
     VersionInfo,
 )
-from engine.types import parse_rfc3339
+from engine.types import SECOND, parse_rfc3339
 
 Json = Mapping[str, Any]
 
@@ -266,13 +266,13 @@ def version_info(row: Json) -> VersionInfo:
 
 def event(row: Json) -> Event:
     actor: Json = row.get("Actor") or {}
-    nanoseconds = row.get("timeNano") or (row.get("time") or 0) * 1_000_000_000
+    nanoseconds = row.get("timeNano") or (row.get("time") or 0) * SECOND
     return Event(
         kind=row.get("Type", ""),
         action=row.get("Action") or row.get("status", ""),
         actor=actor.get("ID") or row.get("id", ""),
         attributes=actor.get("Attributes") or {},
-        time=_from_unix(nanoseconds / 1_000_000_000),
+        time=_from_unix(nanoseconds / SECOND),
         time_ns=nanoseconds,
     )
 
@@ -293,7 +293,7 @@ def pull_event(row: Json) -> PullEvent:
 def instant(text: str | None) -> dt.datetime | None:
     """An RFC 3339 time of the endpoint; `None` for Go's zero time."""
     nanoseconds = parse_rfc3339(text or "")
-    return None if nanoseconds is None else _from_unix(nanoseconds / 1_000_000_000)
+    return None if nanoseconds is None else _from_unix(nanoseconds / SECOND)
 
 
 def _state(row: Json) -> ContainerState:

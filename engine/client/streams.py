@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import aiodocker
 import aiohttp
 from aiodocker.execs import Exec
 
 from engine.client import errors, parse
+from engine.client.connection import segment
 from engine.client.frames import LogLines
 from engine.client.model import ContainerDetail, Event, LogLine, UsageSample
 from engine.client.terminal import Terminal
-from engine.types import parse_rfc3339
+from engine.types import SECOND, parse_rfc3339
 
 _NEWEST_API = (1, 44)
 _CONSOLE_SIZE_API = (1, 42)
@@ -65,7 +65,7 @@ class AsyncClient:
 
     async def container(self, container: str) -> ContainerDetail:
         """One container by id, beginning of an id, or name."""
-        return parse.container_detail(await self._json("GET", f"/containers/{_segment(container)}/json"))
+        return parse.container_detail(await self._json("GET", f"/containers/{segment(container)}/json"))
 
     async def events(
         self, *, since: dt.datetime | None = None, filters: Mapping[str, Iterable[str]] | None = None
@@ -97,7 +97,7 @@ class AsyncClient:
 
         *since* and *until* are RFC 3339 or unix seconds with a fraction; a `LogLine.time` serves as either.
         """
-        answer = await self._json("GET", f"/containers/{_segment(container)}/json")
+        answer = await self._json("GET", f"/containers/{segment(container)}/json")
         lines = LogLines(tty=bool((answer.get("Config") or {}).get("Tty")))
         parameters = {
             "stdout": str(int(stdout)),
@@ -106,7 +106,7 @@ class AsyncClient:
             "timestamps": "1",
             "tail": "all" if tail is None else str(tail),
         } | {key: _unix(value) for key, value in (("since", since), ("until", until)) if value}
-        path = f"/containers/{_segment(container)}/logs"
+        path = f"/containers/{segment(container)}/logs"
         async with self._request("GET", path, params=parameters, patience=self._patient) as response:
             with errors.translated(self.base_url):
                 async for data in response.content.iter_any():
@@ -117,7 +117,7 @@ class AsyncClient:
 
     async def stats(self, container: str) -> AsyncIterator[UsageSample]:
         """What the container uses, once a second for as long as it is there. `NotFound`."""
-        path = f"/containers/{_segment(container)}/stats"
+        path = f"/containers/{segment(container)}/stats"
         async with self._request("GET", path, params={"stream": "1"}, patience=self._patient) as response:
             with errors.translated(self.base_url):
                 async for line in response.content:
@@ -126,7 +126,7 @@ class AsyncClient:
 
     async def usage(self, container: str) -> UsageSample:
         """What the container uses at this moment. An endpoint before API 1.41 takes a second to tell."""
-        path = f"/containers/{_segment(container)}/stats"
+        path = f"/containers/{segment(container)}/stats"
         params = {"stream": "0", "one-shot": "1"}
         async with self._request("GET", path, params=params, patience=self._timeout) as response:
             with errors.translated(self.base_url):
@@ -134,7 +134,7 @@ class AsyncClient:
 
     async def archive(self, container: str, path: str) -> AsyncIterator[bytes]:
         """What is at *path* as a tar, in pieces. `NotFound`."""
-        place = f"/containers/{_segment(container)}/archive"
+        place = f"/containers/{segment(container)}/archive"
         async with self._request("GET", place, params={"path": path}, patience=self._patient) as response:
             with errors.translated(self.base_url):
                 async for data in response.content.iter_chunked(_PIECE):
@@ -142,7 +142,7 @@ class AsyncClient:
 
     async def export(self, container: str) -> AsyncIterator[bytes]:
         """The container's files as a tar, in pieces, without what is mounted in it."""
-        place = f"/containers/{_segment(container)}/export"
+        place = f"/containers/{segment(container)}/export"
         async with self._request("GET", place, params={}, patience=self._patient) as response:
             with errors.translated(self.base_url):
                 async for data in response.content.iter_chunked(_PIECE):
@@ -173,7 +173,7 @@ class AsyncClient:
         client = await self._connect()
         if _numbers(client.api_version) >= _CONSOLE_SIZE_API:
             body["ConsoleSize"] = [rows, cols]
-        created = await self._json("POST", f"/containers/{_segment(container)}/exec", body=body)
+        created = await self._json("POST", f"/containers/{segment(container)}/exec", body=body)
         session = Exec(client, str(created["Id"]), tty=True)
         terminal = Terminal(session, endpoint=self.base_url)
         await terminal.open(rows=rows, cols=cols)
@@ -238,10 +238,6 @@ def _connector(base_url: str) -> tuple[aiohttp.BaseConnector, str]:
     raise errors.InvalidRequest(f"endpoint {base_url!r}: expected unix:///path or tcp://host:port")
 
 
-def _segment(name: str) -> str:
-    return quote(name, safe="")
-
-
 def _numbers(version: str) -> tuple[int, int]:
     major, _, minor = version.removeprefix("v").partition(".")
     return int(major), int(minor or 0)
@@ -250,4 +246,4 @@ def _numbers(version: str) -> tuple[int, int]:
 def _unix(text: str) -> str:
     """*text* as `seconds.nanoseconds`, which every endpoint reads; RFC 3339 in a query is a later invention."""
     instant = parse_rfc3339(text) if "T" in text else None
-    return text if instant is None else f"{instant // 1_000_000_000}.{instant % 1_000_000_000:09d}"
+    return text if instant is None else f"{instant // SECOND}.{instant % SECOND:09d}"

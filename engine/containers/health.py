@@ -21,9 +21,8 @@ from engine.containers.model import Container, Health, HealthResult, HealthStatu
 from engine.containers.register import ContainerRegister
 from engine.errors import ContainerNotFound
 from engine.images.model import HealthCheck
-from engine.types import now
+from engine.types import SECOND, now
 
-SECOND: Final = 1_000_000_000
 DEFAULT_INTERVAL: Final = 30 * SECOND
 DEFAULT_TIMEOUT: Final = 30 * SECOND
 DEFAULT_START_INTERVAL: Final = 5 * SECOND

@@ -27,11 +27,11 @@ from engine.containers.waiting import Waiters
 from engine.errors import CommandUnusable, ContainerNotFound, EngineError
 from engine.images.service import ImageService
 from engine.snapshots.store import SnapshotStore
-from engine.types import now
+from engine.types import SECOND, now
 
 _LOG: Final = logging.getLogger(__name__)
 _NOT_STARTED: Final = 128
-_RECENT: Final = 60 * 1_000_000_000
+_RECENT: Final = 60 * SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class Lifecycle:
         self.register.save(record)
         if oom_killed:
             self.tell(ended, "oom")
-        self.tell(ended, "die", exitCode=str(code), execDuration=str(lived // 1_000_000_000))
+        self.tell(ended, "die", exitCode=str(code), execDuration=str(lived // SECOND))
         try:
             self.starter.take_down(container)
         except EngineError:

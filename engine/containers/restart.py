@@ -8,10 +8,11 @@ from typing import Final
 
 from engine.containers.model import Container
 from engine.containers.options import RestartPolicyName
+from engine.types import SECOND
 
 _FIRST: Final = 0.1
 _LONGEST: Final = 60.0
-LONG_LIFE: Final = 10 * 1_000_000_000
+LONG_LIFE: Final = 10 * SECOND
 """A container that lived so long, in nanoseconds, begins again with the shortest delay."""
 
 

@@ -11,7 +11,7 @@ from engine.api.render_event import Wanted, event
 from engine.api.router import Routes
 from engine.errors import InvalidParameter
 from engine.events import Event
-from engine.types import now
+from engine.types import SECOND, now
 
 routes = Routes()
 
@@ -45,7 +45,7 @@ async def events(call: Call) -> web.StreamResponse:
         timer = None
         if until is not None:
             # The end of the queue is put behind what the bus has just delivered.
-            timer = loop.call_later(max(0.0, (until - now()) / 1_000_000_000), queue.put_nowait, None)
+            timer = loop.call_later(max(0.0, (until - now()) / SECOND), queue.put_nowait, None)
         try:
             while (happened := await queue.get()) is not None:
                 lines = [encode(event(happened))]

@@ -16,6 +16,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from engine.types import SECOND
+
 FILES: Final = 100
 """How many files a log may be made to have at most, the one being written included."""
 
@@ -39,7 +41,7 @@ class _Seconds(dict[bytes, int]):
 
     def __missing__(self, text: bytes) -> int:
         moment = dt.datetime.strptime(text.decode("ascii"), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=dt.UTC)
-        instant = int(moment.timestamp()) * 1_000_000_000
+        instant = int(moment.timestamp()) * SECOND
         if len(self) > 4096:
             self.clear()
         self[text] = instant

@@ -16,7 +16,7 @@ from engine.containers.logs import logfile
 from engine.containers.logs.changes import watching
 from engine.containers.logs.logfile import LogEntry
 from engine.containers.model import LogQuery
-from engine.types import now
+from engine.types import SECOND, now
 
 _BLOCK: Final = 512 * 1024
 _PROMPT: Final = 0.1
@@ -89,7 +89,7 @@ class LogReader:
 
 def timestamp(instant: int) -> bytes:
     """*instant* as Docker puts it before a line of a log: RFC 3339 in UTC, always with nine digits."""
-    seconds, nanoseconds = divmod(instant, 1_000_000_000)
+    seconds, nanoseconds = divmod(instant, SECOND)
     return b"%b.%09dZ" % (_second(seconds), nanoseconds)
 
 
