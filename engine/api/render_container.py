@@ -12,22 +12,9 @@ from engine.api.create_host import DEFAULTS as HOST_DEFAULTS
 from engine.api.render_network import endpoint_settings
 from engine.containers.model import Container, Exec, Health, Status
 from engine.containers.options import MountKind
+from engine.containers.spec.document import MASKED, READ_ONLY
 from engine.networks.model import PublishedPort
 from engine.types import SECOND, rfc3339
-
-MASKED_PATHS = (
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-)
-READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
 def summary(container: Container, *, now: int, root: Path, named: bool, linked: Sequence[str] = ()) -> dict[str, Any]:
@@ -184,8 +171,8 @@ def _host_config(container: Container) -> dict[str, Any]:
     host |= {"NetworkMode": wanted.network_mode, "PidMode": wanted.pid_mode, "IpcMode": wanted.ipc_mode}
     host["RestartPolicy"] = {"Name": str(wanted.restart.name), "MaximumRetryCount": wanted.restart.maximum_retries}
     if not wanted.privileged:
-        host["MaskedPaths"] = list(MASKED_PATHS if wanted.masked_paths is None else wanted.masked_paths)
-        host["ReadonlyPaths"] = list(READONLY_PATHS if wanted.readonly_paths is None else wanted.readonly_paths)
+        host["MaskedPaths"] = list(MASKED if wanted.masked_paths is None else wanted.masked_paths)
+        host["ReadonlyPaths"] = list(READ_ONLY if wanted.readonly_paths is None else wanted.readonly_paths)
     return host
 
 

@@ -49,6 +49,7 @@ OWN: Final = {
     r"\.NetworkSettings\.Ports\..*\.HostPort": "chosen by each",
     r"\.HostConfig\.KernelMemory(TCP)?": "gone since version 1.42 of the API",
     r"\.HostConfig\.Annotations.*": "since version 1.43 of the API",
+    r"\.HostConfig\.MaskedPaths": "the newer, longer list: interrupts and power meters are hidden as well",
     r"\.State\.Error": "the newer words, in which clients find the reason as well",
     r"\.SizeRootFs": "dockerd counts the files that it puts into the container itself",
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.api import render_container
 from engine.containers.creation import Draft, draft
 from engine.containers.model import Container
 from engine.containers.mounting import ready_mount
@@ -161,6 +162,13 @@ def test_nothing_of_the_host_unless_privileged() -> None:
     assert {"seccomp", "maskedPaths", "readonlyPaths"} & privileged["linux"].keys() == set()
     assert "ro" not in mounts(privileged)["/sys"]["options"]
     assert "seccomp" not in spec(seccomp="unconfined")["linux"]
+
+
+def test_inspect_tells_what_is_masked() -> None:
+    container = drafted().container
+    told = render_container.inspect(container, root=Path("/root"), lower=())["HostConfig"]
+    assert told["MaskedPaths"] == spec()["linux"]["maskedPaths"]
+    assert told["ReadonlyPaths"] == spec()["linux"]["readonlyPaths"]
 
 
 def test_resources() -> None:
