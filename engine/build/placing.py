@@ -13,7 +13,6 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from engine.build.chmod import Change
@@ -97,10 +96,9 @@ class Placer:
                 return path
             raise
         try:
-            top, real = (str(Path(f"/proc/self/fd/{number}").readlink()) for number in (self._root, descriptor))
+            return paths.place_in_root(self._root, descriptor)
         finally:
             os.close(descriptor)
-        return real.removeprefix(top) or "/"
 
     def _put_directory(self, tree: Tree, found: Found, top: int) -> None:
         made: list[tuple[str, os.stat_result]] = []

@@ -190,11 +190,11 @@ class Tree:
                 raise Missing(path) from error
             raise
         try:
-            top, real = (str(Path(f"/proc/self/fd/{number}").readlink()) for number in (self.descriptor, descriptor))
+            place = paths.place_in_root(self.descriptor, descriptor)
             directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
         finally:
             os.close(descriptor)
-        return Found(path=real.removeprefix(top).lstrip("/"), asked=path, directory=directory)
+        return Found(path=place.lstrip("/"), asked=path, directory=directory)
 
     def _below(self, place: str, part: str) -> list[str]:
         """The names in the directory *place* that fit *part*, a name with wild cards or `**`, as places."""

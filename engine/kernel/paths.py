@@ -32,6 +32,12 @@ def open_in_root(root: int, path: str, flags: int, *, mode: int = 0) -> int:
     return syscalls.openat2(root, path.lstrip("/") or ".", flags, mode=mode, resolve=_IN_ROOT)
 
 
+def place_in_root(root: int, descriptor: int) -> str:
+    """Where *descriptor*, opened inside *root*, is there: an absolute path without links."""
+    top, real = (str(Path(f"/proc/self/fd/{number}").readlink()) for number in (root, descriptor))
+    return real if top == "/" else real.removeprefix(top) or "/"
+
+
 def read_in_root(root: int, path: str, *, limit: int) -> bytes:
     """The first *limit* bytes of the regular file *path* inside *root*; empty when there is none."""
     try:

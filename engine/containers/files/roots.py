@@ -47,8 +47,7 @@ class Root:
 
     def name_of(self, descriptor: int) -> str:
         """Where *descriptor*, opened in the root, is in the container."""
-        top, real = (str(Path(f"/proc/self/fd/{number}").readlink()) for number in (self.descriptor, descriptor))
-        return self.prefix + (real if top == "/" else real.removeprefix(top)) or "/"
+        return f"{self.prefix}{paths.place_in_root(self.descriptor, descriptor)}".rstrip("/") or "/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
