@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -49,6 +51,34 @@ def test_a_long_line_is_one(page: Page, sign_in: SignIn, engine: HavreDaemon, te
     page.get_by_label("Search the log").fill("é 7998,")
     expect(page.locator(".logs output")).to_have_text("1 of 1")
     expect(page.locator(".log-current mark")).to_be_in_viewport()
+
+
+def test_a_line_that_is_longer_than_a_row(page: Page, sign_in: SignIn, engine: HavreDaemon) -> None:
+    """It goes on in another row that says so, is found where it is cut, and is copied and downloaded as one line."""
+    engine.docker("pull", "-q", "busybox")
+    script = 'echo before; awk \'BEGIN { for (i = 0; i < 52000; i++) printf "%d,", i; print " end" }\'; echo after'
+    engine.docker("run", "-d", "--name", "wider", "busybox", "sh", "-c", script)
+    line = "".join(f"{number}," for number in range(52000)) + " end"
+    sign_in("olga")
+    page.goto("/e/local/containers/wider/logs/")
+    page.get_by_label("Wrap").click()
+    rows = page.locator(".log-line")
+    expect(rows).to_have_count(4)
+    assert page.locator(".log-continued").count() == 1
+    expect(page.locator(".log-continued")).to_have_attribute("title", re.compile("goes on with the line above"))
+    first, rest = ((rows.nth(number).evaluate("row => row.lastChild.textContent") or "") for number in (1, 2))
+    assert first + rest == line
+    page.get_by_label("Search the log").fill(first[-9:] + rest[:9])
+    expect(page.locator(".logs output")).to_have_text("1 of 1")
+    expect(page.locator(".log-current.log-continued")).to_be_in_viewport()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("() => getSelection().selectAllChildren(document.querySelector('.log-view'))")
+    page.locator(".log-view").focus()
+    page.keyboard.press("Control+C")
+    assert page.evaluate("() => navigator.clipboard.readText()") == f"before\n{line}\nafter"
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    assert download.value.path().read_text() == f"before\n{line}\nafter\n"
 
 
 @pytest.mark.slow

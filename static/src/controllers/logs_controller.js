@@ -3,7 +3,7 @@
 //   <section data-controller="logs" data-logs-url-value="/ws/e/local/containers/ID/logs/">
 //     <input data-logs-target="search" data-action="input->logs#search keydown->logs#searchKey">
 //     <output data-logs-target="count"></output>
-//     <div data-logs-target="viewport" tabindex="0"></div>
+//     <div data-logs-target="viewport" data-action="copy->logs#copy" tabindex="0"></div>
 //     <button data-logs-target="chip" data-action="logs#toEnd" hidden></button>
 //     <p data-logs-target="state" role="status"></p>
 //   </section>
@@ -15,7 +15,7 @@ import { Controller } from "@hotwired/stimulus";
 
 import { nodes } from "../lib/ansi.js";
 import { LogPlace } from "../lib/log_place.js";
-import { LogStore, isBefore } from "../lib/log_store.js";
+import { LogStore, isBefore, plain } from "../lib/log_store.js";
 import { LiveSocket } from "../lib/socket.js";
 
 const TOGETHER = 100; // milliseconds between two looks at what has come
@@ -29,6 +29,7 @@ export default class extends Controller {
     ended: String,
     lost: String,
     fresh: String, // "{n} new lines"
+    continued: String, // of a row that goes on with the line of the row above
     dropped: String, // "{n} older lines are no longer shown"
     matches: String, // "{i} of {n}"
     none: String,
@@ -197,9 +198,13 @@ export default class extends Controller {
   row(line, wanted) {
     const row = document.createElement("div");
     row.className = line.stream === 2 ? "log-line log-stderr" : "log-line";
+    if (line.before !== null) {
+      row.classList.add("log-continued");
+      row.title = this.continuedValue;
+    }
     const time = document.createElement("time");
     time.dateTime = line.time;
-    time.textContent = line.time.slice(0, 23).replace("T", " ");
+    time.textContent = shown(line.time);
     row.append(time, nodes(line.text, wanted));
     return row;
   }
@@ -343,8 +348,49 @@ export default class extends Controller {
     this.viewportTarget.querySelector(".log-current")?.classList.remove("log-current");
     const row = element.children[index];
     row.classList.add("log-current");
-    // Of a line that is higher or wider than the view, where the words are.
-    (row.querySelector("mark") ?? row).scrollIntoView({ block: "center" });
+    // Of a line that is higher or wider than the view, where the words are: in it, or cut between it and the row above.
+    const mark = row.querySelector("mark");
+    if (mark) mark.scrollIntoView({ block: "center" });
+    else row.scrollIntoView({ block: "start" });
+  }
+
+  // --- copying ------------------------------------------------------------------------------------------------------
+
+  /** What is selected, also of chunks that are not drawn now; a line that goes on in another row is one line. */
+  copy(event) {
+    const selection = document.getSelection();
+    const range = selection.isCollapsed ? null : selection.getRangeAt(0);
+    if (!range || !this.viewportTarget.contains(range.commonAncestorContainer)) return;
+    const parts = [];
+    for (const element of this.viewportTarget.children) {
+      if (!range.intersectsNode(element)) continue;
+      element.chunk.lines.forEach((line, index) => {
+        const row = element.drawn ? element.children[index] : null;
+        if (row && !range.intersectsNode(row)) return;
+        if (parts.length && line.before === null) parts.push("\n");
+        parts.push(this.selected(range, row) ?? (this.timeShown(line) ? `${shown(line.time)} ` : "") + plain(line.text));
+      });
+    }
+    event.clipboardData.setData("text/plain", parts.join(""));
+    event.preventDefault();
+  }
+
+  /** The selected words of a row that the selection begins or ends in, null of any other. */
+  selected(range, row) {
+    const begins = row?.contains(range.startContainer);
+    const ends = row?.contains(range.endContainer);
+    if (!begins && !ends) return null;
+    const part = document.createRange();
+    part.selectNodeContents(row);
+    if (begins) part.setStart(range.startContainer, range.startOffset);
+    if (ends) part.setEnd(range.endContainer, range.endOffset);
+    const words = part.cloneContents();
+    if (!this.timestampsTarget.checked) words.querySelector("time")?.remove();
+    return words.textContent;
+  }
+
+  timeShown(line) {
+    return this.timestampsTarget.checked && line.before === null;
   }
 
   // --- preferences --------------------------------------------------------------------------------------------------
@@ -372,6 +418,10 @@ export default class extends Controller {
     this.stateTarget.textContent = text;
     this.stateTarget.dataset.state = state;
   }
+}
+
+function shown(time) {
+  return time.slice(0, 23).replace("T", " ");
 }
 
 function placeOf({ chunk, index }) {

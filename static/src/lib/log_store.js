@@ -2,7 +2,10 @@
 
 export const CHUNK = 200;
 const CHUNK_TEXT = 1 << 18; // characters after which a chunk is full, however few its lines
-const LONGEST = 1 << 18; // characters of a line that are joined; the rest goes on as another one
+// Characters of one row: a page draws the whole row anew with each piece that comes. What is longer goes on in further
+// rows, which say so; whatever looks for words or copies them takes them as one line.
+const LONGEST = 1 << 18;
+const OVERLAP = 1 << 10; // characters of the row before that such a row knows: a search finds what is cut between them
 const SLICE = 20_000;
 
 export class LogStore {
@@ -18,8 +21,11 @@ export class LogStore {
   }
 
   clear() {
-    this.chunks = []; // {number, lines: [{time, stream, text}], characters, grown: the first line to draw anew}
+    // {number, lines: [{time, stream, text, before}], characters, grown: the first line to draw anew}, where `before` is
+    // the end of the row that a row goes on with, null for one that begins a line
+    this.chunks = [];
     this.unended = new Map(); // stream -> {chunk, index} of the line that goes on with what comes next
+    this.cut = new Map(); // stream -> the end of a row that is full, whose line goes on in the next one
     this.size = 0;
     this.characters = 0;
     this.dropped = 0;
@@ -28,24 +34,26 @@ export class LogStore {
 
   /**
    * Append lines, and the rest of those that came without their ends; returns the chunks that changed, those that were
-   * dropped, and how many lines there are more.
+   * dropped, and how many lines have begun.
    * @param {Array<{time: string, stream: number, text: string, more: boolean}>} lines where `more` says that the next
    *   of the same stream goes on with this one
    */
   append(lines) {
     const touched = new Set();
-    const before = this.size;
+    let fresh = 0;
     for (const line of lines) {
+      if (!this.unended.has(line.stream) && !this.cut.has(line.stream)) fresh += 1;
       const { chunk, index } = this.unended.get(line.stream) ?? this.begin(line);
       chunk.grown = Math.min(chunk.grown, index);
       chunk.lines[index].text += line.text;
       chunk.characters += line.text.length;
       this.characters += line.text.length;
       touched.add(chunk);
-      if (line.more && chunk.lines[index].text.length < LONGEST) this.unended.set(line.stream, { chunk, index });
-      else this.unended.delete(line.stream);
+      const { text } = chunk.lines[index];
+      this.unended.delete(line.stream);
+      if (line.more && text.length < LONGEST) this.unended.set(line.stream, { chunk, index });
+      else if (line.more) this.cut.set(line.stream, text.slice(-OVERLAP));
     }
-    const fresh = this.size - before;
     const gone = [];
     while ((this.size > this.limit || this.characters > this.room) && this.chunks.length > 1) {
       const chunk = this.chunks.shift();
@@ -59,7 +67,7 @@ export class LogStore {
     return { touched: [...touched], gone, fresh };
   }
 
-  /** The place of a new, empty line. */
+  /** The place of a new, empty row. */
   begin({ time, stream }) {
     let chunk = this.chunks[this.chunks.length - 1];
     if (!chunk || chunk.lines.length >= CHUNK || chunk.characters >= CHUNK_TEXT) {
@@ -67,7 +75,9 @@ export class LogStore {
       this.chunks.push(chunk);
     }
     this.size += 1;
-    return { chunk, index: chunk.lines.push({ time, stream, text: "" }) - 1 };
+    const before = this.cut.get(stream) ?? null;
+    this.cut.delete(stream);
+    return { chunk, index: chunk.lines.push({ time, stream, text: "", before }) - 1 };
   }
 
   /** Where the first line is that may still change or come: what `scan` begins with to look only at those. */
@@ -97,7 +107,7 @@ export class LogStore {
     for (const chunk of this.chunks.filter((each) => each.number >= from.number)) {
       const lines = chunk.lines;
       for (let index = chunk.number === from.number ? from.index : 0; index < lines.length; index++) {
-        const line = plain(lines[index].text);
+        const line = this.words(lines[index], text.length);
         if ((sensitive ? line : line.toLowerCase()).includes(text)) found.push({ chunk, index });
       }
       looked += lines.length;
@@ -108,6 +118,11 @@ export class LogStore {
       }
     }
     yield found;
+  }
+
+  /** What a row says, after as much of the row before as a match of that length may begin in. */
+  words({ text, before }, length) {
+    return before && length > 1 ? plain(before).slice(1 - length) + plain(text) : plain(text);
   }
 }
 

@@ -56,6 +56,21 @@ test("a line without an end neither grows for ever nor goes on where it has been
   assert.equal(small.chunks.at(-1).lines.at(-1).text, "later");
 });
 
+test("a line that is longer than a row goes on in others, and is found where it is cut", () => {
+  const store = new LogStore();
+  const part = "x".repeat((1 << 14) - 2);
+  const pieces = Array.from({ length: 16 }, () => piece(`${part}ab`, true));
+  assert.equal(store.append([...pieces, piece("err", false, 2), piece("cd", false), piece("next", false)]).fresh, 3);
+  const rows = store.chunks.flatMap(({ lines }) => lines);
+  assert.deepEqual(
+    rows.map(({ text, before }) => [text.slice(-4), before !== null]),
+    [["xxab", false], ["err", false], ["cd", true], ["next", false]],
+  );
+  assert.equal(rows[2].before.length, 1 << 10);
+  const found = (text) => search(store, text).map(({ chunk, index }) => chunk.lines[index].text.slice(-4));
+  assert.deepEqual([found("abcd"), found("bc"), found("cd"), found("xab"), found("abnext")], [["cd"], ["cd"], ["cd"], ["xxab"], []]);
+});
+
 test("a line that has grown is searched again", () => {
   const store = new LogStore();
   store.append([piece("one", false), piece("two th", true)]);
