@@ -15,7 +15,7 @@ COPY --from=other /one /
 WORKDIR /w
 """
 POINTS = (
-    "before engine.containers.filters:CompiledFilters.learn",  # while a command runs
+    "before engine.containers.runtime.compiled_filters:CompiledFilters.learn",  # while a command runs
     "after engine.snapshots.adoption:AdoptedLayer.commit",
     "before engine.build.cache:BuildCache.add",
 )

@@ -194,7 +194,7 @@ START = (
     f"after {SNAPSHOTS}.mount",
     f"before {MONITORS}.launch",
     f"after {MONITORS}.launch",
-    "before engine.containers.monitor:Monitor.save",
+    "before engine.containers.runtime.monitor:Monitor.save",
     f"after {RUNTIME}.start",
     f"before {RECORDS}.update",
     f"after {RECORDS}.update",
