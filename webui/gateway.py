@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["async_client", "client", *engine.client.__all__]
 
 PATIENCE = 10.0
-"""Seconds that a page waits for an engine."""
+"""Seconds that a page waits for an engine that tells something."""
+LONG_PATIENCE = 60.0
+"""Seconds that it waits for one that does something."""
 
 
 def client(environment: Environment, *, timeout: float = PATIENCE) -> Client:

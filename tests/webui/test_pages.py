@@ -14,10 +14,8 @@ from tests.fixtures.processes import wait_until
 from webui.accounts.models import User
 from webui.asgi import application
 from webui.environments.models import Environment
-from webui.images.runners import run_pull
 from webui.jobs import services as jobs
 from webui.jobs.models import Job, JobKind, JobState
-from webui.jobs.runners import JobFailed, JobRun
 from webui.jobs.tasks import run_job
 
 
@@ -312,11 +310,15 @@ def test_a_job_whose_worker_is_gone_fails(environment: Environment, operator: Us
     assert "worker" in job.message
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_engine_that_is_away_fails_a_pull(environment: Environment, operator: User) -> None:
     environment.url = "unix:///nowhere/engine.sock"
     environment.save()
-    with pytest.raises(JobFailed, match="cannot be reached"):
-        run_pull(JobRun(job=_job(environment, operator, "debian")))
+    job = _job(environment, operator, "debian")
+    run_job(str(job.pk))
+    job.refresh_from_db()
+    assert job.state == JobState.FAILED
+    assert "cannot be reached" in job.message
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------

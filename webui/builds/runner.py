@@ -16,12 +16,9 @@ from webui.builds.models import SSH_KEY
 from webui.builds.picture import BuildPicture
 from webui.builds.secrets import secrets_forget, secrets_of
 from webui.gateway import BuildEventKind
-from webui.images.models import Upload
+from webui.images.uploads import upload_complete
 from webui.jobs.runners import JobFailed, JobRun
 from webui.registries.services import auths_of, reach_of
-
-PATIENCE = 60.0
-"""Seconds that an engine may take to begin."""
 
 
 def run_build(run: JobRun) -> str:
@@ -47,11 +44,11 @@ def run_build(run: JobRun) -> str:
         reach=reach_of(environment=environment, user=run.job.created_by),
     )
     try:
-        with _sent(run) as archive, gateway.client(environment, timeout=PATIENCE) as client:
+        with _sent(run) as archive, gateway.client(environment, timeout=gateway.LONG_PATIENCE) as client:
             with client.build(request, context=archive) as build, BuildLog(run.job.pk) as log:
                 run.on_cancel(build.close)
                 ended = _follow(run, build, log)
-    except (gateway.ClientError, UnusableContext) as error:
+    except UnusableContext as error:
         raise JobFailed(str(error)) from error
     if not run.cancelled.is_set():
         secrets_forget(job=run.job)
@@ -108,7 +105,7 @@ def _sent(run: JobRun) -> Iterator[IO[bytes] | None]:
 def _upload(run: JobRun) -> Path | None:
     if not run.job.parameters["upload"]:
         return None
-    upload = Upload.objects.filter(pk=run.job.parameters["upload"], environment=run.job.environment).first()
-    if upload is None or not upload.complete:
+    upload = upload_complete(environment=run.job.environment, upload_id=run.job.parameters["upload"])
+    if upload is None:
         raise JobFailed(_("The archive with the context is not here any more: send it again."))
     return upload.path

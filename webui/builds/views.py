@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from csp.constants import NONCE, SELF, UNSAFE_INLINE
 from csp.decorators import csp_update
@@ -30,7 +30,8 @@ from webui.jobs.models import Job
 from webui.jobs.services import TooManyJobs
 
 PAGE_SIZE = 30
-_KEPT = ("path", "target", "platform", "network", "no_cache", "pull", "remote")
+_KEPT: Final = ("path", "target", "platform", "network", "no_cache", "pull", "remote")
+"""What a build like another one begins with, as it was."""
 LONGEST = 200_000
 """Characters of a Dockerfile that are checked while one types."""
 
@@ -217,9 +218,7 @@ def _like(request: HttpRequest, environment: Environment) -> Job | None:
 
 def _initial(job: Job) -> dict[str, Any]:
     parameters = job.parameters
-    initial = {
-        name: parameters[name] for name in ("path", "target", "platform", "network", "no_cache", "pull", "remote")
-    }
+    initial = {name: parameters[name] for name in _KEPT}
     for name in ("arguments", "labels"):
         initial[name] = "\n".join(f"{key}={value}" for key, value in parameters[name].items())
     if parameters["dockerfile"] is not None:

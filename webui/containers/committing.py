@@ -13,7 +13,7 @@ from webui import gateway
 from webui.accounts import policy
 from webui.environments.templatetags.havre import short
 from webui.jobs.models import Job, JobKind
-from webui.jobs.runners import JobFailed, JobRun
+from webui.jobs.runners import JobRun
 from webui.jobs.services import job_start
 
 if TYPE_CHECKING:
@@ -69,16 +69,13 @@ def run_commit(run: JobRun) -> str:
     repository, separator, tag = wanted["reference"].rpartition(":")
     if not separator or "/" in tag:
         repository, tag = wanted["reference"], "latest"
-    try:
-        with gateway.client(run.job.environment) as client:
-            image = client.commit(
-                wanted["container"],
-                repository=repository,
-                tag=tag,
-                comment=wanted["comment"],
-                author=str(run.job.created_by or ""),
-                pause=wanted["pause"],
-            )
-    except gateway.ClientError as error:
-        raise JobFailed(str(error)) from error
+    with gateway.client(run.job.environment) as client:
+        image = client.commit(
+            wanted["container"],
+            repository=repository,
+            tag=tag,
+            comment=wanted["comment"],
+            author=str(run.job.created_by or ""),
+            pause=wanted["pause"],
+        )
     return _("Image %(name)s is there (%(id)s).") % {"name": f"{repository}:{tag}", "id": short(image)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO
 
 from django.utils.translation import gettext as _
@@ -13,12 +12,9 @@ from webui import gateway
 from webui.environments.templatetags.havre import size
 from webui.images.models import Upload
 from webui.images.progress import LayerProgress
-from webui.images.uploads import upload_forget
+from webui.images.uploads import upload_complete, upload_forget
 from webui.jobs.runners import JobFailed, JobRun
 from webui.registries.services import auth_for, reach_of
-
-PATIENCE = 60.0
-"""Seconds that an engine may take to begin."""
 
 
 def run_pull(run: JobRun) -> str:
@@ -74,13 +70,8 @@ def run_prune(run: JobRun) -> str:
     return words % {"n": count, "size": size(pruned.reclaimed)}
 
 
-@contextmanager
-def _engine(run: JobRun) -> Iterator[gateway.Client]:
-    try:
-        with gateway.client(run.job.environment, timeout=PATIENCE) as client:
-            yield client
-    except gateway.ClientError as error:
-        raise JobFailed(str(error)) from error
+def _engine(run: JobRun) -> gateway.Client:
+    return gateway.client(run.job.environment, timeout=gateway.LONG_PATIENCE)
 
 
 def _reach(run: JobRun) -> gateway.PublicOnly | None:
@@ -105,8 +96,8 @@ def _follow(run: JobRun, lines: gateway.Pull) -> str:
 
 
 def _upload(run: JobRun) -> Upload:
-    upload = Upload.objects.filter(pk=run.job.parameters["upload"], environment=run.job.environment).first()
-    if upload is None or not upload.complete or not upload.path.exists():
+    upload = upload_complete(environment=run.job.environment, upload_id=run.job.parameters["upload"])
+    if upload is None:
         raise JobFailed(_("The archive is not here any more: send it again."))
     return upload
 

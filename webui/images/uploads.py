@@ -65,6 +65,12 @@ def upload_get(*, environment: Environment, user: User, upload_id: object) -> Up
     return Upload.objects.filter(environment=environment, created_by=user, pk=upload_id).first()
 
 
+def upload_complete(*, environment: Environment, upload_id: object) -> Upload | None:
+    """An upload whose archive is here, all of it, for the job that was begun with it."""
+    upload = Upload.objects.filter(environment=environment, pk=upload_id).first()
+    return upload if upload is not None and upload.complete and upload.path.exists() else None
+
+
 def upload_append(*, upload: Upload, offset: int, piece: bytes) -> int:
     """Write *piece* at *offset*; how much there is now. `WrongPlace`, `ValidationError` for too much."""
     with transaction.atomic():

@@ -68,7 +68,10 @@ class JobRun:
 
 
 Runner = Callable[[JobRun], str]
-"""Does the work and answers the sentence that tells its result; raises `JobFailed` with the one that tells why not."""
+"""Does the work and answers the sentence that tells its result.
+
+Raises `JobFailed` with the one that tells why not, or lets the engine's own through, a `gateway.ClientError`.
+"""
 
 _RUNNERS: dict[JobKind, Runner] = {}
 

@@ -7,6 +7,7 @@ import threading
 
 from celery import shared_task
 
+from webui import gateway
 from webui.accounts import policy
 from webui.jobs import services
 from webui.jobs.models import Job
@@ -43,7 +44,7 @@ def _carry_out(run: JobRun) -> None:
         run.report(force=True)
         if not run.cancelled.is_set():
             services.job_succeed(job=run.job, message=message, progress=run.progress)
-    except JobFailed as failure:
+    except (JobFailed, gateway.ClientError) as failure:
         if not run.cancelled.is_set():
             _fail(run, str(failure))
     except services.IllegalTransition:

@@ -23,7 +23,7 @@ def network_create(*, environment: Environment, user: User, request: gateway.Cre
     policy.require_harmless_network(
         user, request.driver, request.options, subnets, routed=routed, environment=environment
     )
-    with gateway.client(environment, timeout=60) as client:
+    with gateway.client(environment, timeout=gateway.LONG_PATIENCE) as client:
         return client.create_network(request)
 
 
@@ -39,14 +39,14 @@ def network_connect(
 ) -> None:
     """Give a container a place in a network, at once where it runs."""
     policy.require(user, policy.Action.NETWORK_CONNECT, environment=environment)
-    with gateway.client(environment, timeout=60) as client:
+    with gateway.client(environment, timeout=gateway.LONG_PATIENCE) as client:
         client.connect(network, container, aliases=aliases, ipv4=ipv4, ipv6=ipv6)
 
 
 def network_disconnect(*, environment: Environment, user: User, network: str, container: str) -> None:
     """Take a container out of a network, at once where it runs."""
     policy.require(user, policy.Action.NETWORK_CONNECT, environment=environment)
-    with gateway.client(environment, timeout=60) as client:
+    with gateway.client(environment, timeout=gateway.LONG_PATIENCE) as client:
         client.disconnect(network, container)
 
 
@@ -71,5 +71,5 @@ def networks_remove(
 def networks_prune(*, environment: Environment, user: User) -> tuple[str, ...]:
     """Remove the networks that no container is in; their names."""
     policy.require(user, policy.Action.NETWORK_PRUNE, environment=environment)
-    with gateway.client(environment, timeout=60) as client:
+    with gateway.client(environment, timeout=gateway.LONG_PATIENCE) as client:
         return client.prune_networks()

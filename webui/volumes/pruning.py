@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from webui import gateway
 from webui.environments.templatetags.havre import size
-from webui.jobs.runners import JobFailed, JobRun
+from webui.jobs.runners import JobRun
 from webui.volumes.measuring import forget_sizes
 
 _MOST_TOLD = 20
@@ -21,7 +21,7 @@ def run_prune(run: JobRun) -> str:
     sizes: dict[str, int] = run.job.parameters["sizes"]
     removed, freed, lines = 0, 0, []
     try:
-        with gateway.client(run.job.environment, timeout=60) as client:
+        with gateway.client(run.job.environment, timeout=gateway.LONG_PATIENCE) as client:
             for name in run.job.parameters["names"]:
                 if run.cancelled.is_set():
                     break
@@ -36,8 +36,6 @@ def run_prune(run: JobRun) -> str:
                     freed += sizes.get(name, 0)
                 run.progress = {"lines": lines[-_MOST_TOLD:], "removed": removed, "freed": freed}
                 run.report()
-    except gateway.ClientError as error:
-        raise JobFailed(str(error)) from error
     finally:
         forget_sizes(environment=run.job.environment)
     words = ngettext("%(n)d volume removed, %(size)s freed.", "%(n)d volumes removed, %(size)s freed.", removed)

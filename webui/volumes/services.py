@@ -32,7 +32,7 @@ def volume_create(
     """Make a volume; without a name, the engine finds one. `policy.TooPowerful` for one that leads to the host."""
     policy.require(user, policy.Action.VOLUME_CREATE, environment=environment)
     policy.require_harmless_volume(user, options or {}, environment=environment)
-    with gateway.client(environment, timeout=60) as client:
+    with gateway.client(environment, timeout=gateway.LONG_PATIENCE) as client:
         return client.create_volume(name, driver=driver, options=options, labels=labels)
 
 
