@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from webui import gateway
 from webui.accounts import policy
+from webui.environments import bulk
 
 if TYPE_CHECKING:
     from webui.accounts.models import User
     from webui.environments.models import Environment
 
-MOST_AT_ONCE = 500
-ABREAST = 8
+_ABREAST = 8
 """Containers that are dealt with at the same time: stopping one may take ten seconds of waiting."""
-
-PATIENCE = 60.0
-"""Seconds, beside those that a stop takes by itself."""
 
 
 class Verb(StrEnum):
@@ -39,27 +35,6 @@ class Verb(StrEnum):
         return policy.Action(f"container.{self.value}")
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A container on which the action failed, and the engine's own words."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an action on many containers did."""
-
-    verb: Verb
-    asked: int
-    failures: tuple[Failure, ...]
-
-    @property
-    def done(self) -> int:
-        return self.asked - len(self.failures)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
     """In which way it is done; what says nothing is the engine's usual way."""
@@ -74,20 +49,21 @@ class How:
 
 def containers_act(
     *, environment: Environment, user: User, verb: Verb, containers: Sequence[str], how: How | None = None
-) -> Outcome:
+) -> bulk.Outcome:
     """Do *verb* to each of *containers*, several at a time; one that fails does not keep the others from it."""
     policy.require(user, verb.action, environment=environment)
     way = how or How()
-    chosen = list(dict.fromkeys(containers))[:MOST_AT_ONCE]
-    with gateway.client(environment, timeout=PATIENCE) as client, ThreadPoolExecutor(ABREAST) as pool:
-        errors = list(pool.map(lambda container: _tried(client, verb, container, way), chosen))
-        failed = [(container, error) for container, error in zip(chosen, errors, strict=True) if error is not None]
-        names = _names(client) if failed else {}
-    return Outcome(
-        verb,
-        len(chosen),
-        tuple(Failure(names.get(container, container[:12]), str(error)) for container, error in failed),
+    outcome = bulk.each(
+        environment=environment,
+        names=containers,
+        act=lambda client, container: _act(client, verb, container, way),
+        abreast=_ABREAST,
     )
+    if not outcome.failures:
+        return outcome
+    names = _names(environment)
+    failures = tuple((names.get(container, container[:12]), reason) for container, reason in outcome.failures)
+    return replace(outcome, failures=failures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +82,7 @@ def container_update(
     """Rename a container and change its limits and restart policy, at once where it runs; what the engine warns of."""
     policy.require(user, policy.Action.CONTAINER_UPDATE, environment=environment)
     warnings: list[str] = []
-    with gateway.client(environment, timeout=60) as client:
+    with gateway.client(environment, timeout=gateway.LONG_PATIENCE) as client:
         if changes.limits is not None or changes.restart_policy is not None:
             warnings = client.update(
                 container.id,
@@ -119,19 +95,13 @@ def container_update(
     return warnings
 
 
-def _tried(client: gateway.Client, verb: Verb, container: str, how: How) -> gateway.ClientError | None:
+def _names(environment: Environment) -> dict[str, str]:
+    """The name of each container by its id; none where the engine is away, which the failures say already."""
     try:
-        _act(client, verb, container, how)
-    except gateway.ClientError as error:
-        return error
-    return None
-
-
-def _names(client: gateway.Client) -> dict[str, str]:
-    try:
-        return {container.id: container.name for container in client.containers(all=True)}
+        with gateway.client(environment) as client:
+            return {container.id: container.name for container in client.containers(all=True)}
     except gateway.ClientError:
-        return {}  # the engine is away, which the failures say already
+        return {}
 
 
 def _act(client: gateway.Client, verb: Verb, container: str, how: How) -> None:

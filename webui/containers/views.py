@@ -23,6 +23,7 @@ from webui.containers.acting import SIGNALS, ActForm
 from webui.containers.committing import CommitForm
 from webui.containers.consumers import SHELLS
 from webui.containers.updating import UpdateForm
+from webui.environments import bulk
 from webui.environments.models import Environment
 from webui.jobs.services import TooManyJobs
 
@@ -65,7 +66,7 @@ def container_row(request: HttpRequest, environment: Environment, container_id: 
 @require_GET
 def containers_loss(request: HttpRequest, environment: Environment) -> HttpResponse:
     """What would be lost with the containers that the query names: a fragment of the dialog that asks."""
-    chosen = request.GET.getlist("containers")[: services.MOST_AT_ONCE]
+    chosen = request.GET.getlist("containers")[: bulk.MOST_AT_ONCE]
     loss = selectors.containers_loss(environment=environment, containers=chosen)
     return render(request, "containers/_loss.html", {"loss": loss})
 
@@ -92,14 +93,9 @@ def container_act(request: HttpRequest, environment: Environment) -> HttpRespons
         containers=request.POST.getlist("containers"),
         how=form.how(),
     )
-    _report(request, outcome)
-    if request.htmx:
-        # The rows follow by the engine's own events; a page that was left behind by its removal goes to the list.
-        answer = render(request, "components/_messages.html")
-        if form.verb_wanted is services.Verb.REMOVE and not outcome.failures and "leave" in request.POST:
-            answer["HX-Redirect"] = reverse("containers", kwargs={"env": environment.slug})
-        return answer
-    return redirect("containers", env=environment.slug)
+    done = _done(form.verb_wanted, outcome.done)
+    removal = form.verb_wanted is services.Verb.REMOVE
+    return bulk.answer(request, environment, outcome, done=done, page="containers", removal=removal)
 
 
 @policy.view(Action.CONTAINER_VIEW)
@@ -245,19 +241,15 @@ def _address(tab: str, environment: Environment, container: gateway.ContainerDet
     return reverse(name, kwargs={"env": environment.slug, "container_id": container.short_id})
 
 
-def _report(request: HttpRequest, outcome: services.Outcome) -> None:
-    done = {
-        services.Verb.START: ngettext("%(n)d container started.", "%(n)d containers started.", outcome.done),
-        services.Verb.STOP: ngettext("%(n)d container stopped.", "%(n)d containers stopped.", outcome.done),
-        services.Verb.RESTART: ngettext("%(n)d container restarted.", "%(n)d containers restarted.", outcome.done),
-        services.Verb.KILL: ngettext("%(n)d container killed.", "%(n)d containers killed.", outcome.done),
-        services.Verb.PAUSE: ngettext("%(n)d container paused.", "%(n)d containers paused.", outcome.done),
-        services.Verb.UNPAUSE: ngettext("%(n)d container goes on.", "%(n)d containers go on.", outcome.done),
-        services.Verb.REMOVE: ngettext("%(n)d container removed.", "%(n)d containers removed.", outcome.done),
-    }[outcome.verb] % {"n": outcome.done}
-    if outcome.done:
-        messages.success(request, done)
-    if outcome.failures and outcome.asked > 1:
-        messages.error(request, _("%(x)d of %(y)d failed.") % {"x": len(outcome.failures), "y": outcome.asked})
-    for failure in outcome.failures[:5]:
-        messages.error(request, f"{failure.name}: {failure.reason}")
+def _done(verb: services.Verb, count: int) -> str:
+    """What an action on *count* containers did."""
+    words = {
+        services.Verb.START: ngettext("%(n)d container started.", "%(n)d containers started.", count),
+        services.Verb.STOP: ngettext("%(n)d container stopped.", "%(n)d containers stopped.", count),
+        services.Verb.RESTART: ngettext("%(n)d container restarted.", "%(n)d containers restarted.", count),
+        services.Verb.KILL: ngettext("%(n)d container killed.", "%(n)d containers killed.", count),
+        services.Verb.PAUSE: ngettext("%(n)d container paused.", "%(n)d containers paused.", count),
+        services.Verb.UNPAUSE: ngettext("%(n)d container goes on.", "%(n)d containers go on.", count),
+        services.Verb.REMOVE: ngettext("%(n)d container removed.", "%(n)d containers removed.", count),
+    }[verb]
+    return words % {"n": count}

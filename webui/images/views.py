@@ -18,6 +18,7 @@ from webui import gateway
 from webui.accounts import policy
 from webui.accounts.policy import Action
 from webui.environments import bulk
+from webui.environments.answers import messages_or_redirect
 from webui.environments.models import Environment
 from webui.images import commands, comparing, selectors, services
 from webui.jobs.models import Job
@@ -123,14 +124,7 @@ def image_remove(request: HttpRequest, environment: Environment) -> HttpResponse
         force="force" in request.POST,
     )
     done = ngettext("%(n)d image removed.", "%(n)d images removed.", outcome.done) % {"n": outcome.done}
-    bulk.tell(request, outcome, done=done)
-    if request.htmx:
-        if "leave" in request.POST and not outcome.failures:
-            answer = HttpResponse(status=204)
-            answer["HX-Redirect"] = reverse("images", kwargs={"env": environment.slug})
-            return answer
-        return render(request, "components/_messages.html")
-    return redirect("images", env=environment.slug)
+    return bulk.answer(request, environment, outcome, done=done, page="images")
 
 
 @policy.view(Action.IMAGE_PRUNE)
@@ -168,9 +162,7 @@ def _begun(request: HttpRequest, environment: Environment, start: Callable[[], J
         job = start()
     except ValidationError as error:
         messages.error(request, error.messages[0])
-        if request.htmx:
-            return render(request, "components/_messages.html", status=422)
-        return redirect(back)
+        return messages_or_redirect(request, back, status=422)
     if request.htmx:
         return render(request, "jobs/_job.html", {"job": job, "may_act": True})
     return redirect("job", env=environment.slug, job_id=job.pk)
@@ -186,14 +178,12 @@ def _done(request: HttpRequest, environment: Environment, image_id: str, act: Ca
         status = 422
     except gateway.ClientError as error:
         messages.error(request, str(error))
-    if request.htmx:
-        return render(request, "components/_messages.html", status=status)
-    return redirect("image", env=environment.slug, image_id=image_id)
+    return messages_or_redirect(request, "image", status=status, env=environment.slug, image_id=image_id)
 
 
 async def _archive(environment: Environment, names: tuple[str, ...]) -> AsyncIterator[bytes]:
     """The archive in chunks; each is read in a thread, so that one download holds up no other page."""
-    with gateway.client(environment, timeout=60) as client:
+    with gateway.client(environment, timeout=gateway.LONG_PATIENCE) as client:
         with await asyncio.to_thread(client.save, names) as chunks:
             while chunk := await asyncio.to_thread(next, chunks, b""):
                 yield chunk

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -16,6 +15,7 @@ from webui import gateway
 from webui.accounts import policy
 from webui.accounts.policy import Action
 from webui.environments import bulk
+from webui.environments.answers import messages_or_redirect
 from webui.environments.models import Environment
 from webui.networks import commands, selectors, services
 from webui.networks.forms import ConnectForm, NetworkForm
@@ -110,9 +110,7 @@ def network_disconnect(request: HttpRequest, environment: Environment, network_i
         messages.error(request, str(error))
     else:
         messages.success(request, _("The container has left the network."))
-    if request.htmx:
-        return render(request, "components/_messages.html")
-    return redirect("network", env=environment.slug, network_id=network_id)
+    return messages_or_redirect(request, "network", env=environment.slug, network_id=network_id)
 
 
 @policy.view(Action.NETWORK_REMOVE)
@@ -125,14 +123,7 @@ def network_remove(request: HttpRequest, environment: Environment) -> HttpRespon
         disconnect="disconnect" in request.POST,
     )
     done = ngettext("%(n)d network removed.", "%(n)d networks removed.", outcome.done) % {"n": outcome.done}
-    bulk.tell(request, outcome, done=done)
-    if request.htmx:
-        if "leave" in request.POST and not outcome.failures:
-            answer = HttpResponse(status=204)
-            answer["HX-Redirect"] = reverse("networks", kwargs={"env": environment.slug})
-            return answer
-        return render(request, "components/_messages.html")
-    return redirect("networks", env=environment.slug)
+    return bulk.answer(request, environment, outcome, done=done, page="networks")
 
 
 @policy.view(Action.NETWORK_PRUNE)
@@ -146,6 +137,4 @@ def network_prune(request: HttpRequest, environment: Environment) -> HttpRespons
         words = ngettext("%(n)d network removed: %(names)s.", "%(n)d networks removed: %(names)s.", len(names))
         told = words % {"n": len(names), "names": ", ".join(names[:10])}
         messages.success(request, told if names else _("Every network has a container in it: none was removed."))
-    if request.htmx:
-        return render(request, "components/_messages.html")
-    return redirect("networks", env=environment.slug)
+    return messages_or_redirect(request, "networks", env=environment.slug)

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from webui import gateway
 from webui.accounts import policy
 from webui.accounts.policy import Action
+from webui.environments.answers import messages_or_redirect
 from webui.environments.models import Environment
 from webui.registries import selectors, services
 from webui.registries.forms import RegistryForm
@@ -55,9 +56,7 @@ def registry_test(request: HttpRequest, environment: Environment, registry_id: i
         messages.error(request, f"{registry.host}: {error}")
     else:
         messages.success(request, f"{registry.host}: {words or _('it answers.')}")
-    if request.htmx:
-        return render(request, "components/_messages.html")
-    return redirect("registries", env=environment.slug)
+    return messages_or_redirect(request, "registries", env=environment.slug)
 
 
 @policy.view(Action.REGISTRY_EDIT)

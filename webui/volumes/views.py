@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -97,14 +96,7 @@ def volume_remove(request: HttpRequest, environment: Environment) -> HttpRespons
         environment=environment, user=request.user, volumes=request.POST.getlist("volumes")
     )
     done = ngettext("%(n)d volume removed.", "%(n)d volumes removed.", outcome.done) % {"n": outcome.done}
-    bulk.tell(request, outcome, done=done)
-    if request.htmx:
-        if "leave" in request.POST and not outcome.failures:
-            answer = HttpResponse(status=204)
-            answer["HX-Redirect"] = reverse("volumes", kwargs={"env": environment.slug})
-            return answer
-        return render(request, "components/_messages.html")
-    return redirect("volumes", env=environment.slug)
+    return bulk.answer(request, environment, outcome, done=done, page="volumes")
 
 
 @policy.view(Action.VOLUME_PRUNE)
