@@ -51,12 +51,15 @@ def parse(host: Fields) -> Mapping[str, Any]:
 
 
 def document(wanted: Resources) -> dict[str, Any]:
-    """Limits under the API's names, for inspect."""
+    """Limits under the API's names, for inspect. Rates of devices where there are any: none can be said as `[]` or as
+    `null`, and inspect gives back which it was.
+    """
     names = {**_AMOUNTS, **_NUMBERS, **_TEXTS, "oom_kill_disable": "OomKillDisable"}
     names |= {"memory_swappiness": "MemorySwappiness", "pids_limit": "PidsLimit"}
     told = {field: getattr(wanted, name) for name, field in names.items()}
     for name, (field, word) in _RATES.items():
-        told[field] = [{"Path": each.path, word: each.rate} for each in getattr(wanted, name)]
+        if rates := getattr(wanted, name):
+            told[field] = [{"Path": each.path, word: each.rate} for each in rates]
     return told | {"MemorySwap": memory_and_swap(wanted)}
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import re
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,12 +57,9 @@ def test_save_and_load_of_what_is_not_there(daemon: Daemon, file_system: Path) -
     assert result.returncode == 1
 
 
-@pytest.mark.parametrize("pack", ["", "gzip", "bzip2", "xz"])
-def test_import(daemon: Daemon, file_system: Path, pack: str) -> None:
-    data = file_system.read_bytes()
-    if pack:
-        data = subprocess.run([pack, "-c"], input=data, capture_output=True, check=True).stdout
-    file_system.write_bytes(data)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_import(daemon: Daemon, file_system: Path, pack: Callable[[bytes], bytes]) -> None:
+    file_system.write_bytes(pack(file_system.read_bytes()))
     out = daemon.docker("import", "-c", 'CMD ["/x"]', "-c", "ENV a=b", "-m", "mine", str(file_system), "imported:1")
     assert re.fullmatch(r"sha256:[0-9a-f]{64}\n", out.stdout)
     [found] = json.loads(daemon.docker("image", "inspect", "imported:1").stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -63,7 +64,7 @@ def test_a_network_is_made_shown_and_removed(daemon: Daemon) -> None:
     assert "has active endpoints" in refused(daemon, "network", "rm", "one")
     daemon.docker("rm", "-f", "first")
     assert daemon.docker("network", "rm", "one").stdout == "one\n"
-    assert "network one not found" in refused(daemon, "network", "inspect", "one")
+    assert re.search("network one not found|No such network: one", refused(daemon, "network", "inspect", "one"))
 
 
 def test_a_name_may_hold_anything(daemon: Daemon) -> None:
@@ -108,7 +109,6 @@ def test_lists_are_filtered(daemon: Daemon) -> None:
         (["create", "--subnet=10.92.5.0/24", "another"], "Pool overlaps with other one on this address space"),
         (["create", "taken"], "network with name taken already exists"),
         (["rm", "host"], "host is a pre-defined network and cannot be removed"),
-        (["rm", "nosuch"], "network nosuch not found"),
         (["connect", "nosuch", "runs"], "network nosuch not found"),
         (["connect", "taken", "nosuch"], "No such container: nosuch"),
         (

@@ -17,7 +17,11 @@ _OPTION: Final = "-o=com.docker.network."
 _TMPFS: Final = ("-o=type=tmpfs", "-o=device=tmpfs")
 _INVALID_VOLUME: Final = 'includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are'
 
-REFUSED: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
+_NO_NETWORK: Final = ("network nosuch not found", "No such network: nosuch")
+_NO_VOLUME: Final = ("get nosuch: no such volume", "No such volume: nosuch")
+"""The engine's words, and what the CLI makes of them before 23.0."""
+
+REFUSED: Final[tuple[tuple[tuple[str, ...], str | tuple[str, ...]], ...]] = (
     # subnets
     ((*MAKE, "--subnet=10.92.5.0/24", "x"), "Pool overlaps with other one on this address space"),
     ((*MAKE, "--subnet=10.0.0.0/8", "x"), "Pool overlaps with other one on this address space"),
@@ -78,8 +82,8 @@ REFUSED: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
         for name in ("bridge", "host", "none")
     ),
     ((NET, "rm", "taken"), "has active endpoints"),
-    ((NET, "rm", "nosuch"), "network nosuch not found"),
-    ((NET, "inspect", "nosuch"), "network nosuch not found"),
+    ((NET, "rm", "nosuch"), _NO_NETWORK),
+    ((NET, "inspect", "nosuch"), _NO_NETWORK),
     # who may join what
     ((NET, "connect", "host", "runs"), "container cannot be disconnected from host network or connected to host"),
     (
@@ -127,8 +131,8 @@ REFUSED: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     # volumes
     ((VOL, "rm", "used"), "remove used: volume is in use - ["),
     ((VOL, "rm", "-f", "used"), "remove used: volume is in use - ["),
-    ((VOL, "rm", "nosuch"), "get nosuch: no such volume"),
-    ((VOL, "inspect", "nosuch"), "get nosuch: no such volume"),
+    ((VOL, "rm", "nosuch"), _NO_VOLUME),
+    ((VOL, "inspect", "nosuch"), _NO_VOLUME),
     ((VOL, "create", "-d=nosuch", "xx"), 'create xx: error looking up volume plugin nosuch: plugin "nosuch" not found'),
     ((VOL, "create", "-d=nosuch", "used"), "create used: error looking up volume plugin nosuch"),
     ((VOL, "create", "-o=nosuch=1", "xx"), "invalid option: "),
@@ -143,7 +147,7 @@ REFUSED: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     ((VOL, "prune", "-f", "--filter=all=perhaps"), "nvalid filter 'all"),
     (("run", "--rm", "-v=badmount:/v", "busybox", "true"), "failed to mount local volume: mount /nosuch"),
 )
-"""What is asked, and words of the answer."""
+"""What is asked, and words of the answer, any of them."""
 
 ANSWERED: Final[tuple[tuple[tuple[str, ...], set[str]], ...]] = (
     ((NET, "ls", "--format={{.Name}}", "--filter=name=^ta"), {"taken"}),
@@ -175,7 +179,7 @@ def test_pruning_volumes(daemon: Daemon, busybox: str) -> None:
     left = set(daemon.docker(VOL, "ls", "-q").stdout.split())
     assert left == ({"named"} if daemon.kind == "havre" else set())
     if daemon.kind == "havre":
-        assert "named" in daemon.docker(VOL, "prune", "-f", "-a").stdout
+        assert "named" in daemon.docker(VOL, "prune", "-f", "--filter=all=1").stdout
         assert daemon.docker(VOL, "ls", "-q").stdout == ""
 
 
@@ -214,7 +218,8 @@ def test_words(furnished: Daemon) -> None:
     before = furnished.namespace.run("ip", "-o", "link").stdout.count("\n")
     for arguments, words in REFUSED:
         done = furnished.docker(*arguments, check=False)
-        if done.returncode == 0 or words not in done.stderr:
+        expected = (words,) if isinstance(words, str) else words
+        if done.returncode == 0 or not any(each in done.stderr for each in expected):
             wrong.append(f"{' '.join(arguments)[:100]}: {words!r} is not in {done.stderr[-300:]!r}")
     for arguments, lines in ANSWERED:
         done = furnished.docker(*arguments, check=False)

@@ -257,7 +257,7 @@ def test_propagation(daemon: Daemon, shared_tree: Path) -> None:
 def test_what_is_mounted_below_a_bind(daemon: Daemon, shared_tree: Path) -> None:
     """It comes along unless that is not wanted."""
     bind = f"type=bind,src={shared_tree}"
-    mounts = (f"--mount={bind},dst=/all", f"--mount={bind},dst=/one,bind-recursive=disabled")
+    mounts = (f"--mount={bind},dst=/all", f"--mount={bind},dst=/one,bind-nonrecursive=true")
     (shared_tree / "below/file").touch()
     out = daemon.docker("run", "--rm", *mounts, "busybox", "sh", "-c", "ls /all/below; ls /one/below | wc -l")
     assert out.stdout == "file\n0\n"

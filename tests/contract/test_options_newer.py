@@ -20,17 +20,23 @@ def clean(havre: HavreDaemon) -> Iterator[None]:
     havre.remove_everything()
 
 
+def create(havre: HavreDaemon, command: list[str], **options: object) -> None:
+    """A container named box, by the API itself: older CLIs cannot say these options."""
+    body = {"Image": "busybox", "Cmd": command, **options}
+    assert asked(havre.socket, "POST", "/v1.44/containers/create?name=box", body).status == 201
+
+
 def test_read_only_all_the_way_down(havre: HavreDaemon, shared_tree: Path) -> None:
     """Since 25.0: dockerd 20.10 leaves what is mounted below a read-only bind writable."""
-    bind = f"type=bind,src={shared_tree},readonly"
-    mounts = (
-        f"--volume={shared_tree}:/volume:ro",
-        f"--mount={bind},dst=/usual",
-        f"--mount={bind},dst=/top,bind-recursive=writable",
-        f"--mount={bind},dst=/forced,bind-recursive=readonly,bind-propagation=rprivate",
-    )
+    bind = {"Type": "bind", "Source": str(shared_tree), "ReadOnly": True}
+    mounts = [
+        bind | {"Target": "/usual"},
+        bind | {"Target": "/top", "BindOptions": {"ReadOnlyNonRecursive": True}},
+        bind | {"Target": "/forced", "BindOptions": {"ReadOnlyForceRecursive": True, "Propagation": "rprivate"}},
+    ]
     script = "for place in volume usual top forced; do touch /$place/below/$place 2>/dev/null; done"
-    havre.docker("run", "--rm", *mounts, "busybox", "sh", "-c", script, check=False)
+    create(havre, ["sh", "-c", script], HostConfig={"Binds": [f"{shared_tree}:/volume:ro"], "Mounts": mounts})
+    havre.docker("start", "-a", "box", check=False)
     assert [path.name for path in (shared_tree / "below").iterdir()] == ["top"]
 
 
@@ -58,22 +64,24 @@ def test_a_part_of_a_volume(havre: HavreDaemon) -> None:
 
 def test_checks_are_closer_together_while_it_starts(havre: HavreDaemon) -> None:
     """Since 25.0 in dockerd."""
-    times = ("--health-interval=1h", "--health-start-period=1h", "--health-start-interval=100ms")
-    havre.docker("run", "-d", "--name=box", "--health-cmd=test -f /well", *times, "busybox", "sleep", "1000")
+    hour, tenth = 3600 * 10**9, 10**8
+    times = {"Interval": hour, "StartPeriod": hour, "StartInterval": tenth}
+    create(havre, ["sleep", "1000"], Healthcheck={"Test": ["CMD-SHELL", "test -f /well"], **times})
+    havre.docker("start", "box")
     havre.docker("exec", "box", "touch", "/well")
     wait_until(lambda: "(healthy)" in havre.docker("ps").stdout)
 
 
 def test_a_terminal_begins_with_the_size_that_was_asked_for(havre: HavreDaemon) -> None:
     """Since 23.0 in dockerd."""
-    body = {"Image": "busybox", "Cmd": ["stty", "size"], "Tty": True, "HostConfig": {"ConsoleSize": [33, 101]}}
-    assert asked(havre.socket, "POST", "/v1.44/containers/create?name=box", body).status == 201
+    create(havre, ["stty", "size"], Tty=True, HostConfig={"ConsoleSize": [33, 101]})
     assert havre.docker("start", "-a", "box").stdout.split() == ["33", "101"]
 
 
 def test_notes_reach_the_runtime(havre: HavreDaemon) -> None:
     """Since 24.0 in dockerd; nothing in a container shows them."""
-    made = havre.docker("create", "--annotation=org.example=x", "busybox", "true").stdout.strip()
-    havre.docker("start", made)
+    create(havre, ["true"], HostConfig={"Annotations": {"org.example": "x"}})
+    havre.docker("start", "box")
+    made = havre.docker("inspect", "-f={{.Id}}", "box").stdout.strip()
     bundle = havre.directory / "root/containers" / made / "config.json"
     assert json.loads(bundle.read_text())["annotations"]["org.example"] == "x"

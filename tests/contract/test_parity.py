@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.fixtures.asking import asked
 from tests.fixtures.daemons import Daemon, HavreDaemon, PeerDaemon
 from tests.fixtures.processes import wait_until
 
@@ -109,6 +110,20 @@ def test_inspect(clean_pair: tuple[Daemon, Daemon], arguments: tuple[str, ...]) 
     (code, ours), (peers_code, peers) = found
     assert code == peers_code
     assert differences(ours, peers, OWN) == {}
+
+
+def test_inspect_of_what_says_nothing(clean_pair: tuple[Daemon, Daemon]) -> None:
+    """As a program makes it that leaves out what it does not care about."""
+    found = []
+    for daemon in clean_pair:
+        body = {"Image": "busybox", "Cmd": ["true"]}
+        assert asked(daemon.socket, "POST", "/v1.41/containers/create?name=same", body).status == 201
+        found.append(flat(json.loads(daemon.docker("inspect", "--size", "same").stdout)[0]))
+    own = {
+        r"\.HostConfig\.RestartPolicy\.Name": "an empty name is shown as what it means",
+        r"\.HostConfig\.Runtime": "the default one is shown from the beginning, not from the first start",
+    }
+    assert differences(*found, OWN | own) == {}
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:

@@ -56,7 +56,7 @@ def call(havre: HavreDaemon) -> Iterator[Caller]:
     faults = caller.faults()
     log = havre.process.log.read_bytes()[begun:].decode(errors="replace")
     havre.docker("network", "prune", "-f")
-    havre.docker("volume", "prune", "-f", "-a")
+    havre.docker("volume", "prune", "-f", "--filter=all=1")
     assert not faults, "\n".join([*faults[:10], log[-4000:]])
     assert "Traceback" not in log, log[-6000:]
     wait_until(lambda: not left(havre), what=f"nothing to be left, but there is {left(havre)}")
