@@ -8,6 +8,8 @@ import htmx from "htmx.org";
 
 import controllers from "controllers";
 
+import { keepWhatIsInHand } from "./lib/in_hand.js";
+
 window.htmx = htmx;
 
 const application = Application.start();
@@ -27,6 +29,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+keepWhatIsInHand();
+
 // An action shows at once that it is under way; the row is replaced when the engine says that it happened.
 const rowsOf = (element) => {
   const form = element.matches?.("form") ? element : null;
@@ -42,6 +46,8 @@ document.addEventListener("htmx:afterRequest", (event) => {
 
 // The button that pulls a missing image names it in its own data, which no quoting in a template can break.
 document.addEventListener("htmx:configRequest", (event) => {
+  // A fragment of the page's own address is no reason to scroll to the place that the address names.
+  event.detail.path = event.detail.path.replace(/#.*/, "");
   const pull = event.target.dataset?.pull;
   if (pull) event.detail.parameters.set("reference", pull);
 });

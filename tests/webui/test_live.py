@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
@@ -19,8 +22,9 @@ from tests.fixtures.daemons import HavreDaemon
 from webui.accounts.models import Grant, Role, Team, User
 from webui.asgi import application
 from webui.environments.models import Environment
+from webui.jobs.models import Job, JobKind, JobState
 from webui.live import consumers, origin
-from webui.live.relay import AWAY, RESET, WAITING, Relay, _Stream, _tell
+from webui.live.relay import AWAY, KEPT, OLDEST, RESET, WAITING, Relay, _Stream, _tell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,17 +37,17 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 class Socket:
     """A page's socket for events, and the browser whose cookies it carries."""
 
-    def __init__(self, browser: Client) -> None:
+    def __init__(self, browser: Client, query: str = "") -> None:
         self.browser = browser
         cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in browser.cookies.items())
         headers = [(b"host", b"testserver"), (b"origin", b"http://testserver"), (b"cookie", cookies.encode())]
-        self.communicator = WebsocketCommunicator(application, "/ws/e/local/events/", headers=headers)
+        self.communicator = WebsocketCommunicator(application, f"/ws/e/local/events/{query}", headers=headers)
 
     @classmethod
-    async def of(cls, user: User) -> Socket:
+    async def of(cls, user: User, query: str = "") -> Socket:
         browser = Client()
         await browser.aforce_login(user, backend=BACKEND)
-        socket = cls(browser)
+        socket = cls(browser, query)
         accepted, _ = await socket.communicator.connect(timeout=5)
         assert accepted
         return socket
@@ -254,14 +258,10 @@ async def _heard(queue: asyncio.Queue[dict[str, str]], wanted: Callable[[dict[st
 
 async def test_events_are_heard_and_a_restarted_engine_is_found_again(engine: Environment, havre: HavreDaemon) -> None:
     relay = Relay()
-    with relay.subscribed(engine) as queue:
-        assert await _heard(queue, lambda _: True) == RESET
+    havre.docker("pull", "busybox")
+    with relay.subscribed(engine, since=time.time()) as queue:
         made = havre.docker("create", "busybox", "true").stdout.strip()
-        assert await _heard(queue, lambda message: message.get("id") == made) == {
-            "type": "container",
-            "id": made,
-            "action": "create",
-        }
+        assert await _heard(queue, lambda _: True) == {"type": "container", "id": made, "action": "create"}
         await sync_to_async(havre.restart)()
         await _heard(queue, lambda message: message == AWAY)
         await _heard(queue, lambda message: message == RESET)
@@ -269,6 +269,63 @@ async def test_events_are_heard_and_a_restarted_engine_is_found_again(engine: En
         await _heard(queue, lambda message: message.get("id") == made and message["action"] == "destroy")
     await asyncio.sleep(0)
     assert not relay._streams, "nobody listens: nothing is asked"
+
+
+async def test_what_happened_before_the_socket_opened_is_told_first(engine: Environment, havre: HavreDaemon) -> None:
+    def create() -> tuple[float, dict[str, str]]:
+        moment = time.time()
+        container = havre.docker("create", "busybox", "true").stdout.strip()
+        return moment, {"type": "container", "id": container, "action": "create"}
+
+    relay = Relay()
+    before, one = create()
+    with relay.subscribed(engine, since=before) as first:
+        assert await _heard(first, lambda _: True) == one, "the engine is asked for it"
+        between, two = create()
+        assert await _heard(first, lambda _: True) == two
+        with relay.subscribed(engine, since=between) as second:
+            assert second.get_nowait() == two, "it was kept"
+            assert second.empty()
+        for late in (time.time(), math.inf):
+            with relay.subscribed(engine, since=late) as third:
+                assert third.empty()
+        for early in (before - 1, time.time() - OLDEST - 1):
+            with relay.subscribed(engine, since=early) as fourth:
+                assert fourth.get_nowait() == RESET
+                assert fourth.empty()
+    havre.docker("rm", one["id"], two["id"])
+
+
+def test_what_is_kept_has_an_end() -> None:
+    stream = _Stream(whole_since=0.0)
+    begun = time.time()
+    for number in range(KEPT + 1):
+        stream.keep({"type": "container", "id": str(number), "action": "start"})
+    assert stream.since(begun - 1e-3) == [RESET]
+    assert [message["id"] for message in stream.since(stream.kept[1][0])][-1] == str(KEPT)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("?since={before}", True),
+        ("?since={after}", False),
+        *((query, False) for query in ("", "?since=", "?since=x", "?since=nan", "?since=1e300", "?since=-1e300")),
+    ],
+)
+async def test_a_job_that_ended_before_the_socket_opened(
+    environment: Environment, operator: User, query: str, told: bool
+) -> None:
+    ended = timezone.now() - dt.timedelta(seconds=2)
+    values = {"kind": JobKind.PULL, "state": JobState.SUCCEEDED, "created_at": ended, "finished_at": ended}
+    job = await Job.objects.acreate(environment=environment, subject="busybox", created_by=operator, **values)
+    socket = await Socket.of(operator, query.format(before=ended.timestamp() - 1, after=ended.timestamp() + 1))
+    heard = []
+    with contextlib.suppress(TimeoutError):
+        while True:
+            heard.append(await socket.communicator.receive_json_from(timeout=0.3))
+    assert ({"type": "job", "id": str(job.pk), "action": "succeeded"} in heard) == told
+    assert ({"type": "reset"} in heard) == (query == "?since=-1e300")
 
 
 async def test_an_engine_that_nobody_reaches_is_away(environment: Environment) -> None:

@@ -21,6 +21,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "environments": environments,
         # Pages that belong to no environment keep the rail of the first one.
         "environment": environment,
+        "asked_at": f"{request.asked_at:.6f}",  # type: ignore[attr-defined]
         "rail_environment": environment or (environments[0] if environments else None),
         "may": {action.replace(".", "_") for action in policy.granted(user, environment)} if environment else set(),
         "running_jobs": Job.objects.active().filter(environment__in=environments).count(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +18,17 @@ _STATUS = {
     gateway.Forbidden: 403,
     gateway.NotSupported: 501,
 }
+
+
+class MomentMiddleware:
+    """Remembers when a page was asked for, before anything for it was read: its socket tells what has changed since."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.asked_at = time.time()  # type: ignore[attr-defined]
+        return self.get_response(request)
 
 
 class FragmentMiddleware:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Any, ClassVar
@@ -15,6 +18,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth import HASH_SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.base import SessionBase
+from django.http import QueryDict
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
@@ -22,8 +26,9 @@ from webui.accounts import policy
 from webui.accounts.policy import Action
 from webui.environments.models import Environment
 from webui.environments.selectors import environment_get
+from webui.jobs.selectors import jobs_changed
 from webui.live import publish
-from webui.live.relay import relay
+from webui.live.relay import OLDEST, relay
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +38,9 @@ TRY_AGAIN = 1013
 
 MOST = 400
 """Sockets that one person may have open in one process, each with a stream from an engine behind it."""
+
+MOST_JOBS = 100
+"""Jobs of which a page is told first."""
 
 RECHECK = 15.0
 """Seconds between two looks at whether the session and the right still stand."""
@@ -166,16 +174,36 @@ class PolicyConsumer(AsyncWebsocketConsumer):
 
 
 class EventsConsumer(PolicyConsumer):
-    """`/ws/e/<environment>/events/`: what changed, as `{"type", "id", "action"}`; the page fetches it anew.
+    """`/ws/e/<environment>/events/?since=1764170000.5`: what changed, as `{"type", "id", "action"}`.
 
-    `{"type": "reset"}` says that something may have been missed: fetch everything once.
+    The page fetches it anew. `{"type": "reset"}` says that something may have been missed: fetch everything once.
+    *since* is when the page was asked for (`MomentMiddleware`); what has changed from then to now is told first.
     """
 
     action = Action.ENVIRONMENT_VIEW
 
     async def opened(self) -> None:
+        since = self._since()
         await self.channel_layer.group_add(publish.environment_group(self.environment.pk), self.channel_name)
-        self.run(self._events())
+        if since > time.time() - OLDEST:  # else the relay says that everything is to be fetched
+            for message in await self._jobs_since(since):
+                await self.send_json(message)
+        self.run(self._events(since))
+
+    def _since(self) -> float:
+        """Seconds since the epoch; never, where the query does not tell."""
+        try:
+            since = float(QueryDict(self.scope["query_string"]).get("since", ""))
+        except ValueError:
+            return math.inf
+        return min(since, time.time()) if math.isfinite(since) else math.inf
+
+    @database_sync_to_async
+    def _jobs_since(self, since: float) -> list[dict[str, str]]:
+        if since == math.inf:
+            return []
+        jobs = jobs_changed(environment=self.environment, since=dt.datetime.fromtimestamp(since, dt.UTC))
+        return [{"type": "job", "id": str(job.pk), "action": job.state} for job in jobs[:MOST_JOBS]]
 
     async def disconnect(self, code: int) -> None:
         if hasattr(self, "environment"):
@@ -187,7 +215,7 @@ class EventsConsumer(PolicyConsumer):
         """From the channel layer: a job."""
         await self.send_json({"type": event["kind"], "id": event["id"], "action": event["action"]})
 
-    async def _events(self) -> None:
-        with relay.subscribed(self.environment) as queue:
+    async def _events(self, since: float) -> None:
+        with relay.subscribed(self.environment, since=since) as queue:
             while True:
                 await self.send_json(await queue.get())

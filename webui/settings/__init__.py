@@ -100,6 +100,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "webui.environments.middleware.MomentMiddleware",
     "webui.environments.middleware.FragmentMiddleware",
     "webui.accounts.middleware.SetupMiddleware",
     "webui.environments.middleware.EngineErrorMiddleware",

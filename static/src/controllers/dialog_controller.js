@@ -26,10 +26,11 @@ export default class extends Controller {
     this.element.removeEventListener("htmx:afterRequest", this.done);
   }
 
-  open({ params, currentTarget }) {
+  open(event) {
+    const { params, currentTarget } = event;
     const dialog = this.dialogTargets.find((each) => each.dataset.name === params.name);
     currentTarget.closest("details")?.removeAttribute("open");
-    if (dialog.dataset.load) htmx.ajax("GET", dialog.dataset.load, { target: dialog, swap: "innerHTML" });
+    if (dialog.dataset.load) htmx.ajax("GET", dialog.dataset.load, { source: dialog, target: dialog, event, swap: "innerHTML" });
     dialog.showModal();
   }
 

@@ -1,7 +1,8 @@
 // The page's ear: hears what changed in its environment and tells the page, which fetches it anew.
 //
-//   <main data-controller="live" data-live-url-value="/ws/e/local/events/">
+//   <main data-controller="live" data-live-url-value="/ws/e/local/events/" data-live-since-value="1764170000.5">
 //
+// The server is told when the page was asked for, and tells first what has changed between then and now.
 // Dispatches on <body>: live:container, live:image, live:network, live:volume, live:job (detail: {id, action}),
 // live:job:<id>, and live:reset when something may have been missed.
 
@@ -10,12 +11,14 @@ import { Controller } from "@hotwired/stimulus";
 import { LiveSocket } from "../lib/socket.js";
 
 export default class extends Controller {
-  static values = { url: String };
+  static values = { url: String, since: String };
 
   connect() {
     this.bar = document.querySelector("[data-live-bar]");
     this.lost = false;
-    this.socket = new LiveSocket(this.urlValue, {
+    // After a lost connection everything is fetched once, so that nothing before it matters.
+    const path = () => (this.lost ? this.urlValue : `${this.urlValue}?since=${this.sinceValue}`);
+    this.socket = new LiveSocket(path, {
       open: () => this.found(),
       message: (data) => this.hear(JSON.parse(data)),
       closed: ({ code, final }) => this.closed(code, final),
@@ -28,13 +31,10 @@ export default class extends Controller {
 
   hear(message) {
     if (message.type === "away") {
-      this.heard = true; // what comes after it is no page that is fresh
       this.show(true);
     } else if (message.type === "reset") {
       this.show(false);
-      // The first reset follows the page itself, which is fresh.
-      if (this.heard) this.tell("reset", {});
-      this.heard = true;
+      this.tell("reset", {});
     } else {
       this.tell(message.type, message);
       if (message.type === "job") this.tell(`job:${message.id}`, message);
