@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import grp
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -199,6 +197,7 @@ def _give_back(directory: Path, user: int, group: int) -> None:
 
 def lock(config: Config) -> TextIO:
     """One `up` a run directory: held as long as the returned file is open."""
+    config.run.mkdir(parents=True, exist_ok=True, mode=0o711)
     held = (config.run / "up.lock").open("a+")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -213,18 +212,3 @@ def lock(config: Config) -> TextIO:
     held.write(f"{os.getpid()}\n")
     held.flush()
     return held
-
-
-def check_port(config: Config) -> None:
-    """Say now that the port is taken, instead of restarting the web process for ever."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-    except OSError as error:
-        reason = "another program listens there" if error.errno == errno.EADDRINUSE else str(error)
-        raise Failure(
-            f"cannot listen on {config.host}:{config.port}: {reason}. Stop that program, or choose another address: "
-            "HAVRE_BIND=127.0.0.1:8001"
-        ) from error

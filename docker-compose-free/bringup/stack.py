@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from bringup import reach
+from bringup import ports, reach
 from bringup.config import PROJECT, Config
 from bringup.console import Failure, run, say
 from bringup.host import find
@@ -64,7 +64,7 @@ def _foundations(config: Config, prepare: Callable[[], None]) -> list[Service]:
             command=engine_command(config),
             cwd=PROJECT,
             environ=engine_environ(config),
-            ready=lambda: _connects(config.socket),
+            ready=lambda _: _connects(config.socket),
             prepare=reach.end_with_parent,
             stop_patience=30,
         )
@@ -77,7 +77,7 @@ def _foundations(config: Config, prepare: Callable[[], None]) -> list[Service]:
                 command=_redis(config, path),
                 cwd=config.redis_directory,
                 environ=config.environ(),
-                ready=lambda: _redis_answers(path),
+                ready=lambda _: _redis_answers(path),
                 prepare=prepare,
                 hides=lambda line: any(word in line for word in REDIS_CHATTER),
             )
@@ -111,7 +111,8 @@ def _web(config: Config, prepare: Callable[[], None], is_link: Callable[[str], b
         command=[str(config.python), "-m", "webui.serve", *daphne],
         cwd=PROJECT,
         environ=config.environ(),
-        ready=lambda: _serves(config),
+        # Its own port: the answer of another program there is no page of ours.
+        ready=lambda pid: ports.listens(pid, config.port) and _serves(config),
         prepare=prepare,
         waits=False,
         hides=is_link,
@@ -126,7 +127,7 @@ def _worker(config: Config, prepare: Callable[[], None]) -> Service:
         command=[str(config.python), "-m", "celery", "--app", "webui", "--quiet", *worker],
         cwd=PROJECT,
         environ=config.environ(),
-        ready=lambda: True,
+        ready=lambda _: True,
         prepare=prepare,
     )
 

@@ -30,8 +30,8 @@ class Service:
     command: Sequence[object]
     cwd: Path
     environ: Mapping[str, str]
-    ready: Callable[[], bool]
-    """Asked again and again, on a thread, until it is true."""
+    ready: Callable[[int], bool]
+    """Asked with the process's pid again and again, on a thread, until it is true."""
     prepare: Callable[[], None] | None = None
     """Runs in the child before the program, as root."""
     stop_patience: float = 10.0
@@ -60,7 +60,7 @@ class Running:
         """Return when it answers; `Failure` when it ended or stayed silent."""
         deadline = time.monotonic() + PATIENCE
         loop = asyncio.get_running_loop()
-        while not (self.process and await loop.run_in_executor(None, self.service.ready)):
+        while not (self.process and await loop.run_in_executor(None, self.service.ready, self.process.pid)):
             if self.failed.done():
                 shown = "\n".join(f"    {line}" for line in self._recent if line.strip())
                 told = f"Its last lines:\n{shown}" if shown else "It said nothing."

@@ -115,7 +115,7 @@ def test_a_port_that_is_taken_is_named(up: UpDaemon, tmp_path: Path) -> None:
     environ = {**up.environ(), "HAVRE_ROOT": str(tmp_path / "root"), "HAVRE_RUN": str(tmp_path / "run")}
     other = subprocess.run([*up.namespace.prefix, UP], env=environ, capture_output=True, text=True, timeout=60)
     assert other.returncode == 1
-    assert "cannot listen on 127.0.0.1:8000: another program listens there" in other.stdout
+    assert f"cannot listen on 127.0.0.1:8000: process {up.child('webui.serve')} (" in other.stdout
 
 
 def test_stopped_and_started_again_it_serves_and_containers_go_on(up: UpDaemon) -> None:

@@ -24,7 +24,7 @@ from bringup.supervisor import Running, Service, supervise
 )
 async def test_a_process_that_ends_too_early(tmp_path: Path, code: str, told: str) -> None:
     command = (sys.executable, "-c", code)
-    running = Running(Service("web", command, cwd=tmp_path, environ=os.environ, ready=lambda: False))
+    running = Running(Service("web", command, cwd=tmp_path, environ=os.environ, ready=lambda _: False))
     with pytest.raises(Failure) as failure:
         await running.wait_ready()
     await running.stop()
@@ -52,7 +52,7 @@ async def test_what_waits_and_what_does_not(tmp_path: Path) -> None:
             (sys.executable, "-c", code, name, told),
             cwd=tmp_path,
             environ=os.environ,
-            ready=lambda: begun(name, *ready_after),
+            ready=lambda _: begun(name, *ready_after),
             waits=waits,
         )
 
@@ -82,7 +82,7 @@ async def test_lines_that_are_hidden(tmp_path: Path, capsys: pytest.CaptureFixtu
         (sys.executable, "-c", "print('seen'); print('the secret'); raise SystemExit(1)"),
         cwd=tmp_path,
         environ=os.environ,
-        ready=lambda: False,
+        ready=lambda _: False,
         hides=lambda line: "secret" in line,
     )
     running = Running(service)
