@@ -60,7 +60,7 @@ export default class extends Controller {
   }
 
   take(row) {
-    const next = row.contains(document.activeElement) && (row.nextElementSibling ?? row.previousElementSibling);
+    const next = row.contains(document.activeElement) ? (row.nextElementSibling ?? row.previousElementSibling) : null;
     row.remove();
     next?.querySelector("a")?.focus({ preventScroll: true });
     this.told();
