@@ -12,11 +12,13 @@ _state = tempfile.mkdtemp(prefix="havre-web-test-")
 atexit.register(shutil.rmtree, _state, ignore_errors=True)
 for _name in [name for name in os.environ if name.startswith("HAVRE_") and not name.startswith("HAVRE_TEST_")]:
     del os.environ[_name]
+os.environ.pop("DATABASE_URL", None)
 os.environ["HAVRE_ROOT"] = os.environ["HAVRE_RUN"] = _state
 
 from webui.settings import *  # noqa: E402, F403
 
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+# A file, as in earnest: Django never closes a connection to a database in memory, not even one of a thread that ends.
+DATABASES["default"]["TEST"] = {"NAME": f"{_state}/test.sqlite3"}  # noqa: F405
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 CELERY_BROKER_URL = "memory://"
