@@ -145,6 +145,24 @@ def parse_duration(text: str) -> int | None:
     return sum(int(Decimal(number) * _UNITS[unit]) for number, unit in parts)
 
 
+def duration_text(nanoseconds: int) -> str:
+    """A duration as Go writes it: `1m30s`, `1.5s`, `100ms`."""
+    if not nanoseconds:
+        return "0s"
+    if nanoseconds < SECOND:
+        for unit, size in (("ms", 1_000_000), ("µs", 1000)):
+            if nanoseconds >= size:
+                return f"{nanoseconds / size:.9g}{unit}"
+        return f"{nanoseconds}ns"
+    seconds, fraction = divmod(nanoseconds, SECOND)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{seconds}" + f".{fraction:09d}".rstrip("0").rstrip(".") if fraction else f"{seconds}"
+    if hours:
+        return f"{hours}h{minutes}m{tail}s"
+    return f"{minutes}m{tail}s" if minutes else f"{tail}s"
+
+
 def parse_until(text: str) -> int:
     """An instant as `parse_instant` reads it, or a duration before now such as `24h`."""
     duration = parse_duration(text)

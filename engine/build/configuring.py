@@ -30,6 +30,7 @@ from engine.build.dockerfile.model import (
 from engine.build.tips import Tip
 from engine.containers.signals import signal_number
 from engine.errors import InvalidParameter
+from engine.types import duration_text
 
 
 def configured(tip: Tip, given: Instruction, *, keeps_command: bool) -> tuple[Tip, str]:
@@ -136,6 +137,6 @@ def _health(given: Healthcheck) -> dict[str, Any]:
 
 def _health_words(given: Healthcheck) -> str:
     """As Go's `%q` prints the structure; the number of retries comes out as a character."""
-    times = " ".join(f'"{words.duration(each)}"' for each in (given.interval, given.timeout, given.start_period))
+    times = " ".join(f'"{duration_text(each)}"' for each in (given.interval, given.timeout, given.start_period))
     retries = chr(given.retries) if given.retries >= ord(" ") else f"\\x{given.retries:02x}"
     return f"HEALTHCHECK &{{{words.quoted(given.test)} {times} '{retries}'}}"

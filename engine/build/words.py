@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from engine.types import SECOND
-
 
 def comment(shell: Sequence[str], text: str) -> str:
     """A step that changed only the config."""
@@ -33,21 +31,3 @@ def quoted(words: Sequence[str]) -> str:
 def go_quote(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return f'"{escaped}"'
-
-
-def duration(nanoseconds: int) -> str:
-    """A duration as Go writes it: `1m30s`, `1.5s`, `100ms`."""
-    if not nanoseconds:
-        return "0s"
-    if nanoseconds < SECOND:
-        for unit, size in (("ms", 1_000_000), ("µs", 1000)):
-            if nanoseconds >= size:
-                return f"{nanoseconds / size:.9g}{unit}"
-        return f"{nanoseconds}ns"
-    seconds, fraction = divmod(nanoseconds, SECOND)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    tail = f"{seconds}" + f".{fraction:09d}".rstrip("0").rstrip(".") if fraction else f"{seconds}"
-    if hours:
-        return f"{hours}h{minutes}m{tail}s"
-    return f"{minutes}m{tail}s" if minutes else f"{tail}s"

@@ -16,6 +16,8 @@ _CPU_LIST: Final = re.compile(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*")
 _WEIGHT: Final = range(10, 1001)
 _SHARES: Final = range(2, 262145)
 """What the kernel takes (`MIN_SHARES` and `MAX_SHARES` in kernel/sched/sched.h); the runtime fails beyond."""
+_LEAST_CPU: Final = 10_000_000
+"""Billionths of a CPU: 1 ms of each 100, the shortest quota that the kernel takes."""
 
 _NEEDS: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
     # Field: controller, its files in version 1, its files in version 2 (none: version 2 has no such thing)
@@ -103,7 +105,7 @@ def _check_cpu(wanted: Resources) -> None:
                 f"NanoCpus, Cpu{word}: Conflicting options: Nano CPUs and CPU {word} cannot both be set"
             )
     cpus = cgroup.online_cpus()
-    if wanted.nano_cpus > cpus * 1_000_000_000:
+    if wanted.nano_cpus and not _LEAST_CPU <= wanted.nano_cpus <= cpus * 1_000_000_000:
         raise InvalidParameter(
             f"NanoCpus: Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
         )

@@ -12,7 +12,7 @@ from typing import Final
 from engine.containers.model import Container, ExecConfig, HealthResult
 from engine.containers.streams.exec import ExecSessions
 from engine.errors import EngineError
-from engine.types import now
+from engine.types import SECOND, duration_text, now
 
 _OUTPUT: Final = 4096
 """Bytes of output that are kept, as in Docker."""
@@ -42,11 +42,13 @@ def probe(execs: ExecSessions, container: Container, timeout: float, closing: th
             return None
         if not ended:
             execs.signal(exec_id, signal.SIGKILL)
+            said = [f"Health check exceeded timeout ({duration_text(round(timeout * SECOND))})"]
+            said += [output.decode(errors="replace")] if output else []
             return HealthResult(
                 start=start,
                 end=now(),
                 exit_code=-1,
-                output=f"Health check exceeded timeout ({timeout:g}s): {output.decode(errors='replace')}"[:_OUTPUT],
+                output=": ".join(said)[:_OUTPUT],
             )
         code = attachment.exited.result(timeout=timeout) if attachment.exited is not None else None
     except TimeoutError:

@@ -260,7 +260,7 @@ def test_a_check_that_takes_too_long(daemon: Daemon) -> None:
     wait_until(lambda: "(unhealthy)" in daemon.docker("ps").stdout)
     last = inspected(daemon, "box")["State"]["Health"]["Log"][-1]
     assert last["ExitCode"] == -1
-    assert "exceeded timeout" in last["Output"]
+    assert "exceeded timeout (300ms)" in last["Output"]
 
 
 # --- use of resources
@@ -280,6 +280,8 @@ def test_stats_and_top(daemon: Daemon) -> None:
     assert max(line.split(None, 7)[7] for line in lines[1:]) == "sleep 1000"
     titles = daemon.docker("top", "busy", "-o", "pid,comm").stdout.splitlines()[0]
     assert titles.split() == ["PID", "COMMAND"]
+    assert "sleep 1000" in daemon.docker("top", "busy", "u").stdout  # which by itself are those of one's own terminal
+    assert "sleep 1000" in daemon.docker("top", "busy", "--sort=-pid", "-o", "pid,args").stdout
     assert daemon.docker("top", "busy", "--nonsense", check=False).returncode == 1
     daemon.docker("stop", "-t", "0", "busy")
     assert "is not running" in daemon.docker("top", "busy", check=False).stderr

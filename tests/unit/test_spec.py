@@ -268,6 +268,7 @@ def test_every_volume_gets_a_name_once() -> None:
         ({"memory_swap": 1 << 30}, "always set the Memory limit"),
         ({"memory": 1 << 30, "memory_swap": 1 << 20}, "larger than memory limit"),
         ({"nano_cpus": 1, "cpu_quota": 1}, "Conflicting options"),
+        ({"nano_cpus": 1_000_000}, "NanoCpus: Range of CPUs is from 0.01 to"),
         ({"mounts": (Mount(source="/a", target="/x"), Mount(source="/b", target="/x/"))}, "Duplicate mount point: /x"),
         ({"mounts": (Mount(source="/a", target="//"),)}, "destination can't be '/'"),
         ({"mounts": (Mount(source="/a", target="/x"),), "tmpfs": {"/x": ""}}, "Duplicate mount point: /x"),
