@@ -337,7 +337,6 @@ DIFFERENT: Final[Mapping[str, tuple[str, ...]]] = {
         "POST /containers/going/kill?signal=99",
         '{"HostConfig": {"NetworkMode": "none", "PidMode": "container:ended"}}',
     ),
-    "a container is told by its id": ('POST /containers/still/exec {"Cmd": ["true"]}',),
     "what is wrong is told by the name of the parameter or field": (
         'POST /containers/create {"Image": ""}',
         "POST /containers/going/resize?h=x&w=1",

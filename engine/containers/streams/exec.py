@@ -281,4 +281,4 @@ def _not_running(container: Container) -> NotRunning:
 def _require_usable(container: Container) -> None:
     require_running(container)
     if container.state.status is Status.PAUSED:
-        raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
+        raise Conflict(f"Container {container.name} is paused, unpause the container before exec")
