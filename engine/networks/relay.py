@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
+
+from engine.networks.loops import LoopThread
 
 _Sender: TypeAlias = tuple[Any, ...]
 _LOG: Final = logging.getLogger(__name__)
@@ -44,41 +45,25 @@ class _Client:
 
 
 class Relay:
-    """Threads may use it; its own is started when first needed."""
+    """Threads may use it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread = LoopThread("port-relay")
         self._served: dict[int, _Served] = {}
 
     def serve(self, holder: socket.socket, address: str, port: int) -> None:
         """Carry what comes to *holder* to *address* and *port*; said again, what comes from now on."""
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="port-relay", daemon=True)
-                self._thread.start()
-            loop = self._loop
-        asyncio.run_coroutine_threadsafe(self._serve(holder, address, port), loop).result(timeout=10)
+        self._thread.run(self._serve(holder, address, port))
 
     def end(self, holder: socket.socket) -> None:
         """Stop serving *holder*, close it, and cut its connections: their container has gone."""
-        if self._loop is None or holder.fileno() not in self._served:
+        if holder.fileno() not in self._served:
             holder.close()
             return
-        asyncio.run_coroutine_threadsafe(self._end(holder), self._loop).result(timeout=10)
+        self._thread.run(self._end(holder))
 
     def close(self) -> None:
-        with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(timeout=10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=10)
-        loop.close()
+        self._thread.close()
 
     async def _serve(self, holder: socket.socket, address: str, port: int) -> None:
         served = self._served.get(holder.fileno())
@@ -138,13 +123,6 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
     if writer.can_write_eof():
         writer.write_eof()
-
-
-async def _cancel_all() -> None:
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _carry_out(served: _Served) -> None:

@@ -15,6 +15,7 @@ from engine.networks.dns import upstream, wire
 from engine.networks.dns.names import Names
 from engine.networks.dns.sockets import Listening, listen
 from engine.networks.dns.upstream import HostServers
+from engine.networks.loops import LoopThread
 from engine.networks.model import Address, Endpoint
 
 _LOG: Final = logging.getLogger(__name__)
@@ -58,8 +59,7 @@ class Resolver:
         self._lock = threading.Lock()
         self._clients: dict[str, _Client] = {}
         self._asking: dict[str, tuple[Endpoint, ...]] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread = LoopThread("dns")
 
     def serve(self, container_id: str, namespace: Path, servers: tuple[Address, ...]) -> None:
         """Answer a container; no error where it is answered already. `OSError`, `EngineFault`."""
@@ -68,12 +68,7 @@ class Resolver:
         client = _Client(container_id, namespace, listen(namespace), servers)
         with self._lock:
             self._clients[container_id] = client
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="dns", daemon=True)
-                self._thread.start()
-            loop = self._loop
-        asyncio.run_coroutine_threadsafe(self._begin(client), loop).result(timeout=10)
+        self._thread.run(self._begin(client))
 
     def moved(self, container_id: str) -> None:
         """Notice that a container has joined or left a network."""
@@ -84,23 +79,15 @@ class Resolver:
         """Stop answering a container: its namespace ends, and open sockets would keep it."""
         with self._lock:
             client = self._clients.pop(container_id, None)
-            loop = self._loop
         self._asking.pop(container_id, None)
-        if client is not None and loop is not None:
-            asyncio.run_coroutine_threadsafe(self._end(client), loop).result(timeout=10)
+        if client is not None:
+            self._thread.run(self._end(client))
 
     def close(self) -> None:
         """End the thread; containers ask in vain until another daemon comes."""
         for container_id in tuple(self._clients):
             self.end(container_id)
-        with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is not None and thread is not None:
-            asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(timeout=10)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(timeout=10)
-            loop.close()
+        self._thread.close()
 
     async def _begin(self, client: _Client) -> None:
         self._asking[client.container_id] = tuple(self._endpoints(client.container_id))
