@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Final
 
 from engine.errors import EngineFault, Forbidden, InvalidParameter
-from engine.networks import links, records
+from engine.networks import ipam, links, records
 from engine.networks.cluster.admission import VNI, is_vni, pool_of, require_private
 from engine.networks.cluster.member import link_name
 from engine.networks.creation import PREDEFINED, is_name
@@ -48,7 +48,7 @@ def require_room(network: Network, others: Collection[Network]) -> None:
             )
     subnet = pool_of(network).subnet
     for routed in links.routed_networks():
-        if routed.version == 4 and routed.overlaps(subnet):
+        if ipam.overlap(routed, subnet):
             raise Forbidden(
                 f"network {network.name} of the cluster cannot be used on this host: its subnet {subnet} overlaps "
                 f"{routed}, which this host reaches otherwise; make it anew with another subnet"
@@ -83,8 +83,4 @@ def _require_shape(network: Network, network_id: str) -> None:
 
 
 def _overlap(one: Network, other: Network) -> bool:
-    return any(
-        mine.subnet.version == yours.subnet.version and mine.subnet.overlaps(yours.subnet)
-        for mine in one.pools
-        for yours in other.pools
-    )
+    return any(ipam.overlap(mine.subnet, yours.subnet) for mine in one.pools for yours in other.pools)

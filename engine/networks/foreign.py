@@ -8,26 +8,22 @@ it is loaded in ends. So whatever is new among the sets of others is read by a p
 from __future__ import annotations
 
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Final
 
-from pyroute2.netlink import NETLINK_NETFILTER, NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR
+from pyroute2.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR
 from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_NFTABLES
 
 from engine.errors import EngineFault
-from engine.networks.netlink import message
+from engine.networks.netlink import attributes, connected, message, split
 
 _GET_SETS: Final = (NFNL_SUBSYS_NFTABLES << 8) | 10
 """NFT_MSG_GETSET (linux/netfilter/nf_tables.h)."""
 _TABLE, _NAME, _USERDATA = 1, 2, 13
 _TYPES_OF: Final = frozenset({3, 4})
 """In a set's user data, what it says of the expressions that its keys and data are of (libnftnl's udata.h)."""
-_HEADER: Final = struct.Struct("=IHHII")
-_ATTRIBUTE: Final = struct.Struct("=HH")
-_FAMILY_SIZE: Final = 4
 _PATIENCE: Final = 10
 _READER: Final = """
 import ctypes, sys
@@ -51,9 +47,7 @@ class ForeignSets:
         self._own = own
         self._library = library
         self._read: frozenset[Set] = frozenset()
-        self._kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
-        self._kernel.settimeout(_PATIENCE)
-        self._kernel.bind((0, 0))
+        self._kernel = connected()
 
     def close(self) -> None:
         self._kernel.close()
@@ -83,23 +77,11 @@ class ForeignSets:
     def _sets(self) -> Iterator[Set]:
         self._kernel.send(message(_GET_SETS, family=socket.AF_UNSPEC, flags=NLM_F_DUMP))
         while True:
-            answer = self._kernel.recv(1 << 17)
-            while answer:
-                length, kind, _, _, _ = _HEADER.unpack_from(answer)
+            for kind, payload in split(self._kernel.recv(1 << 17)):
                 if kind in (NLMSG_DONE, NLMSG_ERROR):
                     return
-                found = _attributes(answer[_HEADER.size + _FAMILY_SIZE : length])
+                found = attributes(payload)
                 yield _text(found.get(_TABLE, b"")), _text(found.get(_NAME, b"")), found.get(_USERDATA, b"")
-                answer = answer[(length + 3) & ~3 :]
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found = {}
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        found[kind & 0x3FFF] = data[_ATTRIBUTE.size : length]
-        data = data[max((length + 3) & ~3, _ATTRIBUTE.size) :]
-    return found
 
 
 def _has_types(userdata: bytes) -> bool:

@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from pyroute2.netlink import NETLINK_NETFILTER, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR
@@ -19,14 +20,18 @@ _HEADER: Final = struct.Struct("=IHHII")
 _FAMILY: Final = struct.Struct("!BBH")
 """nfgenmsg: family, version, resource."""
 _ERROR: Final = struct.Struct("=i")
+_ATTRIBUTE: Final = struct.Struct("=HH")
+"""nlattr: length, type."""
 _NESTED: Final = 1 << 15
+_TYPE: Final = (1 << 14) - 1
+"""NLA_TYPE_MASK: the type without its flags."""
 _PATIENCE: Final = 10
 
 
 def attribute(kind: int, value: bytes) -> bytes:
     """nlattr: length, type, value, padded to four bytes."""
-    length = 4 + len(value)
-    return struct.pack("=HH", length, kind) + value + bytes(-length % 4)
+    length = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(length, kind) + value + bytes(_aligned(length) - length)
 
 
 def nested(kind: int, *attributes: bytes) -> bytes:
@@ -42,18 +47,44 @@ def message(kind: int, body: bytes = b"", *, family: int, flags: int = 0, resour
 def talk(*messages: bytes) -> None:
     """Send *messages* at once, in this thread's namespace, and wait for the answers; `OSError` of the first refusal."""
     awaited = sum(1 for each in messages if _HEADER.unpack_from(each)[2] & NLM_F_ACK)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER) as kernel:
-        kernel.settimeout(_PATIENCE)
-        kernel.bind((0, 0))
+    with connected() as kernel:
         kernel.send(b"".join(messages))
         while awaited > 0:
-            answer = kernel.recv(65536)
-            while answer:
-                length, kind, _, _, _ = _HEADER.unpack_from(answer)
+            for kind, payload in split(kernel.recv(65536)):
                 if kind != NLMSG_ERROR:
                     raise OSError(errno.EPROTO, f"netfilter answers with a message of type {kind}")
-                code = -_ERROR.unpack_from(answer, _HEADER.size)[0]
+                code = -_ERROR.unpack_from(payload)[0]
                 if code:
                     raise OSError(code, f"netfilter refuses: {os.strerror(code)}")
                 awaited -= 1
-                answer = answer[(length + 3) & ~3 :]
+
+
+def connected() -> socket.socket:
+    """A socket to the kernel's netfilter, in this thread's namespace."""
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+    kernel.settimeout(_PATIENCE)
+    kernel.bind((0, 0))
+    return kernel
+
+
+def split(answer: bytes) -> Iterator[tuple[int, bytes]]:
+    """The messages that the kernel sent at once: the type of each, and what follows its nlmsghdr."""
+    while answer:
+        length, kind, _, _, _ = _HEADER.unpack_from(answer)
+        yield kind, answer[_HEADER.size : length]
+        answer = answer[_aligned(length) :]
+
+
+def attributes(payload: bytes) -> dict[int, bytes]:
+    """The attributes of a message of netfilter, by their types."""
+    found = {}
+    data = payload[_FAMILY.size :]
+    while len(data) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(data)
+        found[kind & _TYPE] = data[_ATTRIBUTE.size : length]
+        data = data[max(_aligned(length), _ATTRIBUTE.size) :]
+    return found
+
+
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3
