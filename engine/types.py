@@ -34,6 +34,8 @@ _UNITS: Final = {
     "m": 60 * SECOND,
     "h": 3600 * SECOND,
 }
+_TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
+_FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -130,6 +132,11 @@ def parse_instant(text: str) -> int:
     if _UNIX.fullmatch(text):
         return int(Decimal(text) * SECOND)
     return parse_rfc3339(text) or 0
+
+
+def parse_bool(text: str) -> bool | None:
+    """Yes or no in the words that Go's `strconv.ParseBool` knows; `None` where *text* says neither."""
+    return True if text in _TRUE else False if text in _FALSE else None
 
 
 def printable(text: str, limit: int = 200) -> str:

@@ -8,15 +8,12 @@ from dataclasses import replace
 from typing import Final
 
 from engine.errors import InvalidParameter
-from engine.filters import has_label, require_known
+from engine.filters import flag, has_label, require_known
 from engine.images.model import Image
 from engine.types import parse_until
 
 KNOWN: Final = frozenset({"before", "dangling", "label", "label!", "reference", "since", "until"})
 PRUNE: Final = frozenset({"dangling", "label", "label!", "until"})
-
-_TRUE: Final = frozenset({"1", "t", "true"})
-_FALSE: Final = frozenset({"0", "f", "false"})
 
 
 def filtered(
@@ -71,12 +68,10 @@ def _unnamed(_text: str) -> Image:
 def _boolean(values: Collection[str]) -> bool | None:
     if not values:
         return None
-    words = {value.lower() for value in values}
-    if len(words) == 1 and words <= _TRUE:
-        return True
-    if len(words) == 1 and words <= _FALSE:
-        return False
-    raise InvalidParameter(f"invalid filter 'dangling=[{' '.join(sorted(values))[:60]}]': give true or false")
+    said = {flag(value) for value in values}
+    if len(said) > 1 or None in said:
+        raise InvalidParameter(f"invalid filter 'dangling=[{' '.join(sorted(values))[:60]}]': give true or false")
+    return said.pop()
 
 
 def _only_named(image: Image, patterns: Collection[re.Pattern[str]]) -> Image:

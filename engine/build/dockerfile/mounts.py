@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from engine.build.dockerfile.errors import Mistake
 from engine.build.dockerfile.words import did_you_mean
+from engine.types import parse_bool
 
 
 class MountKind(StrEnum):
@@ -63,8 +64,6 @@ _ALONE: Final = frozenset({"readonly", "readwrite", "required"})
 """Keys that may stand without a value."""
 _WITH_OWNER: Final = frozenset({MountKind.CACHE, MountKind.SECRET, MountKind.SSH})
 _WRITABLE: Final = frozenset({MountKind.CACHE, MountKind.TMPFS})
-_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _UNITS: Final = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 _MOST_ID: Final = 1 << 32
@@ -175,9 +174,9 @@ def _choice(kinds: type[_Kind], what: str, value: str) -> _Kind:
 
 
 def _truth(key: str, value: str) -> bool:
-    if value in _TRUE or value in _FALSE:
-        return value in _TRUE
-    raise Mistake(f"invalid value for {key}: {value[:60]}", token=value[:60])
+    if (said := parse_bool(value)) is None:
+        raise Mistake(f"invalid value for {key}: {value[:60]}", token=value[:60])
+    return said
 
 
 def _size(value: str) -> int:

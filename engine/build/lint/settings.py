@@ -8,12 +8,11 @@ from typing import Final, Self
 
 from engine.build.dockerfile.errors import Mistake
 from engine.build.lint.rules import Rule
+from engine.types import parse_bool
 
 ARGUMENT: Final = "BUILDKIT_DOCKERFILE_CHECK"
 """The build argument that asks for checks in place of the file's own directive."""
 _ALL: Final = "all"
-_TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _OPTIONS: Final = 3
 
 
@@ -38,8 +37,8 @@ class Settings:
                     skip = _names(value)
                 case "experimental":
                     experimental = _names(value)
-                case "error" if value.strip() in _TRUE | _FALSE:
-                    error = value.strip() in _TRUE
+                case "error" if (said := parse_bool(value.strip())) is not None:
+                    error = said
                 case _:
                     raise Mistake(
                         f'failed to parse check options: invalid check option "{option[:60]}": '

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from engine.errors import InvalidParameter
 from engine.networks.firewall import Side
 from engine.networks.model import Attachment, Endpoint, Network
+from engine.types import parse_bool
 
 MTU: Final = "com.docker.network.driver.mtu"
 
@@ -96,12 +97,9 @@ def mtu_of(network: Network) -> int | None:
 
 
 def flag(network: Network, option: str, *, default: bool) -> bool:
-    """An option that says yes or no in the words of Go's ParseBool."""
+    """An option that says yes or no; *default* where it says nothing."""
     text = network.options.get(option, "")
-    if text == "":
-        return default
-    if text in ("1", "t", "T", "true", "TRUE", "True"):
-        return True
-    if text in ("0", "f", "F", "false", "FALSE", "False"):
-        return False
-    raise InvalidParameter(f"failed to parse {option} value: {text[:40]} (say true or false)")
+    said = parse_bool(text) if text else default
+    if said is None:
+        raise InvalidParameter(f"failed to parse {option} value: {text[:40]} (say true or false)")
+    return said
