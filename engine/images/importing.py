@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from engine.errors import InvalidParameter
+from engine.images.assembly import add_document
 from engine.images.decompress import Source, decompressed
 from engine.images.ingest import compressed
 from engine.images.stores import ImageStores
@@ -54,17 +54,7 @@ def import_image(
             "history": [{"created": created, "comment": message}],
             "rootfs": {"type": "layers", "diff_ids": [diff_id]},
         }
-        data = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
-        image_id = Digest.of(data)
-        hold.enter_context(stores.collector.holding({image_id}))
-        stores.content.put(data, expected=image_id)
-        with stores.database.transaction():
-            stores.records.add(
-                image_id, size=stores.layers.size(diff_id), layers=[(diff_id, packed)], blobs={image_id, packed}
-            )
-            if reference is not None:
-                stores.records.name(reference, image_id)
-    return image_id
+        return add_document(stores, document, [(diff_id, packed)], reference=reference)
 
 
 def _checked(chunks: Iterator[bytes], check: Callable[[], None]) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from engine.content.store import ContentStore
 from engine.database import Database
 from engine.errors import AmbiguousId, EngineError, ImageNotFound, InvalidParameter
 from engine.events import EventBus
-from engine.images.assembly import Assembler
+from engine.images import assembly
 from engine.images.catalogue import Catalogue
 from engine.images.chains import gone_chains
 from engine.images.collector import Collector
@@ -70,9 +70,6 @@ class ImageService:
             collector=self._collector,
             hosts=hosts or RegistryHosts(),
             patience=patience,
-        )
-        self._assembler = Assembler(
-            database=database, records=self._records, content=content, layers=layers, collector=self._collector
         )
         self.catalogue = Catalogue(self._records, content, events)
         self._errands: set[Pull | Push] = set()
@@ -285,8 +282,15 @@ class ImageService:
         tells of where it comes from: `container`, `container_config`. When it fails nothing stays.
         """
         with self.held(parent) as below:
-            image_id = self._assembler.add_layer(
-                below, layer, config=config, history=history, author=author, origin=origin or {}, reference=reference
+            image_id = assembly.add_layer(
+                self.stores,
+                below,
+                layer,
+                config=config,
+                history=history,
+                author=author,
+                origin=origin or {},
+                reference=reference,
             )
         if reference is not None:
             self.catalogue.publish("tag", image_id, reference.familiar, image_id)
@@ -299,7 +303,7 @@ class ImageService:
 
         *also* is called with the id within the transaction. When it fails nothing stays.
         """
-        return self._assembler.add_image(document, parent=parent, also=also)
+        return assembly.add_image(self.stores, document, parent=parent, also=also)
 
     @contextmanager
     def holding(self, digests: Collection[Digest]) -> Iterator[None]:
