@@ -15,8 +15,9 @@ from typing import Final
 from tests.bench import builds
 from tests.fixtures.daemons import Daemon
 from tests.fixtures.image_archives import layout
-from tests.fixtures.image_maker import LayerBlob, tar_of
+from tests.fixtures.image_maker import LayerBlob
 from tests.fixtures.registry import Registry
+from tests.fixtures.tars import tar_of
 
 Clock = Callable[[], float]
 LINES: Final = 200_000

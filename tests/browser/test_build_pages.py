@@ -6,7 +6,6 @@ import base64
 import io
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.fixtures.daemons import HavreDaemon
 from tests.fixtures.processes import Process, wait_until
+from tests.fixtures.tars import tar_of
 
 LONG = 60_000
 
@@ -66,16 +66,11 @@ DROP = """([data, name]) => {
 
 
 def test_an_archive_is_dropped_on_the_page(page: Page, sign_in: Callable[[str], Page]) -> None:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, text in (("Dockerfile", "FROM busybox\nCOPY f /\nRUN cat /f\n"), ("f", "dropped here\n")):
-            member = tarfile.TarInfo(f"folder/{name}")
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text.encode()))
+    files = {"folder/Dockerfile": "FROM busybox\nCOPY f /\nRUN cat /f\n", "folder/f": "dropped here\n"}
     sign_in("olga")
     page.goto("/e/local/builds/new/")
     page.get_by_role("radio", name="An archive").check()
-    transfer = page.evaluate_handle(DROP, [base64.b64encode(buffer.getvalue()).decode(), "folder.tar.gz"])
+    transfer = page.evaluate_handle(DROP, [base64.b64encode(tar_of(files, mode="w:gz")).decode(), "folder.tar.gz"])
     page.locator(".drop").dispatch_event("dragover", {"dataTransfer": transfer})
     page.locator(".drop").dispatch_event("drop", {"dataTransfer": transfer})
     expect(page.locator(".drop")).to_contain_text("folder.tar.gz")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import re
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import zstandard
 from tests.conftest import scratch_directory
 from tests.fixtures.daemons import Daemon, HavreDaemon
 from tests.fixtures.processes import Process, wait_until
+from tests.fixtures.tars import tar_of
 
 PORT = 5201
 ADDRESS = f"http://127.0.0.1:{PORT}"
@@ -26,13 +25,7 @@ pytestmark = pytest.mark.usefixtures("busybox")
 
 
 def context(**files: str) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content.encode()))
-    return buffer.getvalue()
+    return tar_of(files)
 
 
 def post(daemon: Daemon, path: str, body: Path | None = None, *headers: str) -> tuple[int, list[dict[str, object]]]:

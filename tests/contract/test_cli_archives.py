@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.daemons import Daemon, HavreDaemon, PeerDaemon
-from tests.fixtures.image_maker import tar_of
+from tests.fixtures.tars import tar_of
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.daemons import Daemon, HavreDaemon
-from tests.fixtures.image_maker import LayerBlob, put_image, put_index, tar_of
+from tests.fixtures.image_maker import LayerBlob, put_image, put_index
 from tests.fixtures.registry import Registry
 from tests.fixtures.registry_server import Account, RegistryServer
+from tests.fixtures.tars import tar_of
 
 PORT = 5005
 LAYER = LayerBlob.gzip(tar_of({"etc/motd": b"hello\n"}))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.daemons import Daemon
+from tests.fixtures.tars import tar_of
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -75,14 +76,8 @@ def test_streams(daemon: Daemon, box: str) -> None:
     ).stdout
     with tarfile.open(fileobj=io.BytesIO(out)) as archive:
         assert "etc/passwd" in archive.getnames()
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        member = tarfile.TarInfo("deep/er/file")
-        member.size = 5
-        archive.addfile(member, io.BytesIO(b"hello"))
-    subprocess.run(
-        ["docker", "cp", "-", f"{box}:/d"], input=data.getvalue(), check=True, env=dict(daemon.cli_environ), timeout=60
-    )
+    data = tar_of({"deep/er/file": b"hello"})
+    subprocess.run(["docker", "cp", "-", f"{box}:/d"], input=data, check=True, env=dict(daemon.cli_environ), timeout=60)
     assert sh(daemon, "cat /d/deep/er/file") == "hello"
 
 

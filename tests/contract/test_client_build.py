@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 
 from engine.client import BuildEvent, BuildEventKind, BuildRequest, Client, InvalidRequest, NotFound
 from tests.fixtures.daemons import Daemon, HavreDaemon
+from tests.fixtures.tars import tar_of
 
 Kind = BuildEventKind
 
@@ -31,14 +31,7 @@ def havre_client(havre: HavreDaemon) -> Iterator[Client]:
 
 
 def context(dockerfile: str, **files: str) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in {"Dockerfile": dockerfile, **files}.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content.encode())
-            archive.addfile(member, io.BytesIO(content.encode()))
-    buffer.seek(0)
-    return buffer
+    return io.BytesIO(tar_of({"Dockerfile": dockerfile, **files}))
 
 
 def run(client: Client, dockerfile: str, *, request: BuildRequest | None = None, **files: str) -> list[BuildEvent]:

@@ -10,8 +10,8 @@ import pytest
 
 from engine.client import Auth, Client, ClientError, NotFound
 from tests.fixtures.daemons import Daemon
-from tests.fixtures.image_maker import tar_of
 from tests.fixtures.registry import Registry
+from tests.fixtures.tars import tar_of
 
 pytestmark = pytest.mark.usefixtures("clean")
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.contract.test_parity import differences, flat
 from tests.fixtures.daemons import Daemon, HavreDaemon, PeerDaemon
-from tests.fixtures.image_maker import tar_of
+from tests.fixtures.tars import tar_of
 
 DOCKERFILE: Final = """\
 FROM busybox

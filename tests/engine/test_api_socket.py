@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import socket
 import stat
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -23,6 +21,7 @@ from engine.api.workers import PATIENT, PULLS
 from tests.fixtures.daemons import PROJECT, HavreDaemon
 from tests.fixtures.hijack import HEAD, RAW, Stream, ask, call, connect, read_to_end, request
 from tests.fixtures.processes import clean_environ, wait_until
+from tests.fixtures.tars import tar_of
 
 MIB = 1024 * 1024
 LINE = "0123456789" * 12 + "\n"
@@ -338,15 +337,6 @@ def test_wrong_types_are_named(havre: HavreDaemon, box: str, path: str, body: by
     assert words in json.loads(answer)["message"]
 
 
-def archive(name: str, data: bytes) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        member = tarfile.TarInfo(name)
-        member.size = len(data)
-        tar.addfile(member, io.BytesIO(data))
-    return out.getvalue()
-
-
 def upload(path: str, data: bytes, *, size: int = 32768) -> bytes:
     """A request as the docker CLI sends archives: in chunks, with a content type that says nothing."""
     chunks = [data[place : place + size] for place in range(0, len(data), size)]
@@ -371,13 +361,13 @@ def test_archives_on_a_connection_that_goes_on(havre: HavreDaemon, box: str) -> 
     content = os.urandom(3_000_000)
     with closing(connect(havre)) as connection:
         for number in range(2):
-            connection.sendall(upload("/containers/box/archive?path=/tmp", archive(f"file{number}", content)))
+            connection.sendall(upload("/containers/box/archive?path=/tmp", tar_of({f"file{number}": content})))
             assert status_of_next(connection) == 200
-        connection.sendall(upload("/containers/nobody/archive?path=/tmp", archive("file", content)))
+        connection.sendall(upload("/containers/nobody/archive?path=/tmp", tar_of({"file": content})))
         assert status_of_next(connection) == 404
         connection.sendall(upload("/containers/box/archive?path=/tmp", b"no archive at all" * 100_000))
         assert status_of_next(connection) == 400
-        connection.sendall(upload("/containers/box/archive?path=/tmp", archive("small", b"x"), size=3) + _PING)
+        connection.sendall(upload("/containers/box/archive?path=/tmp", tar_of({"small": b"x"}), size=3) + _PING)
         assert [status_of_next(connection), status_of_next(connection)] == [200, 200]
     for number in range(2):
         told = havre.docker("exec", "box", "sha256sum", f"/tmp/file{number}").stdout
@@ -385,7 +375,7 @@ def test_archives_on_a_connection_that_goes_on(havre: HavreDaemon, box: str) -> 
 
 
 def test_a_client_that_leaves_an_upload(havre: HavreDaemon, box: str) -> None:
-    whole = upload("/containers/box/archive?path=/tmp", archive("half", os.urandom(3_000_000)))
+    whole = upload("/containers/box/archive?path=/tmp", tar_of({"half": os.urandom(3_000_000)}))
     for end in (10, 40_000, 1_000_000):
         with closing(connect(havre)) as connection:
             connection.sendall(whole[: whole.index(HEAD) + 4 + end])

@@ -12,7 +12,8 @@ import pytest
 from engine.containers.runtime.monitor import Monitor
 from engine.containers.streams.attach import Attachment, Attachments, multiplex
 from engine.errors import NotRunning
-from tests.fixtures.bundle import Bundles, bundles, wait_until
+from tests.fixtures.bundle import Bundles, bundles
+from tests.fixtures.processes import wait_until
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from tests.conftest import needs_root, scratch_directory
 from tests.fixtures.builds import Told, build
 from tests.fixtures.image_maker import LayerBlob, put_image
 from tests.fixtures.registry_server import RegistryServer
+from tests.fixtures.web import served
 
 PUBLIC = PublicReach()
 BESIDE = PublicReach(networks=(ip_network("127.0.0.2/32"),))
@@ -42,27 +42,6 @@ def place() -> Iterator[Path]:
     with scratch_directory() as directory:
         directory.chmod(0o711)
         yield directory
-
-
-@contextmanager
-def web(address: str, answer: Callable[[http.server.BaseHTTPRequestHandler], None]) -> Iterator[int]:
-    """A server on *address*; its port."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self)
-
-        def log_message(self, *_: object) -> None:
-            """Be quiet."""
-
-    with http.server.ThreadingHTTPServer((address, 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def says(text: bytes) -> Callable[[http.server.BaseHTTPRequestHandler], None]:
@@ -114,7 +93,7 @@ def fetched(place: Path, address: str, reach: PublicReach) -> bytes:
     ],
 )
 def test_what_is_not_public_is_refused(place: Path, address: str) -> None:
-    with web("127.0.0.1", says(b"inner")) as port, pytest.raises(Forbidden, match="is no public address"):
+    with served(says(b"inner")) as port, pytest.raises(Forbidden, match="is no public address"):
         fetched(place, address.format(port), PUBLIC)
     assert list(place.iterdir()) == []
 
@@ -128,8 +107,8 @@ def test_an_address_of_the_host_itself_is_not_public(monkeypatch: pytest.MonkeyP
 
 def test_redirects_are_judged_as_well(place: Path) -> None:
     with (
-        web("127.0.0.1", says(b"inner")) as inner,
-        web("127.0.0.2", turns(f"http://127.0.0.1:{inner}/")) as port,
+        served(says(b"inner")) as inner,
+        served(turns(f"http://127.0.0.1:{inner}/"), address="127.0.0.2") as port,
         pytest.raises(Forbidden, match=r"^127\.0\.0\.1 is no public address"),
     ):
         fetched(place, f"http://127.0.0.2:{port}/", BESIDE)
@@ -139,7 +118,7 @@ def test_the_connection_goes_where_the_name_led_when_it_was_judged(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DNS rebinding: the second look-up would give the host's own address."""
-    with web("127.0.0.2", says(b"outer")) as port, socket.create_server(("127.0.0.1", port)):
+    with served(says(b"outer"), address="127.0.0.2") as port, socket.create_server(("127.0.0.1", port)):
         names(monkeypatch, twice_test=["127.0.0.2", "127.0.0.1"])
         assert fetched(place, f"http://twice.test:{port}/", BESIDE) == b"outer"
 
@@ -159,7 +138,7 @@ def test_a_proxy_is_not_asked_for_what_is_not_public(place: Path, monkeypatch: p
         asked.append(handler.path)
         says(b"by proxy")(handler)
 
-    with web("127.0.0.1", answer) as port:
+    with served(answer) as port:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
         with pytest.raises(Forbidden):
             fetched(place, "http://10.0.0.1/", PUBLIC)
@@ -180,7 +159,7 @@ def test_an_answer_must_begin_in_time(place: Path, monkeypatch: pytest.MonkeyPat
         except OSError:
             return
 
-    with web("127.0.0.1", answer) as port:
+    with served(answer) as port:
         try:
             with pytest.raises(Unavailable, match=r"no answer began within"):
                 downloads.fetch(f"http://127.0.0.1:{port}/", place / "a", limit=9, check=lambda: None)
@@ -199,7 +178,7 @@ def test_a_silent_server_does_not_keep_a_build_from_stopping(place: Path) -> Non
         cancel.set()
         handler.rfile.read(1)  # until the client has gone
 
-    with web("127.0.0.1", answer) as port, pytest.raises(Cancelled, match="enough"):
+    with served(answer) as port, pytest.raises(Cancelled, match="enough"):
         downloads.fetch(f"http://127.0.0.1:{port}/", place / "a", limit=9, check=check)
 
 
@@ -247,7 +226,7 @@ def test_git_goes_where_the_name_led_when_it_was_judged(
 ) -> None:
     """Only this process knows what the name means: git was told."""
     means = Means(scratch=scratch, limits=LIMITS, check=lambda: None, reach=BESIDE)
-    with web("127.0.0.2", serves(repository)) as port:
+    with served(serves(repository), address="127.0.0.2") as port:
         names(monkeypatch, pinned_test=["127.0.0.2"])
         context = from_address(f"http://pinned.test:{port}/r.git")(means, "")
     assert context.dockerfile == b"FROM a\n"
@@ -262,7 +241,7 @@ def test_git_follows_no_redirect(scratch: Scratch, repository: Path) -> None:
         asked.append(handler.path)
         usual(handler)
 
-    with web("127.0.0.1", answer) as inner, web("127.0.0.2", turns(f"http://127.0.0.1:{inner}/r.git")) as port:
+    with served(answer) as inner, served(turns(f"http://127.0.0.1:{inner}/r.git"), address="127.0.0.2") as port:
         with pytest.raises(Unavailable, match="git fetch"):
             from_address(f"http://127.0.0.2:{port}/r.git")(means, "")
     assert asked == []
@@ -297,7 +276,7 @@ def test_git_is_given_plain_and_public_addresses_only(address: str, error: type[
 
 def test_a_build_reaches_public_addresses_only(engine: Engine) -> None:
     build(engine, "FROM box\nRUN true\n", public_only=True)
-    with web("127.0.0.1", says(b"FROM box\n")) as port:
+    with served(says(b"FROM box\n")) as port:
         url = f"http://localhost:{port}/x"
         build(engine, f"FROM box\nADD {url} /\n")
         with pytest.raises(Forbidden, match=r"ADD failed: localhost \(.*\) is no public address"):

@@ -12,9 +12,9 @@ import os
 import socket
 import subprocess
 import tarfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from engine.errors import Cancelled, DigestMismatch, InvalidParameter, Unavailab
 from engine.snapshots.helper import UnpackLimits
 from tests.conftest import needs_root, scratch_directory
 from tests.fixtures.raw_tar import END, archive, directory, hard_link, member, pax, symlink
+from tests.fixtures.web import served
 
 LIMITS = UnpackLimits(entries=100, bytes=1_000_000)
 
@@ -163,44 +164,36 @@ def test_the_dockerfile_is_where_one_says(scratch: Scratch) -> None:
     assert sent(scratch, tar_of(dockerfile="B")).dockerfile == b"B"
 
 
-class Web(http.server.BaseHTTPRequestHandler):
-    files: dict[str, bytes] = {}
-
-    def do_GET(self) -> None:
-        if self.path == "/turn":
-            self.send_response(302)
-            self.send_header("Location", "/file")
-            self.end_headers()
-            return
-        content = self.files.get(self.path)
-        if content is None:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Last-Modified", "Sat, 03 Feb 2001 04:05:06 GMT")
-        self.send_header("Content-Length", str(len(content) + (1 if self.path == "/short" else 0)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Be quiet."""
+def serve(files: Mapping[str, bytes], request: http.server.BaseHTTPRequestHandler) -> None:
+    """*files*, of which one is shorter than it says, and a way to the first."""
+    if request.path == "/turn":
+        request.send_response(302)
+        request.send_header("Location", "/file")
+        request.end_headers()
+        return
+    content = files.get(request.path)
+    if content is None:
+        request.send_error(404)
+        return
+    request.send_response(200)
+    request.send_header("Last-Modified", "Sat, 03 Feb 2001 04:05:06 GMT")
+    request.send_header("Content-Length", str(len(content) + (1 if request.path == "/short" else 0)))
+    request.end_headers()
+    request.wfile.write(content)
 
 
 @pytest.fixture
-def web() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def files() -> dict[str, bytes]:
+    return {"/file": b"hello", "/short": b"cut"}
+
+
+@pytest.fixture
+def web(files: dict[str, bytes]) -> Iterator[str]:
+    with served(partial(serve, files)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_file_is_fetched_with_its_time_and_digest(place: Path, web: str) -> None:
-    Web.files = {"/file": b"hello", "/short": b"cut"}
     found = downloads.fetch(f"{web}/turn", place / "f", limit=100, check=lambda: None)
     assert (place / "f").read_bytes() == b"hello"
     assert found.modified == 981173106
@@ -211,7 +204,6 @@ def test_a_file_is_fetched_with_its_time_and_digest(place: Path, web: str) -> No
 
 
 def test_a_download_has_limits_and_reasons(place: Path, web: str) -> None:
-    Web.files = {"/file": b"hello", "/short": b"cut"}
     with pytest.raises(InvalidParameter, match="longer than the 4 bytes"):
         downloads.fetch(f"{web}/file", place / "a", limit=4, check=lambda: None)
     with pytest.raises(InvalidParameter, match="with status 404 Not Found"):
@@ -225,7 +217,6 @@ def test_a_download_has_limits_and_reasons(place: Path, web: str) -> None:
 
 
 def test_a_download_can_be_stopped(place: Path, web: str) -> None:
-    Web.files = {"/file": b"hello"}
 
     def stop() -> None:
         raise Cancelled("enough")
@@ -234,8 +225,10 @@ def test_a_download_can_be_stopped(place: Path, web: str) -> None:
         downloads.fetch(f"{web}/file", place / "a", limit=100, check=stop)
 
 
-def test_a_context_may_be_an_archive_or_a_dockerfile_on_the_web(scratch: Scratch, web: str) -> None:
-    Web.files = {"/c.tgz": gzip.compress(tar_of(Dockerfile="FROM a\n", f="1")), "/Dockerfile": b"FROM b\n"}
+def test_a_context_may_be_an_archive_or_a_dockerfile_on_the_web(
+    scratch: Scratch, web: str, files: dict[str, bytes]
+) -> None:
+    files |= {"/c.tgz": gzip.compress(tar_of(Dockerfile="FROM a\n", f="1")), "/Dockerfile": b"FROM b\n"}
     context = from_address(f"{web}/c.tgz")(means(scratch), "")
     assert (context.dockerfile, (context.root / "f").read_text()) == (b"FROM a\n", "1")
     context = from_address(f"{web}/Dockerfile")(means(scratch), "")

@@ -32,6 +32,7 @@ from engine.types import Digest
 from tests.fixtures.builds import Told, build, context_of, link_to
 from tests.fixtures.engine_host import EngineHost
 from tests.fixtures.raw_tar import END, member, symlink
+from tests.fixtures.web import served
 
 
 @pytest.fixture(autouse=True)
@@ -404,37 +405,27 @@ def test_a_build_can_be_cancelled_while_it_runs(engine: Engine) -> None:
     thread.join()
 
 
-class Web(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Last-Modified", "Sat, 03 Feb 2001 04:05:06 GMT")
-        self.end_headers()
-        self.wfile.write(b"hello")
-
-    def log_message(self, *_: object) -> None:
-        """Be quiet."""
+def says_hello(request: http.server.BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header("Last-Modified", "Sat, 03 Feb 2001 04:05:06 GMT")
+    request.end_headers()
+    request.wfile.write(b"hello")
 
 
 def test_files_of_the_web_are_added(engine: Engine) -> None:
     digest = hashlib.sha256(b"hello").hexdigest()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            url = f"http://127.0.0.1:{server.server_port}/name.txt"
-            dockerfile = (
-                f"FROM box\nADD {url} /d/\nADD --checksum=sha256:{digest} {url} /as\n"
-                'RUN test "$(cat /d/name.txt /as)" = hellohello -a "$(stat -c "%a %Y" /as)" = "600 981173106"\n'
-            )
-            build(engine, dockerfile)
-            told = Told()
-            build(engine, dockerfile, told=told)
-            assert told.cached == [2, 3, 4]
-            with pytest.raises(EngineError, match="ADD failed: digest mismatch"):
-                build(engine, f"FROM box\nADD --checksum=sha256:{'0' * 64} {url} /as\n")
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(says_hello) as port:
+        url = f"http://127.0.0.1:{port}/name.txt"
+        dockerfile = (
+            f"FROM box\nADD {url} /d/\nADD --checksum=sha256:{digest} {url} /as\n"
+            'RUN test "$(cat /d/name.txt /as)" = hellohello -a "$(stat -c "%a %Y" /as)" = "600 981173106"\n'
+        )
+        build(engine, dockerfile)
+        told = Told()
+        build(engine, dockerfile, told=told)
+        assert told.cached == [2, 3, 4]
+        with pytest.raises(EngineError, match="ADD failed: digest mismatch"):
+            build(engine, f"FROM box\nADD --checksum=sha256:{'0' * 64} {url} /as\n")
 
 
 def test_a_step_may_write_only_so_much(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,9 @@ from tests.fixtures.crash_images import IMAGE_OPERATIONS, Sources, names
 from tests.fixtures.crash_points import Given, Operation
 from tests.fixtures.engine_host import EngineHost, engine_host
 from tests.fixtures.image_archives import docker_archive
-from tests.fixtures.image_maker import LayerBlob, put_image, tar_of
+from tests.fixtures.image_maker import LayerBlob, put_image
 from tests.fixtures.registry_server import RegistryServer
+from tests.fixtures.tars import tar_of
 from tests.fixtures.victims import Victims
 
 KILLS: Final = int(os.environ.get("HAVRE_TEST_CRASH_POINTS", "340"))

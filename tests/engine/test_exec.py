@@ -20,7 +20,8 @@ from engine.containers.streams.attach import Attachment
 from engine.containers.streams.exec import ExecSessions
 from engine.errors import CommandUnusable, Conflict, ExecNotFound, InvalidParameter, NotRunning
 from engine.types import Digest
-from tests.fixtures.bundle import CONMON, Bundles, bundles, processes_of, wait_until
+from tests.fixtures.bundle import CONMON, Bundles, bundles, processes_of
+from tests.fixtures.processes import wait_until
 
 
 class Sessions:

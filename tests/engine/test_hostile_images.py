@@ -12,6 +12,7 @@ import pytest
 
 from tests.fixtures.daemons import HavreDaemon
 from tests.fixtures.racing import Caller
+from tests.fixtures.tars import tar_of
 
 SLEEP: Final = ["sleep", "60"]
 CONFIGS: Final[dict[str, dict[str, Any]]] = {
@@ -102,10 +103,4 @@ def with_config(call: Caller, config: dict[str, Any]) -> bytes:
     data = json.dumps(document).encode()
     name = f"{hashlib.sha256(data).hexdigest()}.json"
     manifest = json.dumps([{"Config": name, "RepoTags": ["hostile:latest"], "Layers": list(layers)}]).encode()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path, content in {name: data, **layers, "manifest.json": manifest}.items():
-            member = tarfile.TarInfo(path)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+    return tar_of({name: data, **layers, "manifest.json": manifest})

@@ -17,7 +17,8 @@ from engine.containers.options import LogOptions
 from engine.containers.runtime.exits import ExitWatcher
 from engine.containers.runtime.monitor import Monitor
 from engine.containers.streams.attach import connection_to, multiplex
-from tests.fixtures.bundle import Bundles, bundles, wait_until
+from tests.fixtures.bundle import Bundles, bundles
+from tests.fixtures.processes import wait_until
 
 LINES = 200_000
 

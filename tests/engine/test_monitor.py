@@ -14,7 +14,8 @@ from engine.containers.runtime.conmon import launched
 from engine.containers.runtime.exits import ExitWatcher
 from engine.containers.runtime.monitor import Monitor
 from engine.errors import CommandUnusable, RuntimeFailed
-from tests.fixtures.bundle import Bundles, Ends, bundles, processes_of, wait_until
+from tests.fixtures.bundle import Bundles, Ends, bundles, processes_of
+from tests.fixtures.processes import wait_until
 
 
 @pytest.fixture

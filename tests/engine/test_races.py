@@ -25,6 +25,7 @@ import pytest
 from tests.fixtures.daemons import PROJECT, HavreDaemon
 from tests.fixtures.processes import wait_until
 from tests.fixtures.racing import PATIENCE, Answer, Caller, together
+from tests.fixtures.tars import tar_of
 
 SECONDS: Final = float(os.environ.get("HAVRE_TEST_RACES", "0.4"))
 IMAGE: Final = "busybox"
@@ -162,7 +163,7 @@ def test_a_removal_by_force_removes_whatever_else_happens(call: Caller) -> None:
             partial(call, "GET", f"{path}/json", size=1),
             partial(call, "GET", f"{path}/top"),
             partial(call, "GET", f"{path}/archive", path="/etc"),
-            partial(call, "PUT", f"{path}/archive", path="/tmp", data=archive("new", b"new")),
+            partial(call, "PUT", f"{path}/archive", path="/tmp", data=tar_of({"new": b"new"})),
             partial(call, "GET", f"{path}/export"),
             partial(call, "POST", "/containers/prune"),
             partial(exec_, name),
@@ -220,15 +221,6 @@ def files_in(tar: bytes, beginning: str) -> int:
         return sum(member.isreg() and member.name.startswith(beginning) for member in opened)
 
 
-def archive(name: str, content: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as opened:
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        opened.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 def test_a_container_that_swaps_what_is_copied(call: Caller) -> None:
     """Directories, links that lead out, devices, pipes and files in one place, one after the other without a pause."""
     mark = f"havre-test-{os.getpid()}"
@@ -248,7 +240,7 @@ def test_a_container_that_swaps_what_is_copied(call: Caller) -> None:
             partial(call, "GET", path, path="/x/"),
             partial(call, "GET", path, path="/x/f"),
             partial(call, "HEAD", path, path="/x"),
-            partial(call, "PUT", path, path="/x", data=archive(mark, b"")),
+            partial(call, "PUT", path, path="/x", data=tar_of({mark: b""})),
             partial(call, "GET", "/havre/v1/containers/swaps/files", path="/x"),
             partial(call, "GET", "/containers/swaps/changes"),
             partial(call, "GET", "/containers/swaps/json", size=1),
@@ -308,7 +300,7 @@ def test_a_network_goes_while_containers_come_and_go(call: Caller) -> None:
 def test_images_go_while_they_are_used(call: Caller) -> None:
     saved = call("GET", f"/images/{IMAGE}/get").body
     for number in rounds(3 * SECONDS):
-        build = archive("Dockerfile", f"FROM {IMAGE}\nCOPY Dockerfile /\nLABEL n={number}\n".encode())
+        build = tar_of({"Dockerfile": f"FROM {IMAGE}\nCOPY Dockerfile /\nLABEL n={number}\n".encode()})
         actions: list[Callable[[], Answer]] = [
             partial(call, "POST", "/images/create", fromImage=IMAGE, tag="latest"),
             partial(call, "POST", "/images/load", data=saved),
@@ -363,7 +355,7 @@ def test_anything_beside_anything(call: Caller) -> None:
                     partial(call, "POST", f"{path}/rename", name=f"c{random.randrange(3)}"),
                     partial(call, "GET", f"{path}/json", size=1),
                     partial(call, "GET", f"{path}/archive", path="/v"),
-                    partial(call, "PUT", f"{path}/archive", path="/v", data=archive("new", b"new")),
+                    partial(call, "PUT", f"{path}/archive", path="/v", data=tar_of({"new": b"new"})),
                     partial(call, "GET", f"{path}/changes"),
                     partial(call, "GET", "/containers/json", all=1, size=1),
                     partial(call, "POST", "/containers/prune"),
@@ -391,7 +383,7 @@ def test_the_daemon_ends_in_the_midst_of_everything(call: Caller, havre: HavreDa
     for name in ("kept", "stopping"):
         run(call, name, container("sh", "-c", f"trap '' TERM; {large}"))
     ran = call("POST", "/containers/kept/exec", body={"Cmd": ["sleep", "600"], "AttachStdout": True}).document["Id"]
-    build = archive("Dockerfile", f"FROM {IMAGE}\nRUN sleep 600\n".encode())
+    build = tar_of({"Dockerfile": f"FROM {IMAGE}\nRUN sleep 600\n".encode()})
     waiting: list[Callable[[], Answer]] = [
         partial(call, "POST", "/containers/stopping/stop", t=600),
         partial(call, "POST", "/containers/kept/wait"),

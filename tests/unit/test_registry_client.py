@@ -28,7 +28,8 @@ from engine.registry.media import MANIFEST_LIMIT, OCI_MANIFEST, Descriptor, Mani
 from engine.registry.patience import Patience
 from engine.registry.reference import Reference
 from engine.types import Digest
-from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, tar_of
+from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image
+from tests.fixtures.processes import wait_until
 from tests.fixtures.registry_server import (
     Account,
     Corrupt,
@@ -42,8 +43,8 @@ from tests.fixtures.registry_server import (
     Slow,
     Status,
     Truncate,
-    wait_until,
 )
+from tests.fixtures.tars import tar_of
 
 REPOSITORY = "team/app"
 QUICK = Patience(connect=2.0, read=2.0, attempts=3, first_pause=0.01)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from tests.fixtures.tars import tar_of
 from webui.accounts.models import User
 from webui.builds import contexts, logs, selectors
 from webui.builds.contexts import UnusableContext, context
@@ -41,11 +42,7 @@ def _zip(path: Path, **files: str) -> Path:
 
 
 def _tar(path: Path, mode: str, **files: str) -> Path:
-    with tarfile.open(path, mode) as archive:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text.encode()))
+    path.write_bytes(tar_of(files, mode=mode))
     return path
 
 

@@ -5,9 +5,7 @@ What the content security policy would stop beside that is held in test_accounts
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from typing import Final
@@ -21,6 +19,7 @@ from django.urls import get_resolver
 from tests.engine.test_hostile_images import with_config
 from tests.fixtures.daemons import HavreDaemon
 from tests.fixtures.racing import Caller
+from tests.fixtures.tars import tar_of
 from tests.webui.test_policy import BUILD, OF_ENVIRONMENTS, _patterns
 from webui.accounts.models import User
 from webui.environments.models import Environment
@@ -60,10 +59,7 @@ def ids(havre: HavreDaemon, engine: Environment, administrator: User) -> Iterato
     made = call("POST", "/containers/create", body=body, name="hostile").document["Id"]
     assert call("POST", f"/containers/{made}/start").ok
     name = TEXT.replace("/", "_")
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo(name))
-    assert call("PUT", f"/containers/{made}/archive", path="/tmp", data=buffer.getvalue()).ok
+    assert call("PUT", f"/containers/{made}/archive", path="/tmp", data=tar_of({name: b""})).ok
     network = call("POST", "/networks/create", body={"Name": "hostile", "Labels": {TEXT: TEXT}}).document["Id"]
     volume = call("POST", "/volumes/create", body={"Name": "hostile", "Labels": {TEXT: TEXT}}).document["Name"]
     jobs = {

@@ -18,6 +18,7 @@ from django.conf import LazySettings, settings
 from django.test import AsyncClient, Client
 
 from tests.fixtures.daemons import HavreDaemon, PeerDaemon
+from tests.fixtures.tars import tar_of
 from webui.accounts.models import User
 from webui.environments.models import Environment
 from webui.gateway import HistoryEntry, ImageDetail, PullEvent
@@ -220,12 +221,7 @@ def test_an_archive_is_loaded(browser: Client, havre: HavreDaemon, tmp_path: Pat
 
 @pytest.mark.django_db(transaction=True)
 def test_a_file_system_is_imported(browser: Client, havre: HavreDaemon) -> None:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        member = tarfile.TarInfo("etc/motd")
-        member.size = 5
-        tar.addfile(member, io.BytesIO(b"hello"))
-    upload = _send(browser, "fs.tar", buffer.getvalue(), piece=8000)
+    upload = _send(browser, "fs.tar", tar_of({"etc/motd": b"hello"}), piece=8000)
     form = {"kind": "import", "upload": upload, "reference": "team/fs:1", "changes": 'CMD ["x"]\nENV A=b'}
     nameless = browser.post("/e/local/images/load/", {**form, "reference": ""})
     assert nameless.status_code == 422

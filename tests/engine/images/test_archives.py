@@ -23,8 +23,10 @@ from engine.registry.reference import Reference
 from engine.types import Digest, Platform
 from tests.fixtures.image_archives import docker_archive, host_layer, layout
 from tests.fixtures.image_host import REPOSITORY, Host
-from tests.fixtures.image_maker import LayerBlob, put_image, tar_of
-from tests.fixtures.registry_server import Hang, Redirect, RegistryServer, wait_until
+from tests.fixtures.image_maker import LayerBlob, put_image
+from tests.fixtures.processes import wait_until
+from tests.fixtures.registry_server import Hang, Redirect, RegistryServer
+from tests.fixtures.tars import tar_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as root")
 

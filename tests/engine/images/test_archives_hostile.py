@@ -23,8 +23,9 @@ from engine.snapshots.layers import LayerStore
 from engine.types import Digest
 from tests.fixtures.image_archives import docker_archive, layout
 from tests.fixtures.image_host import Host
-from tests.fixtures.image_maker import LayerBlob, digest_of, tar_of
+from tests.fixtures.image_maker import LayerBlob, digest_of
 from tests.fixtures.raw_tar import archive, member
+from tests.fixtures.tars import tar_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as root")
 

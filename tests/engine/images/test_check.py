@@ -15,9 +15,10 @@ from engine.types import Digest
 from tests.fixtures.daemons import PROJECT
 from tests.fixtures.image_archives import host_layer
 from tests.fixtures.image_host import REPOSITORY, Host
-from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, tar_of
+from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image
 from tests.fixtures.processes import clean_environ
 from tests.fixtures.registry_server import RegistryServer
+from tests.fixtures.tars import tar_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as root")
 

@@ -15,8 +15,9 @@ from engine.images.records import ImageRecords
 from engine.registry.reference import Reference
 from engine.types import Digest
 from tests.fixtures.image_host import REPOSITORY, Host
-from tests.fixtures.image_maker import LayerBlob, put_image, tar_of
+from tests.fixtures.image_maker import LayerBlob, put_image
 from tests.fixtures.registry_server import RegistryServer
+from tests.fixtures.tars import tar_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as root")
 

@@ -34,7 +34,8 @@ from engine.registry.reach import PublicReach
 from engine.registry.reference import Reference
 from engine.types import Digest, Platform
 from tests.fixtures.image_host import REPOSITORY, Host
-from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, put_index, tar_of
+from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, put_index
+from tests.fixtures.processes import wait_until
 from tests.fixtures.registry_server import (
     Account,
     Corrupt,
@@ -46,8 +47,8 @@ from tests.fixtures.registry_server import (
     Slow,
     Status,
     Truncate,
-    wait_until,
 )
+from tests.fixtures.tars import tar_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as root")
 

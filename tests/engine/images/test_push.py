@@ -18,9 +18,11 @@ from engine.registry.reference import Reference
 from engine.types import Digest
 from tests.fixtures.image_archives import docker_archive
 from tests.fixtures.image_host import REPOSITORY, Host
-from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, tar_of
-from tests.fixtures.registry_server import Account, Hang, RegistryServer, Status, WrongDigest, wait_until
+from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image
+from tests.fixtures.processes import wait_until
+from tests.fixtures.registry_server import Account, Hang, RegistryServer, Status, WrongDigest
 from tests.fixtures.registry_uploads import Cut, Deaf, Forget
+from tests.fixtures.tars import tar_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as root")
 

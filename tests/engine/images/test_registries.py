@@ -17,9 +17,10 @@ from engine.registry.reference import Reference
 from engine.types import Digest
 from tests.fixtures.authority import Authority
 from tests.fixtures.image_host import REPOSITORY, Host
-from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image, tar_of
+from tests.fixtures.image_maker import LayerBlob, MadeImage, put_image
 from tests.fixtures.registry import Registry
 from tests.fixtures.registry_server import Account, RegistryServer
+from tests.fixtures.tars import tar_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacks layers as root")
 
