@@ -173,6 +173,7 @@ class ContainerService(ContainerStreams):
         self.close_streams()
         self._pool.shutdown(wait=True)
         self._helpers.shutdown(wait=True)
+        self.runtime.close()
 
     # --- reading
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from engine.kernel import cgroup, netns, syscalls
+from engine.kernel import cgroup, mounts, netns, syscalls
 from engine.kernel.aside import aside
 
 _FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+_PROGRAMS_NEED: Final = ("/proc", "/dev", "/sys", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64")
 
 
 def is_hybrid(root: Path = cgroup.ROOT) -> bool:
@@ -52,8 +55,50 @@ def version_1(program: Path, root: Path = cgroup.ROOT) -> Iterator[View]:
         aside(lambda: os.close(descriptor))  # the kernel waits until nobody looks at the mounts any more, half a ms
 
 
-def _enter_copy(root: Path, program: Path) -> int:
+class KeptView:
+    """Such a namespace for many calls of *program*: it holds what that needs to run, the control groups and *place*.
+
+    Nothing else is mounted in it, so it keeps no disk of the host busy, and neither it nor a copy of it grows with the
+    containers that run. Any thread may ask for it.
+    """
+
+    def __init__(self, program: Path, *, place: Path) -> None:
+        self._program = program
+        self._place = place
+        self._lock = threading.Lock()
+        self._descriptors: list[int] = []
+        self._made_for: tuple[int, int] | None = None
+
+    def view(self) -> View:
+        """The namespace, which is there: `View.make` does nothing.
+
+        It is made by the first call, and anew when an upgrade has put another file in the program's place.
+        """
+        with self._lock:
+            found = self._program.stat()
+            if (identity := (found.st_dev, found.st_ino)) != self._made_for:
+                # An earlier one may be on its way to a process, so it stays.
+                self._descriptors.append(netns.on_a_thread(self._enter))
+                self._made_for = identity
+            namespace = Path(f"/proc/{os.getpid()}/fd/{self._descriptors[-1]}")
+        return View(namespace=namespace, program=cgroup.ROOT / self._program.name, make=_nothing)
+
+    def close(self) -> None:
+        with self._lock:
+            self._made_for = None
+            while self._descriptors:
+                os.close(self._descriptors.pop())
+
+    def _enter(self) -> int:
+        return _enter_copy(cgroup.ROOT, self._program, only=(self._place, self._program, *map(Path, _PROGRAMS_NEED)))
+
+
+def _enter_copy(root: Path, program: Path, *, only: Iterable[Path] = ()) -> int:
+    """The calling thread's new namespace; of the other mounts it has all, or those that hold the places of *only*."""
     syscalls.unshare(syscalls.CLONE_NEWNS)
+    if only:
+        syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+        _leave((*(entry for entry in root.iterdir() if entry.name != "unified"), *only))
     # This one mount alone: what is mounted on it stays here, all others are passed on as they were.
     syscalls.mount("", str(root), "", syscalls.MS_PRIVATE)
     links = {entry.name: entry.readlink() for entry in root.iterdir() if entry.is_symlink()}
@@ -76,6 +121,19 @@ def _enter_copy(root: Path, program: Path) -> int:
         for hierarchy in hierarchies.values():
             os.close(hierarchy)
     return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _leave(places: Iterable[Path]) -> None:
+    """Unmount what is not at one of *places*, nor above one."""
+    found = [place.resolve() for place in places]
+    kept = {str(each) for place in found for each in (place, *place.parents)}
+    for mount in mounts.mount_table(Path("/proc/thread-self/mountinfo")):
+        if mount.target not in kept:
+            mounts.unmount(Path(mount.target))  # with all that is mounted below it
 
 
 def _show_read_only(program: Path, place: Path) -> None:

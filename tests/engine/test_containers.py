@@ -166,10 +166,16 @@ def test_remove_of_what_runs_wants_force(host: EngineHost, engine: Engine) -> No
 
 def test_pause_freezes_and_unpause_thaws(host: EngineHost, engine: Engine) -> None:
     container_id = host.run(engine, "sh", "-c", "while :; do echo x; sleep 0.01; done")
+    wait_until(lambda: host.log(engine, container_id))
     engine.containers.pause(container_id)
+
+    def silent() -> bool:
+        before = host.log(engine, container_id)
+        time.sleep(0.2)
+        return host.log(engine, container_id) == before
+
+    wait_until(silent, seconds=5, what="the monitor to have written what came before")
     before = host.log(engine, container_id)
-    time.sleep(0.2)
-    assert host.log(engine, container_id) == before
     with pytest.raises(Conflict, match="is already paused"):
         engine.containers.pause(container_id)
     engine.containers.unpause(container_id)

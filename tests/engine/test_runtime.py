@@ -14,7 +14,7 @@ from engine.containers.runtime.choice import find_runtime
 from engine.containers.runtime.compiled_filters import CompiledFilters
 from engine.containers.runtime.oci import Runtime
 from engine.engine import Engine
-from engine.kernel import cgroup, cgroup_view
+from engine.kernel import cgroup, cgroup_view, mounts
 from tests.fixtures.engine_host import EngineHost, remove_all
 from tests.fixtures.processes import wait_until
 
@@ -120,3 +120,36 @@ def test_filters_are_told_apart(tmp_path: Path) -> None:
     other = CompiledFilters(Runtime(program=Path("/usr/sbin/runc"), root=tmp_path))
     other.learn(first, "c")
     assert other.applied(first) == first
+
+
+def test_a_view_that_is_kept_holds_no_other_mount(tmp_path: Path) -> None:
+    """It is one for all calls, shows the control groups and its place, and keeps no file system of the host busy."""
+    if cgroup.version() == 2:
+        pytest.skip("this host has version 2 alone")
+    busy = tmp_path / "busy"
+    busy.mkdir()
+    (place := tmp_path / "run").mkdir()
+    program = Path(shutil.copy("/bin/cat", tmp_path / "cat"))
+    with mounts.mounted("busy", busy, "tmpfs"):
+        kept = cgroup_view.KeptView(program, place=place)
+        view = kept.view()
+        assert kept.view() == view
+    enter = ["nsenter", f"--mount={view.namespace}"]
+    inside = subprocess.run([*enter, "cat", "/proc/self/mountinfo"], capture_output=True, text=True, check=True).stdout
+    assert str(busy) not in inside
+    assert "unified" not in inside
+    assert f" {cgroup.ROOT}/memory " in inside
+    (place / "note").write_text("here")
+    assert subprocess.run([*enter, view.program, place / "note"], capture_output=True).stdout == b"here"
+    # An upgrade: the old file is no longer the one at the path.
+    shutil.copy("/bin/echo", tmp_path / "new")
+    (tmp_path / "new").rename(program)
+    again = kept.view()
+    assert again.namespace != view.namespace
+    shown = subprocess.run(
+        ["nsenter", f"--mount={again.namespace}", again.program, "hi"], capture_output=True, text=True
+    )
+    assert shown.stdout == "hi\n"
+    kept.close()
+    assert not view.namespace.exists()
+    assert not again.namespace.exists()

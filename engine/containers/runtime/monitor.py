@@ -309,7 +309,12 @@ class Monitors:
     ) -> Iterator[tuple[list[str], Callable[[], None]]]:
         """conmon over the runtime, which it may run after a call of the function that comes along, in the block."""
         log = directory / "runtime.log"
-        with self._runtime.coming_command(log=log, directory=directory) as ((program, *arguments), ready):
+        # A session joins a container that is there; only one that is to be made needs what the host has mounted.
+        creates = monitor_id == container_id
+        with self._runtime.coming_command(log=log, directory=directory, sees_host=creates) as (
+            (program, *arguments),
+            ready,
+        ):
             command = [
                 str(self._conmon),
                 "--api-version",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ class Runtime:
         self.program = program
         self.root = root
         self._enter = enter
+        self._kept = cgroup_view.KeptView(program, place=root.parent)
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
@@ -41,20 +42,29 @@ class Runtime:
     @contextmanager
     def command(self, *, log: Path, directory: Path) -> Iterator[tuple[str, ...]]:
         """The words that run it, up to its subcommand, in *directory*. They hold for as long as the block runs."""
-        with self.coming_command(log=log, directory=directory) as (words, make_ready):
+        with self.coming_command(log=log, directory=directory, sees_host=True) as (words, make_ready):
             make_ready()
             yield words
 
     @contextmanager
-    def coming_command(self, *, log: Path, directory: Path) -> Iterator[tuple[tuple[str, ...], Callable[[], None]]]:
-        """As `command`, but the words may be run only after a call of the function that comes with them."""
+    def coming_command(
+        self, *, log: Path, directory: Path, sees_host: bool
+    ) -> Iterator[tuple[tuple[str, ...], Callable[[], None]]]:
+        """As `command`, but the words may be run only after a call of the function that comes with them.
+
+        Unless it *sees_host*, as whoever makes a container must, it has the run directory alone, where it is told so.
+        """
         options = ("--root", str(self.root), "--log", str(log), "--log-format", "json")
         if self._enter is None:
             yield (str(self.program), *options), lambda: None
             return
-        with cgroup_view.version_1(self.program) as view:
+        with cgroup_view.version_1(self.program) if sees_host else nullcontext(self._kept.view()) as view:
             enter = (str(self._enter), f"--mount={view.namespace}", f"--wdns={directory}", "--")
             yield (*enter, str(view.program), *options), view.make
+
+    def close(self) -> None:
+        """Let go of what calls have in common. It may be called again afterwards."""
+        self._kept.close()
 
     def compiled_filter(self, container_id: str) -> bytes | None:
         """The seccomp filter that the runtime compiled for a container: the kernel's instructions (seccomp(2))."""
@@ -107,7 +117,7 @@ class Runtime:
         with tempfile.TemporaryDirectory(prefix="log-", dir=self.root.parent) as directory:
             log = Path(directory) / "log"
             try:
-                with self.command(log=log, directory=self.root) as command:
+                with self.coming_command(log=log, directory=self.root, sees_host=False) as (command, _):
                     done = subprocess.run(
                         (*command, verb, *arguments),
                         env=ENVIRONMENT,
