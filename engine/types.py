@@ -139,6 +139,11 @@ def parse_bool(text: str) -> bool | None:
     return True if text in _TRUE else False if text in _FALSE else None
 
 
+def well_formed(text: str) -> str:
+    """*text* with U+FFFD, as Go's decoder has it, where JSON spelt half a surrogate pair, which UTF-8 cannot have."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def printable(text: str, limit: int = 200) -> str:
     """The beginning of *text* without what could disturb a terminal: for messages that repeat a stranger's words."""
     return "".join(char for char in text[:limit] if char.isprintable())

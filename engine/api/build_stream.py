@@ -30,9 +30,9 @@ from engine.build.progress import (
     Running,
     Started,
     Step,
+    Stream,
     Warned,
 )
-from engine.containers.model import Stream
 from engine.errors import EngineError
 from engine.types import now, rfc3339
 

@@ -29,9 +29,9 @@ from engine.build.progress import (
     Running,
     Started,
     Step,
+    Stream,
     Warned,
 )
-from engine.containers.model import Stream
 from engine.errors import EngineError
 
 Line = dict[str, Any]

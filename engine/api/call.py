@@ -16,6 +16,7 @@ from engine.api.query import Query
 from engine.api.version import NEWEST, PRODUCT_VERSION, ApiVersion, text
 from engine.api.workers import Workers
 from engine.errors import InvalidParameter
+from engine.registry.auth import RegistryAuth
 
 if TYPE_CHECKING:
     from engine.engine import Engine
@@ -46,6 +47,11 @@ class Call:
     """Exec sessions whose client has its stream, but whose process is still on its way; done when it is there."""
     streams: set[asyncio.Task[Any]]
     """The tasks of answers that have no end of their own: a server that stops ends them."""
+
+    @property
+    def registry_auth(self) -> RegistryAuth | None:
+        """What the client signs in to a registry with."""
+        return RegistryAuth.from_header(self.request.headers.get("X-Registry-Auth", ""))
 
     def becomes_stream(self) -> None:
         """Note that the answer may go on for as long as the client likes."""
@@ -86,6 +92,11 @@ def empty_answer(status: int = 204) -> web.Response:
 
 def encode(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
+
+
+def encode_line(document: Any) -> bytes:
+    """A line of a stream of documents, ended as dockerd ends it."""
+    return encode(document)[:-1] + b"\r\n"
 
 
 async def begin_stream(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from engine.errors import InvalidParameter
+from engine.types import well_formed
 
 _INT64: Final = 1 << 63
 _DEEPEST: Final = 64
@@ -159,8 +160,7 @@ def decode(data: bytes) -> Any:
     try:
         document = json.loads(data, parse_constant=_constant, parse_float=_finite, parse_int=_number)
         _check_depth(document)
-        # Half a surrogate pair, which JSON can write and UTF-8 cannot: Go's decoder puts U+FFFD in its place as well.
-        return json.loads(_whole(json.dumps(document, ensure_ascii=False))) if b"\\u" in data else document
+        return json.loads(well_formed(json.dumps(document, ensure_ascii=False))) if b"\\u" in data else document
     except json.JSONDecodeError as error:
         rest = error.doc[error.pos : error.pos + 1]
         if not rest:
@@ -200,10 +200,6 @@ def _check_depth(document: Any) -> None:
         depth += 1
         if depth > _DEEPEST:
             raise InvalidParameter(f"invalid JSON: nested too deeply (more than {_DEEPEST} levels)")
-
-
-def _whole(text: str) -> str:
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _number(text: str) -> int:

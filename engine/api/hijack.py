@@ -19,10 +19,9 @@ from aiohttp import web
 
 from engine.api.call import Call, encode
 from engine.api.connection import HttpConnection
-from engine.api.version import PRODUCT_VERSION, ApiVersion
+from engine.api.version import MULTIPLEXED_TYPE, PRODUCT_VERSION
 from engine.kernel.unread import unread
 
-_MULTIPLEXED_TYPE: Final[ApiVersion] = (1, 42)
 _SETTLE: Final = 2.0
 """Seconds that the first output waits at most until the client has read the head."""
 _LOOK: Final = 0.0005
@@ -73,7 +72,7 @@ class Connection:
 
     async def accept(self, *, framed: bool) -> None:
         """Send the head: from here on the connection is a stream."""
-        kind = "raw-stream" if not framed or self._version < _MULTIPLEXED_TYPE else "multiplexed-stream"
+        kind = "raw-stream" if not framed or self._version < MULTIPLEXED_TYPE else "multiplexed-stream"
         if self._upgrade:
             status, upgrade = "101 UPGRADED", "Connection: Upgrade\r\nUpgrade: tcp\r\n"
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from engine.api.call import Call, begin_stream, encode
+from engine.api.call import Call, begin_stream, encode_line
 from engine.api.status import status_of
 from engine.errors import EngineError
 
@@ -71,9 +71,9 @@ async def _send(call: Call, queue: Lines, running: asyncio.Future[None], *, at_o
     if response is None:
         response = await begin_stream(call)
     while line is not None:
-        lines = [_line(line)]
+        lines = [encode_line(line)]
         while not queue.empty() and (line := queue.get_nowait()) is not None:
-            lines.append(_line(line))
+            lines.append(encode_line(line))
         await response.write(b"".join(lines))
         if line is not None:
             line = await queue.get()
@@ -81,10 +81,6 @@ async def _send(call: Call, queue: Lines, running: asyncio.Future[None], *, at_o
         await running
     except EngineError as error:
         await response.write(
-            _line({"errorDetail": {"code": status_of(error), "message": str(error)}, "error": str(error)})
+            encode_line({"errorDetail": {"code": status_of(error), "message": str(error)}, "error": str(error)})
         )
     return response
-
-
-def _line(document: dict[str, Any]) -> bytes:
-    return encode(document)[:-1] + b"\r\n"

@@ -12,6 +12,8 @@ ApiVersion = tuple[int, int]
 PRODUCT_VERSION: Final = __version__
 NEWEST: Final[ApiVersion] = (1, 44)
 OLDEST: Final[ApiVersion] = (1, 24)
+MULTIPLEXED_TYPE: Final[ApiVersion] = (1, 42)
+"""The first in which a stream of frames has a media type of its own."""
 
 
 def text(version: ApiVersion) -> str:

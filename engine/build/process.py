@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from engine.containers.model import Stream
+from engine.build.progress import Stream
 from engine.containers.runtime.failures import failed, runtime_failure
 from engine.containers.runtime.oci import ENVIRONMENT, Runtime
 from engine.errors import EngineFault

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from engine.containers.model import Stream
 from engine.errors import EngineError
 from engine.images.model import Told
 from engine.types import Digest, now
+
+
+class Stream(StrEnum):
+    STDOUT = "stdout"
+    STDERR = "stderr"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

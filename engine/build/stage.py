@@ -21,12 +21,11 @@ from engine.build.graph import SCRATCH, PlannedStage, origins, stage_of
 from engine.build.guard import DiskGuard
 from engine.build.ignoring import exclusion
 from engine.build.placing import Manner, Placer
-from engine.build.progress import Cached, Done, Failed, Missed, Note, Output, Removed, Running, Started
+from engine.build.progress import Cached, Done, Failed, Missed, Note, Output, Removed, Running, Started, Stream
 from engine.build.running import Command
 from engine.build.tips import Sealed, Tip
 from engine.build.trees import Missing, Tree
 from engine.build.workplace import Mounted, Workplace
-from engine.containers.model import Stream
 from engine.errors import Cancelled, EngineError, EngineFault, InvalidParameter, NotFound, StorageFull
 from engine.kernel import paths
 from engine.kernel.trees import remove_tree

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -53,8 +54,7 @@ def draft(
 ) -> Draft:
     """The container that a request asks for. `InvalidParameter` says what cannot be; nothing has been made yet.
 
-    *held* are the capabilities that the engine has to give; *find* knows the other
-    containers.
+    *held* are the capabilities that the engine has to give; *find* knows the other containers.
     """
     warnings: list[str] = []
     _check_sharing(host, config)
@@ -144,8 +144,7 @@ def _hostname(container_id: str, host: HostConfig, find: Callable[[str], Contain
     if (other := partner(host.network_mode)) is not None:
         return find(other).config.hostname
     if host.network_mode == "host" or host.uts_mode == "host":
-        with open("/proc/sys/kernel/hostname", encoding="utf-8") as file:  # noqa: PTH123 - a kernel's value, no file
-            return file.read().strip()
+        return os.uname().nodename
     return container_id[:12]
 
 

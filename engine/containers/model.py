@@ -156,11 +156,6 @@ class Exec:
     pid: int = 0
 
 
-class Stream(StrEnum):
-    STDOUT = "stdout"
-    STDERR = "stderr"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogQuery:
     """Which part of a log (Docker Engine API, `ContainerLogs`)."""

@@ -10,13 +10,13 @@ import time
 from typing import Final
 
 from engine.containers.model import Container, ExecConfig, HealthResult
+from engine.containers.streams.attach import PACKET
 from engine.containers.streams.exec import ExecSessions
 from engine.errors import EngineError
 from engine.types import SECOND, duration_text, now
 
 _OUTPUT: Final = 4096
 """Bytes of output that are kept, as in Docker."""
-_PACKET: Final = 8193
 _GLANCE: Final = 0.25
 """Seconds between two looks at whether the daemon is about to end."""
 _SHELL: Final = ("/bin/sh", "-c")
@@ -74,7 +74,7 @@ def _output(connection: socket.socket, deadline: float, closing: threading.Event
         if not poll.poll(min(left, _GLANCE) * 1000):
             continue
         try:
-            packet = connection.recv(_PACKET)
+            packet = connection.recv(PACKET)
         except BlockingIOError:
             continue
         except ConnectionResetError:

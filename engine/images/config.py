@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engine.errors import InvalidParameter
 from engine.images.model import HealthCheck, HistoryEntry, ImageConfig
-from engine.types import Digest, Platform, parse_rfc3339
+from engine.types import Digest, Platform, parse_rfc3339, well_formed
 
 _PORT: Final = re.compile(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?")
 _LAST_PORT: Final = 65535
@@ -38,9 +38,7 @@ def parse_config(data: bytes) -> ParsedConfig:
     try:
         document = json.loads(data)
         if b"\\u" in data:
-            # Half a surrogate pair is in no file's name and no variable: Go's decoder has U+FFFD in its place as well.
-            text = json.dumps(document, ensure_ascii=False)
-            document = json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+            document = json.loads(well_formed(json.dumps(document, ensure_ascii=False)))
     except (ValueError, RecursionError) as error:
         raise InvalidParameter(f"malformed image config: {error}") from error
     document = _mapping(document, "the document")

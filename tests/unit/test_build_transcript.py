@@ -8,8 +8,7 @@ from typing import Any
 from engine.api.build_stream import BuildStream
 from engine.api.build_transcript import Transcript
 from engine.build.errors import CommandFailed
-from engine.build.progress import Built, Cached, Done, Event, Failed, Missed, Output, Planned, Started, Step
-from engine.containers.model import Stream
+from engine.build.progress import Built, Cached, Done, Event, Failed, Missed, Output, Planned, Started, Step, Stream
 from engine.types import Digest
 
 IMAGE = Digest.of(b"image")

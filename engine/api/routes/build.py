@@ -12,7 +12,7 @@ from engine.api import build_options
 from engine.api.body import RequestBody, ResponseBody
 from engine.api.build_stream import BuildStream
 from engine.api.build_transcript import Transcript
-from engine.api.call import Call, empty_answer, encode, json_answer
+from engine.api.call import Call, empty_answer, encode_line, json_answer
 from engine.api.grpc import refuse_calls
 from engine.api.hijack import Connection
 from engine.api.router import Routes
@@ -114,7 +114,7 @@ async def _build(
             answer.begin({})
             begun = True
         try:
-            answer.write(encode(document)[:-1] + b"\r\n")
+            answer.write(encode_line(document))
         except (ConnectionError, RuntimeError) as error:
             left.set()
             cancel.set()

@@ -33,7 +33,7 @@ async def auth(call: Call) -> web.Response:
 @routes.get("/distribution/{name*}/json")
 async def distribution(call: Call) -> web.Response:
     reference = Reference.parse(call.arguments["name"])
-    found = await call.workers.pull(call.engine.distribution.inspect, reference, auth=_credentials(call))
+    found = await call.workers.pull(call.engine.distribution.inspect, reference, auth=call.registry_auth)
     descriptor = found.descriptor
     return json_answer(
         {
@@ -57,7 +57,7 @@ async def search(call: Call) -> web.Response:
         raise InvalidParameter(f"Invalid filter '{unknown[0]}'")
     passes = _filter(filters)
     found = await call.workers.pull(
-        call.engine.distribution.search, call.query.text("term"), limit=limit, auth=_credentials(call)
+        call.engine.distribution.search, call.query.text("term"), limit=limit, auth=call.registry_auth
     )
     return json_answer(
         [
@@ -97,7 +97,3 @@ def _flag(name: str, text: str) -> bool:
 def _platform(platform: Platform) -> dict[str, Any]:
     document = {"architecture": platform.architecture, "os": platform.os}
     return document | ({"variant": platform.variant} if platform.variant else {})
-
-
-def _credentials(call: Call) -> RegistryAuth | None:
-    return RegistryAuth.from_header(call.request.headers.get("X-Registry-Auth", ""))

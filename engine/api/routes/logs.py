@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -12,8 +11,10 @@ from aiohttp import web
 from engine.api.call import Call, begin_stream
 from engine.api.query import Query
 from engine.api.router import Routes
+from engine.api.version import MULTIPLEXED_TYPE
 from engine.containers.logs.reader import timestamp
 from engine.containers.model import LogQuery
+from engine.containers.streams.attach import frame_header
 from engine.errors import InvalidParameter
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 routes = Routes()
 
-_HEADER = struct.Struct(">BxxxI").pack
-_MULTIPLEXED_TYPE = (1, 42)
 _DIGITS = 15
 
 
@@ -35,7 +34,7 @@ async def logs(call: Call) -> web.StreamResponse:
     tty = container.config.tty
     attributes = ",".join(container.host.log.attributes) if call.query.flag("details") else None
     encode = encoder(tty=tty, timestamps=call.query.flag("timestamps"), details=attributes)
-    framed = not tty and call.version >= _MULTIPLEXED_TYPE
+    framed = not tty and call.version >= MULTIPLEXED_TYPE
     response = await begin_stream(
         call, content_type=f"application/vnd.docker.{'multiplexed' if framed else 'raw'}-stream"
     )
@@ -127,6 +126,6 @@ def encoder(*, tty: bool, timestamps: bool, details: str | None = None) -> Calla
         return lambda batch: b"".join([data for _, _, data in batch])
     if timestamps:
         return lambda batch: b"".join(
-            [_HEADER(stream, len(data) + 31) + timestamp(at) + b" " + data for at, stream, data in batch]
+            [frame_header(stream, len(data) + 31) + timestamp(at) + b" " + data for at, stream, data in batch]
         )
-    return lambda batch: b"".join([_HEADER(stream, len(data)) + data for _, stream, data in batch])
+    return lambda batch: b"".join([frame_header(stream, len(data)) + data for _, stream, data in batch])

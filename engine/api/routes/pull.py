@@ -14,7 +14,6 @@ from engine.api.router import Routes
 from engine.api.routes.archives import image_import
 from engine.api.told import Tell, told
 from engine.errors import InvalidParameter
-from engine.registry.auth import RegistryAuth
 from engine.registry.platforms import parse_platform
 from engine.registry.reference import Reference, names_all
 
@@ -37,7 +36,7 @@ async def image_create_within(call: Call) -> web.StreamResponse:
 async def _pull(call: Call, asked: AskedReach) -> web.StreamResponse:
     reference, all_tags = _reference(call)
     platform = parse_platform(call.query.text("platform"))
-    auth = RegistryAuth.from_header(call.request.headers.get("X-Registry-Auth", ""))
+    auth = call.registry_auth
 
     def pull(tell: Tell, cancel: threading.Event) -> None:
         images = call.engine.images

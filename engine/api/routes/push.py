@@ -13,7 +13,6 @@ from engine.api.render_image import progress_line
 from engine.api.router import Routes
 from engine.api.told import Tell, told
 from engine.errors import InvalidParameter
-from engine.registry.auth import RegistryAuth
 from engine.registry.reference import Reference, names_all
 
 routes = Routes()
@@ -37,7 +36,7 @@ async def _push(call: Call, asked: AskedReach) -> web.StreamResponse:
         raise InvalidParameter("cannot push a digest reference: name the tag to push")
     # Without a tag anywhere, all of the repository's are meant.
     all_tags = not tag and names_all(name)
-    auth = RegistryAuth.from_header(call.request.headers.get("X-Registry-Auth", ""))
+    auth = call.registry_auth
 
     def push(tell: Tell, cancel: threading.Event) -> None:
         call.engine.images.push(

@@ -7,6 +7,7 @@ import json
 from engine.build.dockerfile.errors import Mistake
 from engine.build.dockerfile.model import CommandLine, Pair
 from engine.build.dockerfile.words import GAP, SPACE, quoted_words
+from engine.types import well_formed
 
 
 def json_words(text: str) -> tuple[str, ...] | None:
@@ -23,8 +24,7 @@ def json_words(text: str) -> tuple[str, ...] | None:
         return None
     if not all(isinstance(value, str) for value in values):
         raise Mistake("when using JSON array syntax, arrays must be comprised of strings only", token=text[:40])
-    # JSON can spell halves of characters, which no file or process can be given.
-    return tuple(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for value in values)
+    return tuple(map(well_formed, values))
 
 
 def command(text: str) -> CommandLine:

@@ -34,7 +34,7 @@ STDOUT: Final = 1
 STDERR: Final = 2
 """The streams' numbers in Docker's frames; conmon's are one more."""
 
-_PACKET: Final = 8193
+PACKET: Final = 8193
 """conmon's largest packet: STDIO_BUF_SIZE and the stream's number."""
 _INPUT: Final = 16 * 1024
 """The largest packet sent: up to 2.1.6, conmon cuts one of 32 KiB."""
@@ -202,7 +202,7 @@ class Attachment:
         receive = connection.recv
         while len(packets) < _BATCH and not self._closed:
             try:
-                packet = receive(_PACKET)
+                packet = receive(PACKET)
             except BlockingIOError:
                 return packets or _NOTHING
             except ConnectionResetError:
@@ -321,15 +321,16 @@ def connection_to(directory: Path, *, name: str) -> socket.socket:
     return connection
 
 
+frame_header: Final = struct.Struct(">BxxxI").pack
+"""What stands before the bytes of a frame: its stream, three zeros, their number (big-endian)."""
+
+
 def multiplex(frames: Iterable[tuple[int, bytes]]) -> bytes:
-    """*frames* as Docker sends them where there is no terminal: stream, three zeros, length (big-endian), bytes."""
+    """*frames* as Docker sends them where there is no terminal."""
     parts: list[bytes] = []
     for stream, payload in frames:
-        parts += (_HEADER(stream, len(payload)), payload)
+        parts += (frame_header(stream, len(payload)), payload)
     return b"".join(parts)
-
-
-_HEADER: Final = struct.Struct(">BxxxI").pack
 
 
 def _hung_up(connection: socket.socket) -> bool:

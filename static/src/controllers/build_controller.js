@@ -9,6 +9,7 @@ import { Controller } from "@hotwired/stimulus";
 
 import { size } from "../lib/amounts.js";
 import { nodes } from "../lib/ansi.js";
+import { element } from "../lib/elements.js";
 import { layout, stagesOf } from "../lib/stage_graph.js";
 
 const LINES = 2000; // of a step that the page holds; the whole log can be fetched
@@ -227,12 +228,5 @@ function duration(seconds) {
 function svg(name, attributes) {
   const found = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) found.setAttribute(key, value);
-  return found;
-}
-
-function element(name, words, classes = "") {
-  const found = document.createElement(name);
-  found.textContent = words;
-  if (classes) found.className = classes;
   return found;
 }

@@ -9,6 +9,8 @@
 
 import { Controller } from "@hotwired/stimulus";
 
+import { element } from "../lib/elements.js";
+
 export default class extends Controller {
   static targets = ["text", "editor", "marks"];
   static values = { check: String, nonce: String, well: String, unsupported: String, away: String };
@@ -75,18 +77,18 @@ export default class extends Controller {
         const row = document.createElement("li");
         row.className = `lint-${mark.severity}`;
         const place = button(`${mark.line}`, "lint-line", () => this.editor.go(mark.from));
-        row.append(place, text("strong", mark.rule), text("span", mark.message));
+        row.append(place, element("strong", mark.rule), element("span", mark.message));
         if (mark.fix) {
           row.append(button(mark.fix, "btn btn-sm", () => this.editor.apply(edits(doc, mark))));
         }
-        if (mark.explanation) row.append(text("small", mark.explanation));
+        if (mark.explanation) row.append(element("small", mark.explanation));
         return row;
       }),
     );
   }
 
   say(words) {
-    this.marksTarget.replaceChildren(text("li", words));
+    this.marksTarget.replaceChildren(element("li", words));
   }
 }
 
@@ -109,16 +111,9 @@ function edits(doc, mark) {
   }));
 }
 
-function text(name, words) {
-  const element = document.createElement(name);
-  element.textContent = words;
-  return element;
-}
-
 function button(words, classes, action) {
-  const element = text("button", words);
-  element.type = "button";
-  element.className = classes;
-  element.addEventListener("click", action);
-  return element;
+  const made = element("button", words, classes);
+  made.type = "button";
+  made.addEventListener("click", action);
+  return made;
 }

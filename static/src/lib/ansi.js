@@ -2,6 +2,7 @@
 
 import Anser from "anser";
 
+import { element } from "./elements.js";
 import { plain, split } from "./log_store.js";
 
 /** The nodes that show one line, with what the person searches for in <mark>. */
@@ -18,16 +19,8 @@ export function nodes(text, wanted) {
     if (classes.length === 0) {
       fragment.append(plain(part.content));
     } else {
-      const span = element("span", plain(part.content));
-      span.className = classes.join(" ");
-      fragment.append(span);
+      fragment.append(element("span", plain(part.content), classes.join(" ")));
     }
   }
   return fragment;
-}
-
-function element(name, text) {
-  const node = document.createElement(name);
-  node.textContent = text;
-  return node;
 }
