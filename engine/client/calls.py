@@ -1,47 +1,24 @@
-"""Calls: one request, one typed answer (or an error of `engine.client.errors`), over the docker SDK."""
+"""The client: one request, one typed answer (or an error of `engine.client.errors`), over the docker SDK."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import time
-from typing import Any, Final
 
 from engine.client import errors, parse
 from engine.client.builds import BuildCalls
-from engine.client.connection import Filters, filters_of, segment
 from engine.client.container_calls import ContainerCalls
 from engine.client.container_files import FileCalls
 from engine.client.images import ImageCalls
 from engine.client.lint import LintCalls
-from engine.client.model import (
-    ContainerDetail,
-    ContainerSummary,
-    Death,
-    Event,
-    FileChange,
-    HostInfo,
-    Limits,
-    ProcessTable,
-    VersionInfo,
-)
+from engine.client.model import Event, HostInfo, VersionInfo
 from engine.client.networks import NetworkCalls
 from engine.client.volumes import VolumeCalls
-
-_LIMITS: Final = {
-    "memory": "Memory",
-    "memory_swap": "MemorySwap",
-    "nano_cpus": "NanoCpus",
-    "cpu_shares": "CpuShares",
-    "pids_limit": "PidsLimit",
-}
-_KINDS_OF_CHANGE: Final = {0: "modified", 1: "added", 2: "deleted"}
 
 
 class Client(BuildCalls, ContainerCalls, FileCalls, ImageCalls, LintCalls, NetworkCalls, VolumeCalls):
     """Every call to a Docker-compatible endpoint; what it is and how long it waits is told at `Connection`."""
-
-    # -- the endpoint
 
     def ping(self) -> str:
         """The API version that is spoken; `Unreachable` when nobody answers."""
@@ -66,106 +43,3 @@ class Client(BuildCalls, ContainerCalls, FileCalls, ImageCalls, LintCalls, Netwo
         if answer.status_code >= 400:
             raise errors.from_status(answer.status_code, answer.text)
         return [parse.event(json.loads(line)) for line in answer.text.splitlines() if line.strip()]
-
-    # -- containers
-
-    def containers(
-        self,
-        *,
-        all: bool = False,  # noqa: A002 - Docker's word
-        filters: Filters | None = None,
-        limit: int | None = None,
-        size: bool = False,
-    ) -> list[ContainerSummary]:
-        """The containers, newest first; without *all* only those that run. *size* is slow: it measures each."""
-        with errors.translated(self.base_url):
-            rows = self._api.containers(all=all, filters=filters_of(filters), limit=limit or -1, size=size)
-        return [parse.container_summary(row) for row in rows]
-
-    def container(self, container: str) -> ContainerDetail:
-        """One container by id, beginning of an id, or name."""
-        with errors.translated(self.base_url):
-            return parse.container_detail(self._api.inspect_container(container))
-
-    def start(self, container: str) -> None:
-        """Start it; it is no error that it already runs."""
-        with errors.translated(self.base_url):
-            self._api.start(container)
-
-    def stop(self, container: str, *, timeout: int | None = None) -> None:
-        """Stop it: its stop signal, then SIGKILL after *timeout* seconds (`None`: the container's own, else 10)."""
-        with errors.translated(self.base_url):
-            self._api.stop(container, timeout=timeout)
-
-    def restart(self, container: str, *, timeout: int | None = None) -> None:
-        with errors.translated(self.base_url):
-            self._api.restart(container, timeout=10 if timeout is None else timeout)
-
-    def kill(self, container: str, *, signal: str = "SIGKILL") -> None:
-        with errors.translated(self.base_url):
-            self._api.kill(container, signal=signal)
-
-    def pause(self, container: str) -> None:
-        with errors.translated(self.base_url):
-            self._api.pause(container)
-
-    def unpause(self, container: str) -> None:
-        with errors.translated(self.base_url):
-            self._api.unpause(container)
-
-    def rename(self, container: str, name: str) -> None:
-        with errors.translated(self.base_url):
-            self._api.rename(container, name)
-
-    def remove(self, container: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove it; *force* kills it first, *volumes* takes its anonymous volumes along."""
-        with errors.translated(self.base_url):
-            self._api.remove_container(container, v=volumes, force=force)
-
-    def wait(self, container: str, *, timeout: int | None = None) -> int:
-        """Wait until it does not run and return its exit code; `TimedOut` after *timeout* seconds."""
-        with errors.translated(self.base_url):
-            return int(self._api.wait(container, timeout=timeout)["StatusCode"])
-
-    def update(
-        self,
-        container: str,
-        *,
-        limits: Limits | None = None,
-        restart_policy: str = "",
-        maximum_retries: int = 0,
-    ) -> list[str]:
-        """Change limits and the restart policy, at once where it runs; the warnings."""
-        body: dict[str, Any] = {}
-        if limits is not None:
-            values = {field: getattr(limits, name) for name, field in _LIMITS.items()}
-            body |= {field: value for field, value in values.items() if value is not None}
-        if restart_policy:
-            body["RestartPolicy"] = {"Name": restart_policy, "MaximumRetryCount": maximum_retries}
-        return list(self._json("POST", f"/containers/{segment(container)}/update", body=body).get("Warnings") or ())
-
-    def top(self, container: str) -> ProcessTable:
-        """The processes of a running container; `Conflict` when it does not run."""
-        with errors.translated(self.base_url):
-            answer = self._api.top(container)
-        return ProcessTable(
-            titles=tuple(answer.get("Titles") or ()), rows=tuple(tuple(row) for row in answer.get("Processes") or ())
-        )
-
-    def changes(self, container: str) -> list[FileChange]:
-        """What the container has changed of its image's files."""
-        with errors.translated(self.base_url):
-            rows = self._api.diff(container) or ()
-        return [FileChange(path=row["Path"], kind=_KINDS_OF_CHANGE.get(row["Kind"], "modified")) for row in rows]
-
-    def deaths(self, container: str, *, limit: int = 10) -> list[Death]:
-        """Why the container ended, newest first. Endpoints other than Havre do not know: an empty list."""
-        with errors.translated(self.base_url):
-            api = self._api
-            address = f"{api.base_url}/havre/v1/containers/{segment(container)}/deaths"
-            answer = api.get(address, params={"limit": limit}, timeout=self.timeout)
-        if answer.status_code == 404:
-            return []
-        if answer.status_code >= 400:
-            raise errors.from_status(answer.status_code, answer.text)
-        return [parse.death(row) for row in answer.json()]
