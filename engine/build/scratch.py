@@ -7,17 +7,13 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from engine.kernel import mounts
-from engine.kernel.trees import remove_tree
-
-_LOG: Final = logging.getLogger(__name__)
+from engine.snapshots.trash import discard
 
 
 class Scratch:
@@ -65,26 +61,17 @@ class Scratches:
         finally:
             _unmount_below(files)
             for place in (bundles, files, repositories):
-                _discard(place)
+                discard(place)
 
     def sweep(self) -> None:
         """Remove what builds of a daemon that was killed have left. Only before anything else runs."""
         for top in (self._files, self._bundles, self._repositories):
             _unmount_below(top)
             for place in list(top.iterdir()):
-                _discard(place)
+                discard(place)
 
 
 def _unmount_below(place: Path) -> None:
     """What is mounted there is somebody else's, and must not be deleted along."""
     for target in mounts.mounts_below(place):
         mounts.unmount(Path(target))
-
-
-def _discard(place: Path) -> None:
-    try:
-        remove_tree(place)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        _LOG.warning("%s cannot be deleted and takes space: %s", place, error)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from engine.errors import DigestMismatch, EngineFault, InvalidParameter, NotFound, StorageFull
+from engine.kernel.disk import sync_directory
 from engine.types import Digest
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -167,7 +168,7 @@ class ContentStore:
 
         def place(digest: Digest) -> None:
             temporary.rename(self.path(digest))
-            _sync_directory(self._blobs)
+            sync_directory(self._blobs)
 
         try:
             with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
@@ -196,7 +197,7 @@ class ContentStore:
             staged.hardlink_to(file.path)
             staged.rename(self.path(file.digest))
             staged.unlink(missing_ok=True)
-            _sync_directory(self._blobs)
+            sync_directory(self._blobs)
 
     def put(self, data: bytes, *, expected: Digest | None = None) -> Digest:
         """Store the small blob *data*, also in the place of one that has rotted, and return its digest."""
@@ -255,11 +256,3 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

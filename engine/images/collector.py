@@ -15,7 +15,8 @@ from pathlib import Path
 from engine.content.store import ContentStore
 from engine.errors import NotFound
 from engine.images.records import ImageRecords
-from engine.snapshots.layers import LayerStore, discard
+from engine.snapshots.layers import LayerStore
+from engine.snapshots.trash import discard
 from engine.types import Digest
 
 

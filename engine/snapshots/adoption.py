@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from engine.kernel.trees import limit_times, tree_size
-from engine.snapshots.layers import LayerStore, discard
+from engine.snapshots.layers import LayerStore
 from engine.snapshots.packing import pack_directory
+from engine.snapshots.trash import discard
 from engine.types import Digest
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

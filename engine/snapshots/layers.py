@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 import secrets
 import threading
@@ -24,14 +23,13 @@ from pathlib import Path
 from typing import Final
 
 from engine.errors import DigestMismatch, EngineFault, StorageFull
-from engine.kernel import syscalls
+from engine.kernel.disk import sync_directory, sync_file_system
 from engine.kernel.overlay import OPAQUE
 from engine.kernel.paths import open_in_root, opened_root
-from engine.kernel.trees import remove_tree
 from engine.snapshots.helper import FULL, Unpacked, UnpackHelper, UnpackLimits
+from engine.snapshots.trash import discard
 from engine.types import Digest, is_id
 
-_LOG: Final = logging.getLogger(__name__)
 _SHORT: Final = 10
 
 
@@ -145,12 +143,8 @@ class LayerStore:
         with _room_for(diff_id.short):
             (temporary / "size").write_text(str(size), encoding="ascii")
             (temporary / "link").write_text(name, encoding="ascii")
-            descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                # One call for the thousands of files, instead of an fsync each.
-                syscalls.syncfs(descriptor)
-            finally:
-                os.close(descriptor)
+            # One call for the thousands of files, instead of an fsync each.
+            sync_file_system(temporary)
         with self._lock, _room_for(diff_id.short):
             taken = not self.has(diff_id)
             if taken or link:
@@ -158,11 +152,7 @@ class LayerStore:
                 self._link(name, diff_id.hex)
             if taken:
                 temporary.rename(self._root / diff_id.hex)
-        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(self._root)
         return taken
 
     def take_over(self, temporary: Path, diff_id: Digest, size: int) -> None:
@@ -270,13 +260,3 @@ def _room_for(layer: str) -> Iterator[None]:
         if error.errno in FULL:
             raise StorageFull(f"no room for layer {layer}: {error}; free some space and try again") from error
         raise
-
-
-def discard(directory: Path) -> None:
-    """Delete *directory*. What cannot be deleted now is told and left for the next `sweep`."""
-    try:
-        remove_tree(directory)
-    except FileNotFoundError:
-        return  # it has got its name, or was never made
-    except OSError as error:
-        _LOG.warning("%s cannot be deleted and takes space: %s", directory, error)

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import shutil
@@ -20,17 +19,18 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from engine.errors import Conflict, EngineFault, InvalidParameter, NotFound
 from engine.kernel import mounts
 from engine.kernel.overlay import MOST_LOWER, mount_overlay
-from engine.kernel.trees import remove_tree, tree_size
+from engine.kernel.trees import tree_size
 from engine.snapshots.layers import LayerStore
+from engine.snapshots.trash import discard
 from engine.types import Digest, is_id
 
-_LOG: Final = logging.getLogger(__name__)
 _INIT: Final = "init"
 _INIT_KERNEL: Final = "init-kernel"
 _EMPTY: Final = "empty"
@@ -38,6 +38,8 @@ _KERNEL_DIRECTORIES: Final = ("dev", "dev/pts", "dev/shm", "proc", "sys")
 _KERNEL_FILES: Final = ("dev/console",)
 _IMAGE_FILES: Final = ("etc/hostname", "etc/hosts", "etc/resolv.conf", ".dockerenv")
 _MTAB: Final = "etc/mtab"
+_REMEMBERED: Final = 1000
+"""Images of which it is remembered whether they leave room for the init layer."""
 
 
 class SnapshotStore:
@@ -46,7 +48,7 @@ class SnapshotStore:
     def __init__(self, root: Path, layers: LayerStore) -> None:
         self._root = root
         self._layers = layers
-        self._plain: dict[tuple[Digest, ...], bool] = {}
+        self._leave_room = lru_cache(_REMEMBERED)(self._look_for_room)
         self._lock = threading.Lock()
         """Held while something is mounted or unmounted."""
         self._kept: set[str] = set()
@@ -157,7 +159,7 @@ class SnapshotStore:
                 directory.rename(trash)
             except FileNotFoundError:
                 return
-        threading.Thread(target=_discard, args=(trash,), name="snapshot-trash").start()
+        threading.Thread(target=discard, args=(trash,), name="snapshot-trash").start()
 
     def exists(self, snapshot: str) -> bool:
         """Whether a snapshot is here: one that is removed is not, from before its first file is deleted."""
@@ -171,7 +173,7 @@ class SnapshotStore:
         """Put right what a killed daemon left: remove what is not *known*, unmount what is not *running*."""
         for entry in list(self._root.iterdir()):
             if entry.name.startswith("trash-"):
-                _discard(entry)
+                discard(entry)
         for snapshot in self.ids():
             if snapshot not in known:
                 self.remove(snapshot)
@@ -247,13 +249,17 @@ class SnapshotStore:
         over, and an image that has links or files there only means to lead the runtime astray. An image with a strange
         /etc keeps that, and places to mount on are made in the container's own layer.
         """
-        tops = [self._layers.diff(diff_id) for diff_id in reversed(diff_ids)]
-        if above:
-            with self._layers.steady():
-                return _leaves_room([*(self._layers.links / name for name in reversed(above)), *tops])
-        if diff_ids not in self._plain:
-            self._plain[diff_ids] = _leaves_room(tops)
-        return self._plain[diff_ids]
+        if not above:
+            return self._leave_room(diff_ids)
+        with self._layers.steady():
+            tops = [self._layers.links / name for name in reversed(above)]
+            return _leaves_room([*tops, *self._topmost_first(diff_ids)])
+
+    def _look_for_room(self, diff_ids: tuple[Digest, ...]) -> bool:
+        return _leaves_room(self._topmost_first(diff_ids))
+
+    def _topmost_first(self, diff_ids: Sequence[Digest]) -> list[Path]:
+        return [self._layers.diff(diff_id) for diff_id in reversed(diff_ids)]
 
 
 def _leaves_room(tops: Sequence[Path]) -> bool:
@@ -289,13 +295,3 @@ def _lookup(tops: Sequence[Path], name: str) -> os.stat_result | None:
         if found is not None:
             return None if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0 else found
     return None
-
-
-def _discard(directory: Path) -> None:
-    """Delete *directory*. What cannot be deleted now is told and left for the next `reconcile`."""
-    try:
-        remove_tree(directory)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        _LOG.warning("%s cannot be deleted and takes space: %s", directory, error)
