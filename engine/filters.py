@@ -25,6 +25,13 @@ def has_label(labels: Mapping[str, str], wanted: str) -> bool:
     return name in labels and (not equals or labels[name] == value)
 
 
+def labelled(labels: Mapping[str, str], filters: Mapping[str, Collection[str]]) -> bool:
+    """Whether *labels* have all that the filter `label` wants, and none that `label!` does."""
+    return all(has_label(labels, wanted) for wanted in filters.get("label", ())) and not any(
+        has_label(labels, unwanted) for unwanted in filters.get("label!", ())
+    )
+
+
 def flag(text: str) -> bool | None:
     """What *text* says, yes or no; `None` where it says neither."""
     return {"1": True, "true": True, "0": False, "false": False}.get(text.lower())

@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.containers.model import Container, HealthStatus, Status
 from engine.errors import InvalidParameter, NotFound
-from engine.filters import has_label, named, require_known
+from engine.filters import labelled, named, require_known
 from engine.images.service import ImageService
 from engine.types import parse_until
 
@@ -45,8 +45,8 @@ def filtered(
         tests.append(lambda container: any(container.id.startswith(value) for value in ids))
     if names := filters.get("name"):
         tests.append(_named(names))
-    if labels := filters.get("label"):
-        tests.append(lambda container: all(has_label(container.config.labels, value) for value in labels))
+    if filters.get("label"):
+        tests.append(lambda container: labelled(container.config.labels, filters))
     if codes := filters.get("exited"):
         numbers = {_number("exited", value) for value in codes}
         tests.append(
@@ -90,8 +90,7 @@ def prunable(containers: Sequence[Container], *, filters: Mapping[str, Collectio
         for container in containers
         if container.state.status in _PRUNED
         and (before is None or container.created < before)
-        and all(has_label(container.config.labels, value) for value in filters.get("label", ()))
-        and not any(has_label(container.config.labels, value) for value in filters.get("label!", ()))
+        and labelled(container.config.labels, filters)
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.errors import InvalidParameter
-from engine.filters import flag, has_label, require_known
+from engine.filters import flag, labelled, require_known
 from engine.images.model import Image
 from engine.types import parse_until
 
@@ -34,9 +34,7 @@ def filtered(
         created = image.created or 0
         if any(created >= limit for limit in before) or any(created <= limit for limit in since):
             continue
-        if not all(has_label(image.config.labels, label) for label in filters.get("label", ())):
-            continue
-        if any(has_label(image.config.labels, label) for label in filters.get("label!", ())):
+        if not labelled(image.config.labels, filters):
             continue
         shown = _only_named(image, patterns) if patterns else image
         if patterns and not (shown.tags or shown.digests):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from engine.errors import InvalidParameter
-from engine.filters import flag, has_label, named, require_known
+from engine.filters import flag, has_label, labelled, named, require_known
 from engine.networks.creation import PREDEFINED
 from engine.networks.model import Network
 from engine.types import parse_until
@@ -45,8 +45,7 @@ def prunable(networks: Sequence[Network], filters: Mapping[str, Collection[str]]
         for network in networks
         if network.name not in PREDEFINED
         and (before is None or network.created < before)
-        and all(has_label(network.labels, label) for label in filters.get("label", ()))
-        and not any(has_label(network.labels, label) for label in filters.get("label!", ()))
+        and labelled(network.labels, filters)
     ]
 
 

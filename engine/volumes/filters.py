@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from engine.errors import InvalidParameter
-from engine.filters import flag, has_label, named, require_known
+from engine.filters import flag, labelled, named, require_known
 from engine.volumes.model import Volume
 
 _LISTED: Final = frozenset({"dangling", "driver", "label", "name"})
@@ -33,10 +33,7 @@ def chosen(
     if names := filters.get("name"):
         matches = named(names)
         found = [volume for volume in found if matches(volume.name)]
-    found = [volume for volume in found if all(has_label(volume.labels, label) for label in filters.get("label", ()))]
-    return [
-        volume for volume in found if not any(has_label(volume.labels, label) for label in filters.get("label!", ()))
-    ]
+    return [volume for volume in found if labelled(volume.labels, filters)]
 
 
 def truth(name: str, value: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import InvalidParameter
-from engine.filters import flag, has_label, named, require_known
+from engine.filters import flag, has_label, labelled, named, require_known
 
 
 def test_a_filter_that_nobody_knows_is_refused_by_its_name() -> None:
@@ -20,6 +20,14 @@ def test_a_filter_that_nobody_knows_is_refused_by_its_name() -> None:
 )
 def test_a_label_is_wanted_by_its_name_or_with_its_value(wanted: str, *, found: bool) -> None:
     assert has_label({"a": "1", "b": ""}, wanted) is found
+
+
+def test_a_prune_takes_what_has_all_of_the_labels_and_none_of_the_others() -> None:
+    labels = {"a": "1", "b": ""}
+    assert labelled(labels, {})
+    assert labelled(labels, {"label": ["a=1", "b"], "label!": ["c", "a=2"]})
+    assert not labelled(labels, {"label": ["a", "c"]})
+    assert not labelled(labels, {"label!": ["c", "b"]})
 
 
 def test_yes_and_no_are_what_docker_takes_for_them() -> None:
