@@ -170,3 +170,6 @@ def test_every_page_of_a_container_fits_a_phone(
         phone.on("dialog", lambda dialog: dialog.accept())
         phone.goto(f"/e/local/containers/{path}")
         assert phone.evaluate("document.documentElement.scrollWidth") <= 360, path
+    phone.goto("/e/local/containers/new/")
+    tops = [phone.locator(".form-foot .btn").nth(number).bounding_box() for number in range(3)]
+    assert len({box["y"] for box in tops if box}) == 1, "the buttons of the form stand side by side"

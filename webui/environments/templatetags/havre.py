@@ -176,4 +176,5 @@ def condition(container: ContainerSummary) -> str:
 def outcome(container: ContainerDetail) -> str:
     """The same on a container's own page, where its health has a word beside it."""
     state = container.state
-    return "failed" if state.status == "exited" and state.exit_code not in _ENDED_WELL else state.status
+    failed = state.oom_killed or state.exit_code not in _ENDED_WELL
+    return "failed" if state.status == "exited" and failed else state.status
