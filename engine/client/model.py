@@ -216,6 +216,8 @@ class ContainerDetail:
     privileged: bool
     network_mode: str
     ports: tuple[Port, ...]
+    bindings: tuple[Port, ...]
+    """The ports that it was asked to have; those of the host that it really has, while it runs, are among `ports`."""
     mounts: tuple[Mount, ...]
     networks: tuple[Attachment, ...]
     memory: int
@@ -249,6 +251,11 @@ class ContainerDetail:
     def published(self) -> tuple[Port, ...]:
         """The ports that the host leads here, each once whatever its addresses."""
         return _once(self.ports)
+
+    @property
+    def to_publish(self) -> tuple[Port, ...]:
+        """Those that the host will lead here once it runs."""
+        return () if self.running else _once(self.bindings)
 
     @property
     def variables(self) -> tuple[tuple[str, str], ...]:

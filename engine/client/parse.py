@@ -102,6 +102,7 @@ def container_detail(row: Json) -> ContainerDetail:
         privileged=bool(host.get("Privileged")),
         network_mode=host.get("NetworkMode", ""),
         ports=_detail_ports(network.get("Ports") or {}, config.get("ExposedPorts") or {}),
+        bindings=_detail_ports(host.get("PortBindings") or {}, {}),
         mounts=_mounts(row.get("Mounts")),
         networks=_attachments(network.get("Networks") or {}),
         memory=host.get("Memory") or 0,

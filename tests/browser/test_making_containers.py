@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import SignIn
 from tests.fixtures.daemons import HavreDaemon
@@ -40,6 +40,28 @@ def test_the_form_by_keyboard_alone(page: Page, sign_in: SignIn, engine: HavreDa
     page.get_by_role("button", name="Create and start").click()
     expect(page.locator("#object-head .state")).to_have_text("running")
     assert engine.docker("inspect", "-f", "{{.HostConfig.Memory}}", "by-hand").stdout == f"{64 << 20}\n"
+
+
+def test_a_field_that_is_being_filled_in_is_not_called_wrong(page: Page, sign_in: SignIn) -> None:
+    """The answer to what was there before comes late."""
+    sign_in("olga")
+    page.goto("/e/local/containers/new/?image=busybox#panel-network")
+    port, target = page.locator("[name=ports-0-host_port]"), page.locator("[name=ports-0-container_port]")
+    held: list[Route] = []
+    page.route("**/new/check/", lambda route: held.append(route))
+    target.fill("1")
+    target.fill("")
+    port.fill("8080")
+    target.fill("80")
+    *_, last = held
+    with page.expect_response("**/new/check/"):
+        last.continue_()
+    page.evaluate("new Promise((resolve) => setTimeout(resolve, 100))")
+    expect(page.locator(".field-error")).to_have_count(0)
+    page.unroute("**/new/check/")
+    target.fill("")
+    port.focus()
+    expect(page.locator(".field-error")).to_contain_text("Which port of the container")
 
 
 def test_a_session_that_ends_takes_nothing_away(page: Page, sign_in: SignIn, engine: HavreDaemon) -> None:

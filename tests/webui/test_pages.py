@@ -67,6 +67,7 @@ def test_the_dashboard_names_those_that_the_kernel_killed(browser: Client, havre
     page = browser.get("/e/local/").content.decode()
     attention = page[page.index("Needs attention") : page.index("Running</h2>")]
     assert ">greedy</a>" in attention
+    assert 'class="state state-red"' in browser.get("/e/local/containers/greedy/").content.decode()
     assert "stopped" not in attention
 
 

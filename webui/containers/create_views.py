@@ -37,7 +37,7 @@ def container_create(request: HttpRequest, environment: Environment) -> HttpResp
                 environment=environment, user=request.user, request=forms.request(), start="start" in request.POST
             )
         except creation.StartFailed as error:
-            messages.error(request, str(error))
+            messages.error(request, _("The container was created, but it did not start."))  # its page says why
             return redirect("container", env=environment.slug, container_id=error.container_id[:12])
         except (gateway.ClientError, policy.TooPowerful) as error:
             context |= _told(forms, error)

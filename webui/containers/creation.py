@@ -24,10 +24,10 @@ PATIENCE: Final = 120.0
 
 
 class StartFailed(Exception):
-    """The container exists, but its command could not be started."""
+    """The container exists, but its command could not be started. The text is the engine's."""
 
     def __init__(self, container_id: str, reason: str) -> None:
-        super().__init__(_("The container was created, but it did not start: %(reason)s") % {"reason": reason})
+        super().__init__(reason)
         self.container_id = container_id
 
 

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from webui import gateway
 from webui.accounts import policy
 from webui.accounts.policy import Action
-from webui.containers import commands, committing, selectors, services
+from webui.containers import commands, committing, selectors, services, troubles
 from webui.containers.acting import SIGNALS, ActForm
 from webui.containers.committing import CommitForm
 from webui.containers.consumers import SHELLS
@@ -227,6 +227,7 @@ def detail_context(environment: Environment, container_id: str, tab: str, reques
     granted = policy.granted(request.user, environment)
     return {
         "container": container,
+        "taken": troubles.port_taken(environment=environment, container=container),
         "tab": tab,
         "signals": SIGNALS,
         "commit_form": CommitForm(auto_id="commit-%s"),

@@ -18,6 +18,7 @@ export default class extends Controller {
     this.note = ({ target }) => {
       this.changed = true;
       this.touched.add(target.name);
+      this.asked?.delete(target.name); // what is on its way is about what was there before
     };
     this.leave = (event) => {
       if (this.changed) event.preventDefault();
@@ -45,6 +46,7 @@ export default class extends Controller {
       return;
     }
     let errors;
+    const asked = (this.asked = new Set(this.touched));
     try {
       const answer = await fetch(this.checkValue, { method: "POST", body: new FormData(this.element) });
       if (!answer.ok || answer.redirected) return; // the answer to the form itself will say what is wrong
@@ -52,7 +54,8 @@ export default class extends Controller {
     } catch {
       return; // the bar above says that the server is away
     }
-    for (const name of this.touched) {
+    if (asked !== this.asked) return; // a later one is on its way
+    for (const name of asked) {
       const touched = this.element.elements.namedItem(name);
       if (touched instanceof Element && touched.closest(".field")) this.show(touched, errors[name] ?? []);
     }
