@@ -87,3 +87,20 @@ def test_it_fits_a_phone_in_the_dark(
     for path in ("/e/local/", "/e/local/containers/", "/e/local/containers/new/", "/e/local/images/", "/jobs/"):
         phone.goto(path)
         assert phone.evaluate("document.documentElement.scrollWidth") <= 360, f"{path} is wider than a phone"
+
+
+def test_no_list_is_wider_than_its_page(page: Page, sign_in: Callable[[str], Page], engine: HavreDaemon) -> None:
+    """Nor than its card, where its last column would be cut off: between a phone and a desk there are tablets."""
+    name = "a-rather-long-container-name-of-some-pipeline-with-its-build-4711"
+    ports = [word for port in range(9101, 9105) for word in ("-p", f"{port}:{port}")]
+    engine.docker("run", "-d", "--name", name, *ports, "-v", f"{name}:/data", "busybox", "sleep", "1000")
+    sign_in("olga")
+    wider = "Math.max(...[...document.querySelectorAll('.card, #content')].map((e) => e.scrollWidth - e.clientWidth))"
+    for path in ("", "containers/", "images/", "networks/bridge/", "volumes/"):
+        page.goto(f"/e/local/{path}")
+        for width in (1280, 1024, 680):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, f"{path} at {width}"
+            assert page.evaluate(wider) <= 1, f"{path} at {width}"
+    engine.docker("rm", "-f", name)
+    engine.docker("volume", "rm", name)
