@@ -37,6 +37,8 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _WEB: Final = re.compile(r"https?://[^#\s]+\.git(#.*)?", re.DOTALL)
 _OTHER: Final = re.compile(r"(git|ssh)://[^\s]+|[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:[^\s]+")
 _PIECE: Final = 1024 * 1024
+_ROW: Final = 128
+"""Bytes that git may print for each file that there may be: its kind, its id and its path."""
 _SETTINGS: Final = (
     *("protocol.allow=never", "protocol.http.allow=always", "protocol.https.allow=always"),
     *("protocol.git.allow=always", "protocol.ssh.allow=always", "core.hooksPath=/dev/null", "core.fsmonitor=false"),
@@ -102,7 +104,7 @@ class Checkout:
 
     def archive(self) -> Iterator[bytes]:
         """A tar of the files, as they are at the commit; times are the commit's. Submodules are empty directories."""
-        when = int(self._run("show", "--no-patch", "--format=%ct", self.commit)) * SECOND
+        when = int(self._run("log", "--max-count=1", "--format=%ct", self.commit)) * SECOND
         tree = f"{self.commit}:{self._repository.directory}"
         rows = [row for row in self._run("ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0") if row]
         if len(rows) > self._limits.entries:
@@ -153,6 +155,8 @@ class Checkout:
 
     def _collect(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
         parts: dict[str, list[bytes]] = {"out": [], "err": []}
+        # A few trees that have each other many times over are small, and billions of files when they are listed.
+        room = max(_PIECE, _ROW * self._limits.entries)
         began = looked = time.monotonic()
         if process.stdout is None or process.stderr is None:
             raise Unavailable("git has no standard streams")
@@ -164,6 +168,9 @@ class Checkout:
                 for key, _ in selector.select(0.1):
                     data = os.read(key.fd, _PIECE)
                     parts[key.data].append(data)
+                    room -= len(data)
+                    if room < 0:
+                        raise InvalidParameter(f"the repository has more files than the {self._limits.entries} allowed")
                     if not data:
                         selector.unregister(key.fileobj)
                 if time.monotonic() - began > _TIMEOUT:

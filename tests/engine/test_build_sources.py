@@ -237,14 +237,18 @@ def test_a_context_may_be_an_archive_or_a_dockerfile_on_the_web(
 
 @pytest.fixture
 def repository(place: Path) -> Iterator[str]:
-    """The address of a repository with two branches, a tag, a hook and a filter, served by git's own daemon."""
+    """The address of a repository with branches, a tag, a hook and a filter, served by git's own daemon.
+
+    The branch `bomb` has ten trees of ten times the next one each: ten thousand million files.
+    """
     top = place / "served"
     work = top / "r.git"
     work.mkdir(parents=True)
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, told: str = "") -> str:
         names = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "protocol.file.allow=always")
-        done = subprocess.run(["git", *names, *arguments], cwd=work, check=True, capture_output=True, text=True)
+        command = ["git", *names, *arguments]
+        done = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True, input=told)
         return done.stdout.strip()
 
     run("init", "--quiet", "--initial-branch=main", ".")
@@ -263,6 +267,10 @@ def repository(place: Path) -> Iterator[str]:
     run("commit", "--quiet", "--all", "--message=two")
     run("checkout", "--quiet", "main")
     run("config", "filter.evil.smudge", f"touch {place}/evil")
+    tree = run("rev-parse", "main:sub")
+    for _ in range(10):
+        tree = run("mktree", told="".join(f"040000 tree {tree}\t{name}\n" for name in "abcdefghij"))
+    run("branch", "bomb", run("commit-tree", "-m", "three", tree))
     daemon = ["git", "daemon", "--reuseaddr", "--export-all", f"--base-path={top}", "--listen=127.0.0.1"]
     port = 20000 + os.getpid() % 20000
     with subprocess.Popen([*daemon, f"--port={port}", str(top)], start_new_session=True) as process:
@@ -298,6 +306,8 @@ def test_a_repository_is_a_context(scratch: Scratch, repository: str) -> None:
 def test_a_repository_has_limits(scratch: Scratch, repository: str) -> None:
     with pytest.raises(InvalidParameter, match="more than the 2 allowed"):
         from_address(repository)(means(scratch, UnpackLimits(entries=2, bytes=10_000_000)), "")
+    with pytest.raises(InvalidParameter, match="more files than the 100 allowed"):
+        from_address(f"{repository}#bomb")(means(scratch), "")
     with pytest.raises(Unavailable, match="git fetch"):
         from_address(f"{repository}#nosuch")(means(scratch), "")
 
