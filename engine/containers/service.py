@@ -484,7 +484,9 @@ class ContainerService(ContainerStreams):
     def watch(self, monitor: Monitor) -> None:
         """Hear of the end of a monitor, of this daemon's or of an earlier one's."""
         self.exits.watch(monitor, self._hand_over)
-        self._rotator.wake()
+        container = self.register.find(monitor.container_id).container
+        if container.host.log.driver != "none":
+            self._rotator.begun(container.id, Path(container.log_path), container.host.log)
 
     def settle_pause(self, container_id: str) -> None:
         """A pause or its end that was cut off before its record: the record, which somebody has been told, holds."""

@@ -12,6 +12,7 @@ import os
 import select
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -107,6 +108,7 @@ class LogRotator:
         self._pause = pause
         self._logs: dict[str, _Log] = {}
         self._watches: dict[int, _Log] = {}
+        self._new: deque[_Log] = deque()
         self._lock = threading.Lock()
         """Held while somebody wakes the thread: its descriptor is gone afterwards."""
         self._stopping = False
@@ -115,10 +117,11 @@ class LogRotator:
         self._thread = threading.Thread(target=self._run, name="log-rotator", daemon=True)
         self._thread.start()
 
-    def wake(self) -> None:
-        """There may be a log that is new."""
+    def begun(self, container_id: str, path: Path, options: LogOptions) -> None:
+        """A container has begun to run, and to write its log."""
         with self._lock:
             if not self._stopping:
+                self._new.append(_Log(container_id=container_id, path=path, options=options))
                 os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
@@ -148,6 +151,8 @@ class LogRotator:
                 if now >= refresh:
                     self._refresh()
                     refresh = now + _REFRESH
+                while self._new:
+                    self._take_up(self._new.popleft())
                 for log in self._logs.values():
                     if log.due <= now:
                         log.due = now + _REFRESH  # if this look fails
@@ -158,7 +163,6 @@ class LogRotator:
             poll.poll(max(0.0, min(refresh, following) - time.monotonic()) * 1000)
             with suppress(BlockingIOError):
                 os.eventfd_read(self._wake)
-                refresh = 0.0
             for event in self._inotify.read(timeout=0):
                 if (written := self._watches.pop(event.wd, None)) is not None:
                     written.due = time.monotonic() + self._interval(written)
@@ -169,8 +173,12 @@ class LogRotator:
         for container_id in self._logs.keys() - found.keys():
             del self._logs[container_id]
         for container_id, (path, options) in found.items():
-            if container_id not in self._logs and options.max_size < UNLIMITED:
-                self._logs[container_id] = _Log(container_id=container_id, path=path, options=options)
+            if container_id not in self._logs:
+                self._take_up(_Log(container_id=container_id, path=path, options=options))
+
+    def _take_up(self, log: _Log) -> None:
+        if log.options.max_size < UNLIMITED:
+            self._logs[log.container_id] = log
 
     def _look(self, log: _Log, now: float) -> None:
         rotated = rotate_if_due(
