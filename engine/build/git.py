@@ -37,6 +37,8 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _WEB: Final = re.compile(r"https?://[^#\s]+\.git(#.*)?", re.DOTALL)
 _OTHER: Final = re.compile(r"(git|ssh)://[^\s]+|[A-Za-z0-9._-]+@[A-Za-z0-9._-]+:[^\s]+")
 _PIECE: Final = 1024 * 1024
+_MEMORY: Final = 4 * 1024**3
+"""Bytes that one git may have: what a pack makes of a few bytes may be any number of them."""
 _ROW: Final = 128
 """Bytes that git may print for each file that there may be: its kind, its id and its path."""
 _SETTINGS: Final = (
@@ -187,9 +189,9 @@ class Checkout:
             raise Unavailable("git is not installed on this host: install the package git")
         settings = [word for setting in self._settings for word in ("-c", setting)]
         # No file of it becomes larger than all is allowed to be.
-        limit = f"--fsize={self._limits.bytes}:{self._limits.bytes}"
+        limits = (f"--fsize={self._limits.bytes}:{self._limits.bytes}", f"--data={_MEMORY}:{_MEMORY}")
         return subprocess.Popen(
-            ["prlimit", limit, "git", *settings, *arguments],
+            ["prlimit", *limits, "git", *settings, *arguments],
             cwd=self._place,
             env=_environment(self._place),
             stdin=stdin,

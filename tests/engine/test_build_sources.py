@@ -271,6 +271,8 @@ def repository(place: Path) -> Iterator[str]:
     for _ in range(10):
         tree = run("mktree", told="".join(f"040000 tree {tree}\t{name}\n" for name in "abcdefghij"))
     run("branch", "bomb", run("commit-tree", "-m", "three", tree))
+    large = run("hash-object", "-w", "--stdin", told="\0" * (20 << 20))
+    run("branch", "large", run("commit-tree", "-m", "four", run("mktree", told=f"100644 blob {large}\tzeros\n")))
     daemon = ["git", "daemon", "--reuseaddr", "--export-all", f"--base-path={top}", "--listen=127.0.0.1"]
     port = 20000 + os.getpid() % 20000
     with subprocess.Popen([*daemon, f"--port={port}", str(top)], start_new_session=True) as process:
@@ -310,6 +312,15 @@ def test_a_repository_has_limits(scratch: Scratch, repository: str) -> None:
         from_address(f"{repository}#bomb")(means(scratch), "")
     with pytest.raises(Unavailable, match="git fetch"):
         from_address(f"{repository}#nosuch")(means(scratch), "")
+
+
+def test_git_has_only_so_much_memory(scratch: Scratch, repository: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = git.parse(f"{repository}#large")
+    assert git.Checkout(large, means(scratch)).commit
+    monkeypatch.setattr(git, "_MEMORY", 16 << 20)
+    assert git.Checkout(git.parse(repository), means(scratch)).commit
+    with pytest.raises(Unavailable, match="git fetch"):
+        git.Checkout(large, means(scratch))
 
 
 @pytest.mark.parametrize(
