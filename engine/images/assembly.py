@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from engine.errors import InvalidParameter
 from engine.images.model import Image
 from engine.images.stores import ImageStores
 from engine.registry.media import MANIFEST_LIMIT
@@ -87,9 +88,12 @@ def add_document(
 ) -> Digest:
     """Add the image whose config is *document*; its *layers*, diffID and blob each, are held by the caller.
 
-    *also* writes what belongs to the image's rows, in the same transaction.
+    *also* writes what belongs to the image's rows, in the same transaction. `InvalidParameter` for a config that is too
+    large to be read again.
     """
     data = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+    if len(data) > MANIFEST_LIMIT:
+        raise InvalidParameter(f"the image's config would have {len(data)} bytes, more than {MANIFEST_LIMIT}")
     image_id = Digest.of(data)
     with stores.collector.holding({image_id}):
         stores.content.put(data, expected=image_id)

@@ -235,3 +235,27 @@ def test_the_variables_of_a_stage() -> None:
     below.set_environment(env)
     assert (below.variables["D"], stage.variables["D"]) == ("g2g2", "g2")
     assert list(below.declared) == ["G", "GIVEN", "D", "E", "NONE", "TARGETARCH"]
+
+
+def lines_of(stage: StageScope, *lines: str) -> None:
+    for line in lines:
+        env = stage.substitution().instruction(parse_line(line))
+        assert isinstance(env, Env)
+        stage.set_environment(env)
+
+
+@pytest.mark.parametrize("line", ["ENV A=$A$A$A$A", "ENV A=${A//x/$A}", "ENV B=${A%%*y}", "ENV B=${A/y/}"])
+def test_a_build_substitutes_so_much_and_no_more(line: str) -> None:
+    stage = StageScope(scope("FROM a"), ["A=xxxxxxxxxx"])
+    lines_of(stage, *["ENV A=$A$A"] * 10)
+    with pytest.raises(Mistake, match="more than 16777216 characters in all"):
+        lines_of(stage, *[line] * 2000)
+    # What another stage of the same build substitutes counts as well, that of another build does not.
+    with pytest.raises(Mistake, match="in all"):
+        lines_of(stage.child(), *["ENV C=$A"] * 2000)
+    lines_of(StageScope(scope("FROM a"), ["A=x"]), "ENV A=$A")
+
+
+def test_what_an_argument_becomes_above_the_stages_is_counted() -> None:
+    with pytest.raises(Mistake, match="in all"):
+        scope("ARG A=xxxxxxxxxx\n" + "ARG A=$A$A$A$A\n" * 20 + "FROM a")

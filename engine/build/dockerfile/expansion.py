@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
@@ -23,6 +24,10 @@ from engine.build.dockerfile.errors import Mistake
 from engine.build.dockerfile.globs import Glob
 from engine.build.dockerfile.words import SPACE
 
+MOST_EXPANDED: Final = 16 * 1024 * 1024
+"""Characters that the variables of a build may become in all: each line can hold many times what the one above made."""
+_SEARCHED: Final = 8
+"""For so many characters counts one in which a pattern is looked for: it takes some eight times as long."""
 _DEEPEST: Final = 50
 """Substitutions within substitutions."""
 _SPECIAL: Final = "@*#?-$!0"
@@ -57,11 +62,28 @@ class Dialect:
 COMMON: Final = Dialect()
 
 
-def expand(text: str, variables: Mapping[str, str], dialect: Dialect = COMMON) -> Expansion:
+class Budget:
+    """What the variables of one build may still become, and may be searched for. Any thread may spend of it."""
+
+    def __init__(self, characters: int = MOST_EXPANDED) -> None:
+        self._left = characters
+        self._lock = threading.Lock()
+
+    def spend(self, characters: int) -> None:
+        """`Mistake` when that is more than is left."""
+        with self._lock:
+            self._left -= characters
+            if self._left < 0:
+                raise Mistake(f"the variables become more than {MOST_EXPANDED} characters in all")
+
+
+def expand(
+    text: str, variables: Mapping[str, str], dialect: Dialect = COMMON, budget: Budget | None = None
+) -> Expansion:
     """*text* with its variables' values; `Mistake` says what is wrong with a substitution or demanded by one."""
     if not _signs(dialect.escape).search(text):
         return Expansion(text, tuple(_words(text)))
-    reader = _Reader(text, variables, dialect)
+    reader = _Reader(text, variables, dialect, budget or Budget())
     pieces = reader.read("")
     return Expansion(
         text="".join(piece for piece, _ in pieces),
@@ -80,6 +102,7 @@ class _Reader:
     text: str
     variables: Mapping[str, str]
     dialect: Dialect
+    budget: Budget
     position: int = 0
     depth: int = 0
     matched: dict[str, None] = field(default_factory=dict)
@@ -162,6 +185,11 @@ class _Reader:
         return self.text[start : self.position]
 
     def _variable(self) -> str:
+        value = self._found()
+        self.budget.spend(len(value))
+        return value
+
+    def _found(self) -> str:
         if self._peek() != "{":
             name = self._name()
             return self._value(name, f"${name}")[0] if name else "$"
@@ -205,6 +233,7 @@ class _Reader:
                 wrong = "empty" if there else "unset"
                 raise Mistake(f"{name}: {word or f'is not allowed to be {wrong}'}", token=begun)
             return value
+        self.budget.spend(_SEARCHED * len(value))
         longest = word.startswith(sign)
         glob = _glob(word[1:] if longest else word)
         if sign == "#":
@@ -220,6 +249,8 @@ class _Reader:
         value, there = self._value(name, "")
         if self.dialect.keep_unset and not there:
             return f"${{{name}/{pattern}/{word}}}"
+        # At most so much: it must not be made to see how much it is.
+        self.budget.spend(_SEARCHED * len(value) + (len(word) * (len(value) + 1) if every else 0))
         return _glob(pattern).replaced(value, word, every=every)
 
     def _value(self, name: str, unset: str) -> tuple[str, bool]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from engine.build.dockerfile.errors import Mistake
+from engine.build.dockerfile.expansion import Budget
 from engine.build.dockerfile.model import Arg, Dockerfile, Env, From
 from engine.build.dockerfile.substitution import Substitution
 from engine.types import Platform
@@ -55,24 +56,26 @@ class GlobalScope:
     given: Mapping[str, str] = field(default_factory=dict)
     """The build's arguments, as its caller gave them."""
     escape: str = "\\"
+    budget: Budget = field(default_factory=Budget)
+    """Of all that is substituted in this build."""
 
     @classmethod
     def of(cls, dockerfile: Dockerfile, *, platform: Mapping[str, str], given: Mapping[str, str]) -> Self:
         """The scope above the stages of *dockerfile*; `Mistake` for a default that cannot be read."""
         values = dict(platform)
         declared = set(platform)
-        escape = dockerfile.directives.escape
+        escape, budget = dockerfile.directives.escape, Budget()
         for instruction in dockerfile.arguments:
             for argument in instruction.arguments:
                 declared.add(argument.name)
                 if argument.name in given:
                     values[argument.name] = given[argument.name]
                 elif argument.default is not None:
-                    values[argument.name] = Substitution(values, escape).word(argument.default)
-        return cls(values=values, declared=frozenset(declared), given=given, escape=escape)
+                    values[argument.name] = Substitution(values, escape, budget).word(argument.default)
+        return cls(values=values, declared=frozenset(declared), given=given, escape=escape, budget=budget)
 
     def substitution(self) -> Substitution:
-        return Substitution(self.values, self.escape)
+        return Substitution(self.values, self.escape, self.budget)
 
     def image(self, base: From) -> str:
         """What *base* is based on: an image or an earlier stage; `Mistake` when nothing is left of its name."""
@@ -119,7 +122,7 @@ class StageScope:
 
     def substitution(self) -> Substitution:
         """For one instruction: what it asks for is remembered in it."""
-        return Substitution(self.variables, self._above.escape)
+        return Substitution(self.variables, self._above.escape, self._above.budget)
 
     def set_environment(self, instruction: Env) -> None:
         """Set what *instruction* sets, its words expanded already."""

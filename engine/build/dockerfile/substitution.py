@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from engine.build.dockerfile.expansion import Dialect, Expansion, expand
+from engine.build.dockerfile.expansion import Budget, Dialect, Expansion, expand
 from engine.build.dockerfile.model import (
     Add,
     Env,
@@ -35,6 +35,7 @@ class Substitution:
 
     variables: Mapping[str, str]
     escape: str = "\\"
+    budget: Budget = field(default_factory=Budget)
     matched: set[str] = field(default_factory=set)
     unmatched: dict[str, None] = field(default_factory=dict)
     """The names that have no value, in their order."""
@@ -94,7 +95,7 @@ class Substitution:
         return replace(pair, key=self.word(pair.key), value=self.word(pair.value))
 
     def _expand(self, text: str, dialect: Dialect) -> Expansion:
-        expansion = expand(text, self.variables, dialect)
+        expansion = expand(text, self.variables, dialect, self.budget)
         self.matched |= expansion.matched
         self.unmatched |= dict.fromkeys(expansion.unmatched)
         return expansion
