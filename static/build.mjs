@@ -1,9 +1,11 @@
 // Builds static/dist: one script (and the editor's), one style sheet, the icons that the templates name, the favicon.
+// Beside what is large stands the same compressed, which WhiteNoise serves to browsers that take it.
 
 import { context } from "esbuild";
 import { copyFile, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const dist = path.join(here, "dist");
@@ -83,4 +85,7 @@ if (process.argv.includes("--watch")) await build.watch();
 else {
   await build.rebuild();
   await build.dispose();
+  for (const name of ["app.css", "app.js", "editor.js", "icons.svg"]) {
+    await writeFile(path.join(dist, `${name}.gz`), gzipSync(await readFile(path.join(dist, name)), { level: 9 }));
+  }
 }

@@ -18,7 +18,7 @@ def test_what_a_container_uses_and_how_it_dies(page: Page, sign_in: Callable[[st
     engine.docker("run", "-d", "--name", "busy", "-m", "64m", "busybox", "sh", "-c", script)
     sign_in("olga")
     page.goto("/e/local/containers/")
-    page.get_by_role("link", name="busy").click()
+    page.get_by_role("link", name="busy", exact=True).click()
 
     page.get_by_role("link", name="Usage").click()
     cpu = page.locator('output[data-kind="cpu"]')

@@ -30,3 +30,12 @@ def test_a_wrong_password_is_refused_in_words(page: Page) -> None:
 def test_the_dashboard_follows_the_sign_in(page: Page, sign_in: Callable[[str], Page]) -> None:
     sign_in("olga")
     expect(page.get_by_role("link", name="Containers").first).to_be_visible()
+
+
+def test_scripts_and_styles_come_compressed(page: Page) -> None:
+    """They are more than a megabyte otherwise, which a phone waits for."""
+    with page.expect_response("**/app.css?*") as styles, page.expect_response("**/app.js?*") as script:
+        page.goto("/accounts/login/")
+    for response in (styles.value, script.value):
+        assert response.header_value("content-encoding") == "gzip"
+        assert int(response.header_value("content-length") or 0) < 200_000

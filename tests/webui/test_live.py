@@ -18,7 +18,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from tests.fixtures.daemons import HavreDaemon
+from tests.fixtures.daemons import Daemon, HavreDaemon
 from webui.accounts.models import Grant, Role, Team, User
 from webui.asgi import application
 from webui.environments.models import Environment
@@ -271,29 +271,30 @@ async def test_events_are_heard_and_a_restarted_engine_is_found_again(engine: En
     assert not relay._streams, "nobody listens: nothing is asked"
 
 
-async def test_what_happened_before_the_socket_opened_is_told_first(engine: Environment, havre: HavreDaemon) -> None:
+async def test_what_happened_before_the_socket_opened_is_told_first(either: Environment, daemon: Daemon) -> None:
     def create() -> tuple[float, dict[str, str]]:
         moment = time.time()
-        container = havre.docker("create", "busybox", "true").stdout.strip()
+        container = daemon.docker("create", "busybox", "true").stdout.strip()
         return moment, {"type": "container", "id": container, "action": "create"}
 
     relay = Relay()
+    daemon.docker("pull", "busybox")
     before, one = create()
-    with relay.subscribed(engine, since=before) as first:
+    with relay.subscribed(either, since=before) as first:
         assert await _heard(first, lambda _: True) == one, "the engine is asked for it"
         between, two = create()
         assert await _heard(first, lambda _: True) == two
-        with relay.subscribed(engine, since=between) as second:
+        with relay.subscribed(either, since=between) as second:
             assert second.get_nowait() == two, "it was kept"
             assert second.empty()
         for late in (time.time(), math.inf):
-            with relay.subscribed(engine, since=late) as third:
+            with relay.subscribed(either, since=late) as third:
                 assert third.empty()
         for early in (before - 1, time.time() - OLDEST - 1):
-            with relay.subscribed(engine, since=early) as fourth:
+            with relay.subscribed(either, since=early) as fourth:
                 assert fourth.get_nowait() == RESET
                 assert fourth.empty()
-    havre.docker("rm", one["id"], two["id"])
+    daemon.docker("rm", one["id"], two["id"])
 
 
 def test_what_is_kept_has_an_end() -> None:

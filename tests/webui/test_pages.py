@@ -56,6 +56,7 @@ def test_one_that_ended_with_an_error_has_one_colour(browser: Client, havre: Hav
     havre.docker("run", "--name", "failed", "busybox", "false", check=False)
     for path in ("", "failed/"):
         assert 'class="state state-red"' in browser.get(f"/e/local/containers/{path}").content.decode(), path
+    assert ">code 1, " in browser.get("/e/local/containers/").content.decode()
 
 
 def test_the_dashboard_names_those_that_the_kernel_killed(browser: Client, havre: HavreDaemon) -> None:

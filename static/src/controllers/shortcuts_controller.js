@@ -6,7 +6,7 @@ import { Controller } from "@hotwired/stimulus";
 
 import { typing } from "../lib/typing.js";
 
-const PLACES = { d: "", c: "containers/", i: "images/", n: "networks/", v: "volumes/", r: "registries/" };
+const PLACES = { d: "", c: "containers/", i: "images/", b: "builds/", n: "networks/", v: "volumes/", r: "registries/" };
 
 export default class extends Controller {
   connect() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,6 +171,18 @@ def condition(container: ContainerSummary) -> str:
     if container.state == "exited" and not container.status.startswith(_SHOWN_WELL):
         return "failed"
     return container.state
+
+
+_WITH_CODE = re.compile(r"(?:Exited|Restarting) \((?P<code>\d+)\) (?P<ago>.+)")
+
+
+@register.filter
+def beside_state(container: ContainerSummary) -> str:
+    """What the engine's words tell beyond the state, which stands beside them: `code 3, 2 minutes ago`, `Up 5 days`."""
+    if found := _WITH_CODE.fullmatch(container.status):
+        ago = found["ago"][0].lower() + found["ago"][1:]
+        return _("code %(code)s, %(ago)s") % {"code": found["code"], "ago": ago}
+    return container.status.removesuffix(" (Paused)").removesuffix(" (unhealthy)")
 
 
 @register.filter
