@@ -178,4 +178,7 @@ def duration_text(nanoseconds: int) -> str:
 def parse_until(text: str) -> int:
     """An instant as `parse_instant` reads it, or a duration before now such as `24h`."""
     duration = parse_duration(text)
-    return now() - duration if duration is not None else parse_instant(text)
+    try:
+        return now() - duration if duration is not None else parse_instant(text)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"until: {error}, or a duration such as 24h") from error

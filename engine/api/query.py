@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from engine.errors import InvalidParameter
+from engine.api.fields import decode
+from engine.errors import InvalidParameter, of_field
 from engine.types import parse_instant
 
 _FALSE: Final = frozenset({"", "0", "no", "false", "none"})
@@ -47,10 +48,8 @@ class Query:
         value = self._values.get("filters", "")
         if not value:
             return {}
-        try:
-            document = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise InvalidParameter(f"invalid filters: {error}") from error
+        with of_field("invalid filters"):
+            document = decode(value.encode("utf-8", "surrogatepass"))
         if document is None:
             return {}
         if not isinstance(document, dict):

@@ -26,6 +26,28 @@ _MACHINES: Final = {
 }
 _ALIASES: Final = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "i386": "386", "armhf": "arm"}
 
+# Words that may stand alone. Of two, any architecture is taken: a registry knows better which there are.
+_SYSTEMS: Final = frozenset({"linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "wasip1"})
+_ARCHITECTURES: Final = frozenset(
+    {
+        *(
+            "386",
+            "amd64",
+            "arm",
+            "armel",
+            "arm64",
+            "loong64",
+            "mips",
+            "mipsle",
+            "mips64",
+            "mips64le",
+            "ppc64",
+            "ppc64le",
+        ),
+        *("riscv64", "s390x", "wasm"),
+    }
+)
+
 # The x86-64 psABI's micro-architecture levels, each by flags of /proc/cpuinfo that the level below lacks.
 _AMD64_LEVELS: Final = (
     ("v2", {"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"}),
@@ -55,14 +77,17 @@ def native_platform() -> Platform:
 
 
 def parse_platform(text: str) -> Platform | None:
-    """`linux/arm64/v8`, or only `arm64`; `None` where there is none."""
+    """`linux/arm64/v8`, or only `arm64` or `linux`; `None` where there is none."""
     if not text:
         return None
     parts = text.lower().split("/")
     if len(parts) > 3 or not all(parts):
         raise InvalidParameter(f"platform: {text[:60]!r}: expected os/architecture or os/architecture/variant")
     if len(parts) == 1:
-        parts = ["linux", parts[0]]
+        word = parts[0]
+        if word not in _SYSTEMS and _ALIASES.get(word, word) not in _ARCHITECTURES:
+            raise InvalidParameter(f"platform: {text[:60]!r}: unknown operating system or architecture")
+        parts = [word, native_platform().architecture] if word in _SYSTEMS else ["linux", word]
     return Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) > 2 else "")
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.errors import EngineError, InvalidParameter, ManifestUnknown
 from engine.registry import media
 from engine.registry.media import Compression, Descriptor, Index, Manifest
-from engine.registry.platforms import host_platform, native_platform, normalised, runnable, suits
+from engine.registry.platforms import host_platform, native_platform, normalised, parse_platform, runnable, suits
 from engine.types import Digest, Platform
 
 DIGEST = str(Digest.of(b"x"))
@@ -193,3 +193,22 @@ def test_normalised_is_stable() -> None:
     for text in ("linux/aarch64/v8", "Linux/AMD64/v1", "linux/arm", "linux/arm/7", "linux/i386"):
         once = normalised(platform(text))
         assert normalised(once) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("linux/arm64/v8", "linux/arm64/v8"),
+        ("ARM64", "linux/arm64"),
+        ("linux", f"linux/{native_platform().architecture}"),
+        ("linux/nosuch", "linux/nosuch"),
+    ],
+)
+def test_a_platform_in_words(text: str, parsed: str) -> None:
+    assert str(parse_platform(text)) == parsed
+
+
+@pytest.mark.parametrize("text", ["nosuch", "a/b/c/d", "linux/", "/"])
+def test_what_is_no_platform(text: str) -> None:
+    with pytest.raises(InvalidParameter, match="platform: "):
+        parse_platform(text)

@@ -24,7 +24,8 @@ async def events(call: Call) -> web.StreamResponse:
     wanted = Wanted(call.query.filters())
     since, until = call.query.instant("since"), call.query.instant("until")
     if since is not None and until is not None and until < since:
-        raise InvalidParameter(f"`since` time ({since}) cannot be after `until` time ({until})")
+        told = (call.query.text(name)[:40] for name in ("since", "until"))
+        raise InvalidParameter("`since` time ({}) cannot be after `until` time ({})".format(*told))
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
 

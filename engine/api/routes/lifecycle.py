@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from engine.api.call import Call, empty_answer
@@ -10,10 +12,18 @@ from engine.api.router import Routes
 from engine.errors import InvalidParameter, NotFound
 
 routes = Routes()
+_NOTHING: Final = len("null\r\n")
+"""Bytes that say nothing: `{}` or `null` and the end of a line."""
 
 
 @routes.post("/containers/{id}/start")
 async def start(call: Call) -> web.Response:
+    length = call.request.content_length
+    if (length or 0) > _NOTHING or (length is None and call.request.can_read_body):
+        raise InvalidParameter(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24: give "
+            "its HostConfig when it is created"
+        )
     await call.workers.patient(call.engine.containers.start, call.arguments["id"])
     return empty_answer()
 
