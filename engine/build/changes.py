@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from engine.build.configuring import configured
 from engine.build.dockerfile.errors import DockerfileError, Mistake
+from engine.build.dockerfile.expansion import Budget
 from engine.build.dockerfile.model import Cmd, Instruction
 from engine.build.dockerfile.parser import parse_line
 from engine.build.dockerfile.substitution import Substitution
@@ -30,11 +31,12 @@ def change_of(lines: Iterable[str]) -> ConfigChange:
     def change(config: Mapping[str, Any]) -> dict[str, Any]:
         tip = Tip(key="", sealed=done(Sealed(None, ())), config=config)
         command_set = False
+        budget = Budget()
         for instruction in instructions:
             command_set = command_set or isinstance(instruction, Cmd)
             variables = dict(variable.split("=", 1) for variable in tip.env if "=" in variable)
             try:
-                given = Substitution(variables).instruction(instruction)
+                given = Substitution(variables, budget=budget).instruction(instruction)
                 tip, _ = configured(tip, given, keeps_command=command_set)
             except (Mistake, InvalidParameter) as error:
                 raise InvalidParameter(f"{instruction.source[:200]!r}: {error}") from error

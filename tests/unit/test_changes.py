@@ -73,6 +73,8 @@ def test_variables_are_those_of_the_config() -> None:
         change_of(["LABEL a='open"])(BEFORE)
     with pytest.raises(InvalidParameter, match="NONE: is not allowed to be unset"):
         change_of(["USER ${NONE?}"])(BEFORE)
+    with pytest.raises(InvalidParameter, match="characters in all"):
+        change_of([*["ENV A=$A$A"] * 20, *(f"ENV N{number}=$A" for number in range(20))])(BEFORE)
 
 
 def test_an_entrypoint_takes_away_the_command_that_was_there_and_not_the_new_one() -> None:
