@@ -100,6 +100,7 @@ def test_a_whole_form_becomes_a_request() -> None:
     ("field", "values", "words"),
     [
         ("image", {"image": ""}, "required"),
+        ("image", {"image": "no such:image!"}, "such as debian:12"),
         ("name", {"name": "-bad"}, "two letters"),
         ("command", {"command": "echo 'open"}, "quotation mark"),
         ("entrypoint", {"entrypoint": '"'}, "quotation mark"),

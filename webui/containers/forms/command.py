@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from webui.containers.forms import fields
 from webui.gateway import CreateContainer
 
+_IMAGE: Final = re.compile(r"[A-Za-z0-9._:/@+\[\]-]+")
+"""What names and digests of images consist of; how, the engine knows."""
 NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _NAMES: Final = "|".join(each.name.removeprefix("SIG") for each in signal.Signals)
 SIGNAL: Final = re.compile(rf"(SIG)?({_NAMES}|RT(MIN|MAX)([+-]\d\d?)?)|[1-9]\d?")
@@ -80,6 +82,14 @@ class CommandForm(forms.Form):
         help_text=_("How long it may take to end before it is killed, such as 30; empty is 10."),
     )
 
+    def clean_image(self) -> str:
+        image: str = self.cleaned_data["image"].strip()
+        if not _IMAGE.fullmatch(image):
+            raise forms.ValidationError(
+                _("Use letters, digits and “._-/:@” only, such as debian:12 or host:5000/team/app.")
+            )
+        return image
+
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"].strip().removeprefix("/")
         if name and not NAME.fullmatch(name):
@@ -105,7 +115,7 @@ class CommandForm(forms.Form):
         cleaned = self.cleaned_data
         kept = ("name", "entrypoint", "tty", "open_stdin", "working_dir", "user", "init", "stop_signal", "stop_timeout")
         return {name: cleaned[name] for name in kept} | {
-            "image": cleaned["image"].strip(),
+            "image": cleaned["image"],
             "cmd": cleaned["command"],
             "group_add": tuple(cleaned["group_add"].split()),
         }
