@@ -53,6 +53,11 @@ CASES = [
         "NoEmptyContinuation", "FROM a\nRUN b \\\n\n c\\\n\n  d", 3,
         "Empty continuation line", "FROM a\nRUN b \\\n c\\\n  d",
     ),
+    ("NoEmptyContinuation", "FROM a\nRUN b\\\n\n", 3, "Empty continuation line", "FROM a\nRUN b\\\n"),
+    (
+        "NoEmptyContinuation", "FROM a\nRUN <<E \\\n\n  cat\n\nx\nE", 3,
+        "Empty continuation line", "FROM a\nRUN <<E \\\n  cat\n\nx\nE",
+    ),
     (
         "ConsistentInstructionCasing", "FROM a\nRUN b\n  run c", 3,
         "Command 'run' should match the case of the command majority (uppercase)", "FROM a\nRUN b\n  RUN c",

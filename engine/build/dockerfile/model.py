@@ -282,6 +282,6 @@ class Dockerfile:
     arguments: tuple[Arg, ...]
     stages: tuple[Stage, ...]
     empty_continuations: tuple[Span, ...] = ()
-    """Instructions that have empty lines between their continued ones."""
+    """The lines of instructions that have empty ones among their continued ones, without here-documents."""
     lines: tuple[str, ...] = field(default=(), repr=False)
     """The file's lines without their ends, for whoever shows a place in it."""

@@ -32,10 +32,10 @@ def parse_beginning(data: bytes) -> tuple[Dockerfile, DockerfileError | None]:
     wrong: DockerfileError | None = None
     try:
         while (parsed := _next(reader, lines, found.escape)) is not None:
-            instruction, has_empty_lines = parsed
+            instruction, with_empty_lines = parsed
             instructions.append(instruction)
-            if has_empty_lines:
-                empty.append(instruction.span)
+            if with_empty_lines is not None:
+                empty.append(with_empty_lines)
             if len(instructions) > MAX_INSTRUCTIONS:
                 place = locate(lines, instruction.span, "")
                 raise DockerfileError(f"more than {MAX_INSTRUCTIONS} instructions", place=place, lines=lines)
@@ -65,8 +65,8 @@ def parse_line(text: str) -> Instruction:
     return parsed[0]
 
 
-def _next(reader: Reader, lines: tuple[str, ...], escape: str) -> tuple[Instruction, bool] | None:
-    """The next instruction, and whether there were empty lines between its continued ones."""
+def _next(reader: Reader, lines: tuple[str, ...], escape: str) -> tuple[Instruction, Span | None] | None:
+    """The next instruction, and its continued lines where there were empty ones among them."""
     joined = reader.instruction()
     if joined is None:
         return None
@@ -79,7 +79,7 @@ def _next(reader: Reader, lines: tuple[str, ...], escape: str) -> tuple[Instruct
         )
     except Mistake as mistake:
         raise DockerfileError.of(mistake, span, lines) from mistake
-    return instruction, joined.empty_continuation
+    return instruction, joined.span if joined.empty_continuation else None
 
 
 def _stages(instructions: list[Instruction], lines: tuple[str, ...]) -> tuple[tuple[Arg, ...], tuple[Stage, ...]]:

@@ -35,7 +35,7 @@ def _all(dockerfile: Dockerfile) -> Iterator[Instruction]:
 
 def _empty_lines(dockerfile: Dockerfile, notes: Notes) -> None:
     for span in dockerfile.empty_continuations:
-        empty = [number for number in range(span.start, span.end) if not dockerfile.lines[number - 1].strip()]
+        empty = [number for number in range(span.start, span.end + 1) if not dockerfile.lines[number - 1].strip()]
         fix = fixes.removed([Span(number, number) for number in empty], title="Remove the empty lines")
         notes.add_line(rules.NO_EMPTY_CONTINUATION, empty[0], "Empty continuation line", fix=fix)
 
