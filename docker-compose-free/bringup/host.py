@@ -46,9 +46,18 @@ ENGINE_NEEDS = (
     program("conmon", "conmon"),
     program("nft", "nftables"),
     program("ip", "iproute2"),
+    Need("apparmor", "apparmor_parser", lambda: not confines() or find("apparmor_parser") is not None),
     file("/usr/share/containers/seccomp.json", "golang-github-containers-common"),
     file("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
 )
+APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
+
+
+def confines(enabled: Path = APPARMOR) -> bool:
+    """Whether the kernel uses AppArmor: containers get a profile then, which a program has to load."""
+    return enabled.is_file() and enabled.read_text().strip() == "Y"
+
+
 WEB_NEEDS = (program("redis-server", "redis-server"), file("/usr/share/zoneinfo/UTC", "tzdata"))
 
 

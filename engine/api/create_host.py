@@ -155,6 +155,7 @@ def parse(host: Fields, config: ContainerConfig, warnings: list[str]) -> HostCon
         cap_drop=host.words("CapDrop") or (),
         no_new_privileges=security.no_new_privileges,
         seccomp=security.seccomp,
+        apparmor=security.apparmor,
         masked_paths=() if security.unconfined_paths else host.optional_texts("MaskedPaths"),
         readonly_paths=() if security.unconfined_paths else host.optional_texts("ReadonlyPaths"),
         devices=create_devices.devices(host),

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from engine.api.version import NEWEST, OLDEST, PRODUCT_VERSION, text
 from engine.config import EngineConfig
+from engine.containers import apparmor
 from engine.types import now, rfc3339
 
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -156,8 +157,12 @@ def info(config: EngineConfig, counted: Counted, *, identity: str) -> dict[str, 
         "ContainerdCommit": {"ID": "", "Expected": ""},
         "RuncCommit": {"ID": _program_version("runc"), "Expected": _program_version("runc")},
         "InitCommit": {"ID": "", "Expected": ""},
-        "SecurityOptions": ["name=seccomp,profile=builtin", *(["name=cgroupns"] if cgroup == "2" else [])],
-        "Warnings": None,
+        "SecurityOptions": [
+            *(["name=apparmor"] if apparmor.available() else []),
+            "name=seccomp,profile=builtin",
+            *(["name=cgroupns"] if cgroup == "2" else []),
+        ],
+        "Warnings": [f"WARNING: no AppArmor profile: {fault}"] if (fault := apparmor.load_default()) else None,
     }
 
 

@@ -10,6 +10,7 @@ from engine.api import create_resources, words
 from engine.api.create_config import DEFAULTS as CONFIG_DEFAULTS
 from engine.api.create_host import DEFAULTS as HOST_DEFAULTS
 from engine.api.render_network import endpoint_settings
+from engine.containers import apparmor
 from engine.containers.model import Container, Exec, Health, Status
 from engine.containers.options import MountKind
 from engine.containers.spec.document import MASKED, READ_ONLY
@@ -74,7 +75,7 @@ def inspect(
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": apparmor.profile_of(container.host),
         "ExecIDs": list(exec_ids) or None,
         "HostConfig": _host_config(container) | {"Links": list(links) or None},
         "GraphDriver": _graph_driver(root / "snapshots" / container.id, lower),

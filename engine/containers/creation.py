@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from engine.containers import links
+from engine.containers import apparmor, links
 from engine.containers.joining import identified, partner
 from engine.containers.limits import check_limits, supported
 from engine.containers.model import Container, State
@@ -83,6 +83,8 @@ def draft(
     if host.seccomp not in ("", "unconfined"):
         with of_field("SecurityOpt"):
             seccomp.reduced(host.seccomp, ())
+    with of_field("SecurityOpt"):
+        apparmor.check(host.apparmor)
     filtered = not host.privileged and host.seccomp != "unconfined"
     host = replace(host, ulimits=_clamped(host.ulimits, warnings, filtered=filtered))
     return Draft(

@@ -201,6 +201,8 @@ class HostConfig(Resources):
     no_new_privileges: bool = False
     seccomp: str = ""
     """"" is the default profile, `unconfined` none, anything else the profile's JSON."""
+    apparmor: str = ""
+    """"" is the default profile, `unconfined` none, anything else the name of one that the host has loaded."""
     masked_paths: tuple[str, ...] | None = None
     """`None` takes Docker's, as `readonly_paths` does."""
     readonly_paths: tuple[str, ...] | None = None

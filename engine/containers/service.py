@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.config import EngineConfig
-from engine.containers import links, listing, names, state, updating
+from engine.containers import apparmor, links, listing, names, state, updating
 from engine.containers.autopsy import Autopsy, Death
 from engine.containers.creation import draft
 from engine.containers.ending import KILL_PATIENCE, Ender
@@ -154,6 +154,7 @@ class ContainerService(ContainerStreams):
             tell=self.tell,
         )
         seccomp.default_profile()
+        apparmor.load_default()
 
     # --- the service itself
 

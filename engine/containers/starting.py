@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.containers import networking
+from engine.containers import apparmor, networking
 from engine.containers.joining import Joined, Joiner
 from engine.containers.links import Linked, Links
 from engine.containers.logs import logfile
@@ -207,6 +207,7 @@ class Starter:
                 joined=joined.namespaces,
                 shared_memory=joined.shared_memory,
                 devices=devices.nodes(host),
+                apparmor=apparmor.profile_of(host),
                 link_environment=[line for link in linked for line in link.environment()],
             )
 

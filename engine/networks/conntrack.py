@@ -59,9 +59,10 @@ def _forget(family: int, direction: int, tuple_: bytes, flags: int, matches: Cal
         try:
             _flush(family, direction, tuple_, flags)
         except OSError as error:
-            if error.errno != errno.EOPNOTSUPP:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
                 raise
-            # Before Linux 6.11 the kernel does not choose by itself what it forgets.
+            # Before Linux 6.11 the kernel does not choose by itself what it forgets: some versions say so, others
+            # (6.1) miss what is not in the tuple.
             _delete_each(family, matches)
     except (NetlinkError, OSError) as error:
         _LOG.warning("connections are not forgotten: %s", error)

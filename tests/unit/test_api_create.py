@@ -198,7 +198,6 @@ def test_unknown_options_are_told() -> None:
         ({"LogConfig": {"Type": "local", "Config": {"max-file": "0"}}}, {}, InvalidParameter, "max-file"),
         ({"LogConfig": {"Type": "local", "Config": {"colour": "red"}}}, {}, InvalidParameter, "unknown log opt"),
         ({"BlkioDeviceReadBps": [{"Path": 3}]}, {}, InvalidParameter, r"BlkioDeviceReadBps\[0\].Path"),
-        ({"SecurityOpt": ["apparmor=mine"]}, {}, NotImplementedHere, "SecurityOpt"),
         ({"LogConfig": {"Type": "syslog"}}, {}, InvalidParameter, 'plugin "syslog" not found'),
         (
             {"Annotations": {"run.oci.seccomp_bpf_data": ""}},

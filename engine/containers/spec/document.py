@@ -57,6 +57,8 @@ class Prepared:
     shared_memory: SharedMemory | None = None
     devices: Sequence[dict[str, Any]] = ()
     """Device nodes as in `linux.devices`, each with the `access` that the container gets."""
+    apparmor: str = ""
+    """The AppArmor profile, which the host has loaded; empty for none."""
     link_environment: Sequence[str] = ()
     """`NAME=value`: what containers that it is linked to tell it."""
 
@@ -118,6 +120,7 @@ def _process(container: Container, prepared: Prepared) -> dict[str, Any]:
         "cwd": container.config.working_dir or "/",
         "capabilities": capability_sets(prepared.capabilities, uid=identity.uid),
         "noNewPrivileges": container.host.no_new_privileges,
+        **({"apparmorProfile": prepared.apparmor} if prepared.apparmor else {}),
         "oomScoreAdj": container.host.oom_score_adj,
         "rlimits": [
             {"type": f"RLIMIT_{limit.name.upper()}", "soft": limit.soft, "hard": limit.hard}

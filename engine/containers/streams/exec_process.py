@@ -57,7 +57,6 @@ def exec_process(
     process["capabilities"] = capability_sets(tuple(bounding), uid=process["user"]["uid"])
     if config.privileged:
         process["noNewPrivileges"] = False
-        process.pop("apparmorProfile", None)
     return process
 
 
