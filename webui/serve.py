@@ -6,8 +6,11 @@ the link by which one is made, alone in its line.
 
 from __future__ import annotations
 
+import argparse
 import os
+import socket
 import sys
+from collections.abc import Sequence
 
 import django
 from django.conf import settings
@@ -16,6 +19,12 @@ from django.db import DatabaseError, connections
 
 
 def main() -> int:
+    try:
+        _try_port(sys.argv[1:])
+    except OSError as error:
+        # daphne says it after everything has loaded, and ends as if all were well: systemd would not start it again.
+        sys.stderr.write(f"cannot serve pages: {error}\nStop what listens there, or give another address and port.\n")
+        return 1
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webui.settings")
     django.setup()
     try:
@@ -32,6 +41,17 @@ def main() -> int:
 
     CommandLineInterface().run([*sys.argv[1:], "webui.asgi:application"])
     return 0
+
+
+def _try_port(arguments: Sequence[str]) -> None:
+    """`OSError` where the port among daphne's *arguments* cannot be listened on."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-b", "--bind", default="127.0.0.1")
+    parser.add_argument("-p", "--port", type=int)
+    known, _ = parser.parse_known_args(arguments)
+    if known.port is not None:
+        family = socket.AF_INET6 if ":" in known.bind else socket.AF_INET
+        socket.create_server((known.bind.strip("[]"), known.port), family=family).close()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -25,3 +26,20 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
     assert "the database cannot be brought up to date: file is not a database" in served.stderr
     assert f"Look whether {tmp_path}/web belongs to this process's user" in served.stderr
     assert "Traceback" not in served.stderr
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        served = subprocess.run(
+            [sys.executable, "-m", "webui.serve", "--bind", "127.0.0.1", "--port", str(port)],
+            env=clean_environ(HAVRE_ROOT=str(tmp_path), DJANGO_SETTINGS_MODULE="webui.settings"),
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert served.returncode == 1
+    assert "cannot serve pages: [Errno 98] Address already in use" in served.stderr
+    assert f"('127.0.0.1', {port})" in served.stderr
+    assert not (tmp_path / "web").exists(), "nothing was begun"
