@@ -12,8 +12,10 @@ from django.test import AsyncClient, Client
 
 from tests.fixtures.daemons import HavreDaemon
 from tests.fixtures.processes import wait_until
+from webui import gateway
 from webui.accounts.models import User
 from webui.asgi import application
+from webui.environments import bulk
 from webui.environments.models import Environment
 from webui.jobs import services as jobs
 from webui.jobs.models import Job, JobKind, JobState
@@ -140,6 +142,26 @@ def test_acting_on_many_tells_what_failed(browser: Client, container: str) -> No
     assert "1 container stopped" in answer
     assert "1 of 2 failed" in answer
     assert "No such container" in answer
+
+
+@pytest.mark.parametrize(
+    ("error", "abreast", "done"),
+    [(gateway.Unreachable, 1, ["a"]), (gateway.TimedOut, 1, ["a"]), (gateway.TimedOut, 2, ["a", "c", "d"])],
+)
+def test_what_takes_too_long_keeps_none_of_the_others_beside_it(
+    environment: Environment, error: type[gateway.ClientError], abreast: int, done: list[str]
+) -> None:
+    dealt_with = []
+
+    def act(_: gateway.Client, name: str) -> None:
+        if name == "b":
+            raise error("no answer")
+        dealt_with.append(name)
+
+    outcome = bulk.each(environment=environment, names=["a", "b", "a", "c", "d"], act=act, abreast=abreast)
+    assert sorted(dealt_with) == done
+    assert outcome.done == len(done)
+    assert outcome.failures == tuple((name, "no answer") for name in "abcd" if name not in done)
 
 
 def test_a_signal_and_a_time_to_stop(browser: Client, havre: HavreDaemon) -> None:

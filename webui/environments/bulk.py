@@ -42,7 +42,9 @@ def each(
         try:
             act(client, name)
         except gateway.Unreachable as error:
-            away.append(error)
+            # One that only takes long, such as a stop, says nothing of those that are dealt with beside it.
+            if abreast == 1 or not isinstance(error, gateway.TimedOut):
+                away.append(error)
             return error
         except gateway.ClientError as error:
             return error
