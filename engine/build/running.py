@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.build import process
+from engine.containers import apparmor
 from engine.containers.creation import draft
 from engine.containers.model import Container
 from engine.containers.options import ContainerConfig, HostConfig
@@ -170,6 +171,7 @@ class StepRunner:
             capabilities=capabilities.effective(add=(), drop=(), privileged=False, held=self._held),
             cgroups_path=f"/{host.cgroup_parent.strip('/') or self._cgroup_parent}/{container.id}",
             cgroup_version=cgroup.version(),
+            apparmor=apparmor.profile_of(container.host),
             mounts=command.mounts,
         )
 

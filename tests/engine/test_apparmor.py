@@ -36,6 +36,11 @@ def test_containers_are_confined(havre: HavreDaemon) -> None:
     havre.docker("stop", "-t=5", "box")  # signals come in
 
 
+def test_steps_of_a_build_are_confined(havre: HavreDaemon) -> None:
+    dockerfile = f"FROM busybox\nRUN {_LABEL}\n"
+    assert "havre-default (enforce)" in havre.docker("build", "--no-cache", "-", stdin=dockerfile).stdout
+
+
 @pytest.mark.parametrize("options", [("--privileged",), ("--security-opt=apparmor=unconfined",)])
 def test_who_is_not(havre: HavreDaemon, options: tuple[str, ...]) -> None:
     assert havre.docker("run", "--name=box", *options, "busybox", "sh", "-c", _LABEL).stdout == "unconfined\n"
