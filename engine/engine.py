@@ -108,6 +108,7 @@ class Engine:
     def start(self) -> None:
         """Recover what an earlier daemon left, and begin to serve."""
         self.containers.load()
+        self.containers.runtime.prepare()
         self.images.reconcile(in_use=self.containers.uses)
         reconcile(
             service=self.containers,

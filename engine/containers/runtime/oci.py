@@ -62,6 +62,11 @@ class Runtime:
             enter = (str(self._enter), f"--mount={view.namespace}", f"--wdns={directory}", "--")
             yield (*enter, str(view.program), *options), view.make
 
+    def prepare(self) -> None:
+        """Make what calls have in common: the first one need not wait for it."""
+        if self._enter is not None:
+            self._kept.view()
+
     def close(self) -> None:
         """Let go of what calls have in common. It may be called again afterwards."""
         self._kept.close()
