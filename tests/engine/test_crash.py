@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.kernel import cgroup
 from tests.fixtures.daemons import HavreDaemon
 from tests.fixtures.processes import wait_until
 
@@ -162,7 +163,7 @@ def _on_host(havre: HavreDaemon) -> dict[str, set[str]]:
         "a monitor's directory": _names(havre.directory / "run/monitors"),
         "a network namespace": _names(havre.directory / "run/netns"),
         "a cgroup": {
-            path.name for path in Path("/sys/fs/cgroup").glob(f"pids/havre-{havre.bridge}/*") if path.is_dir()
+            path.name for top in cgroup.tops(f"havre-{havre.bridge}") for path in top.iterdir() if path.is_dir()
         },
     }
     return found if any(found.values()) else {}
