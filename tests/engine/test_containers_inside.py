@@ -111,7 +111,7 @@ def test_no_namespaces_of_its_own(host: EngineHost, engine: Engine) -> None:
     script = "unshare -U true 2>&1; echo $?"
     assert "not permitted" in "".join(sh(host, engine, script, user="ada"))
     assert sh(host, engine, script, seccomp="unconfined")[-1] == "0"
-    script = "unshare -m --propagation unchanged true 2>&1; echo $?"  # to change it is to mount, which AppArmor denies
+    script = "unshare -u true 2>&1; echo $?"  # not -m, which mounts: AppArmor denies that
     assert sh(host, engine, script, cap_add=("SYS_ADMIN",))[-1] == "0"
 
 
