@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from engine.kernel import cgroup
 from tests.fixtures.asking import asked
 from tests.fixtures.daemons import Daemon
 from tests.fixtures.processes import wait_until
@@ -48,6 +49,56 @@ def mounted(place: str) -> str:
 
 
 PARENT: Final = f"/options-{os.getpid()}"
+UNIFIED: Final = cgroup.version() == 2
+"""Whether control groups are those of version 2, whose files have other names and a few other values."""
+
+LIMITED: Final = (
+    {
+        group("memory.max"): str(64 << 20),
+        group("memory.swap.max"): str(36 << 20),
+        group("memory.low"): str(32 << 20),
+        group("cpu.weight"): "20",  # of 10,000, as 512 shares are of 262,144
+        group("cpu.max"): "20000 50000",
+        group("pids.max"): "17",
+        group("cpuset.cpus"): "0",
+        group("cpuset.mems"): "0",
+        group("io.max"): f"7:0 rbps={1 << 20} wbps={2 << 20} riops=3 wiops=4",
+    }
+    if UNIFIED
+    else {
+        group("memory/memory.limit_in_bytes"): str(64 << 20),
+        group("memory/memory.memsw.limit_in_bytes"): str(100 << 20),
+        group("memory/memory.soft_limit_in_bytes"): str(32 << 20),
+        group("memory/memory.swappiness"): "7",
+        "head -1 /sys/fs/cgroup/memory/memory.oom_control": "oom_kill_disable 1",
+        group("cpu/cpu.shares"): "512",
+        group("cpu/cpu.cfs_period_us"): "50000",
+        group("cpu/cpu.cfs_quota_us"): "20000",
+        group("pids/pids.max"): "17",
+        group("cpuset/cpuset.cpus"): "0",
+        group("cpuset/cpuset.mems"): "0",
+        group("blkio/blkio.throttle.read_bps_device"): f"7:0 {1 << 20}",
+        group("blkio/blkio.throttle.write_bps_device"): f"7:0 {2 << 20}",
+        group("blkio/blkio.throttle.read_iops_device"): "7:0 3",
+        group("blkio/blkio.throttle.write_iops_device"): "7:0 4",
+    }
+)
+LIMITED_OTHERWISE: Final = (
+    {
+        group("memory.max"): str(64 << 20),
+        group("memory.swap.max"): "max",
+        group("cpu.max"): "50000 100000",
+        group("pids.max"): "max",
+    }
+    if UNIFIED
+    else {
+        group("memory/memory.limit_in_bytes"): str(64 << 20),
+        group("memory/memory.memsw.limit_in_bytes"): "9223372036854771712",
+        group("cpu/cpu.cfs_quota_us"): "50000",
+        group("pids/pids.max"): "max",
+        f"grep -c :{PARENT}/ /proc/self/cgroup > /dev/null && echo there": "there",
+    }
+)
 BUNDLES: Final = {
     "identity": Bundle(
         (
@@ -98,33 +149,11 @@ BUNDLES: Final = {
                 "--device-write-iops=/dev/loop0:4",
             ),
         ),
-        {
-            group("memory/memory.limit_in_bytes"): str(64 << 20),
-            group("memory/memory.memsw.limit_in_bytes"): str(100 << 20),
-            group("memory/memory.soft_limit_in_bytes"): str(32 << 20),
-            group("memory/memory.swappiness"): "7",
-            "head -1 /sys/fs/cgroup/memory/memory.oom_control": "oom_kill_disable 1",
-            group("cpu/cpu.shares"): "512",
-            group("cpu/cpu.cfs_period_us"): "50000",
-            group("cpu/cpu.cfs_quota_us"): "20000",
-            group("pids/pids.max"): "17",
-            group("cpuset/cpuset.cpus"): "0",
-            group("cpuset/cpuset.mems"): "0",
-            group("blkio/blkio.throttle.read_bps_device"): f"7:0 {1 << 20}",
-            group("blkio/blkio.throttle.write_bps_device"): f"7:0 {2 << 20}",
-            group("blkio/blkio.throttle.read_iops_device"): "7:0 3",
-            group("blkio/blkio.throttle.write_iops_device"): "7:0 4",
-        },
+        LIMITED,
     ),
     "more control groups": Bundle(
         ("--memory=64m", "--memory-swap=-1", "--cpus=0.5", "--pids-limit=-1", f"--cgroup-parent={PARENT}"),
-        {
-            group("memory/memory.limit_in_bytes"): str(64 << 20),
-            group("memory/memory.memsw.limit_in_bytes"): "9223372036854771712",
-            group("cpu/cpu.cfs_quota_us"): "50000",
-            group("pids/pids.max"): "max",
-            f"grep -c :{PARENT}/ /proc/self/cgroup > /dev/null && echo there": "there",
-        },
+        LIMITED_OTHERWISE,
     ),
     "file systems": Bundle(
         (
@@ -192,7 +221,7 @@ BUNDLES: Final = {
             "cut -d: -f3 /proc/self/cgroup | sort -u": "/",
             "test -e /dev/shm/. || echo none": "none",
             "ls /sys/class/net": "lo",
-            group("memory/memory.limit_in_bytes"): str(32 << 20),
+            group("memory.max" if UNIFIED else "memory/memory.limit_in_bytes"): str(32 << 20),
         },
     ),
     "nothing held back": Bundle(
@@ -219,7 +248,7 @@ def test_inside(daemon: Daemon, bundle: Bundle) -> None:
     try:
         assert looked(daemon, bundle.options, bundle.found) == dict(bundle.found)
     finally:
-        for group in Path("/sys/fs/cgroup").glob(f"*{PARENT}"):
+        for group in cgroup.tops(PARENT.lstrip("/")):
             group.rmdir()  # the parent that was asked for stays, with either
 
 
