@@ -188,7 +188,7 @@ BUNDLES: Final = {
         {
             "grep ^nameserver /etc/resolv.conf": "nameserver 192.0.2.1\nnameserver 192.0.2.2",
             "grep -e ^search -e ^options /etc/resolv.conf": "search example.org example.com\noptions ndots:3 timeout:1",
-            "grep -e db$ -e six$ /etc/hosts": "192.0.2.9\tdb\n2001:db8::1\tsix",
+            "grep -w -e db -e six /etc/hosts": "192.0.2.9\tdb\n2001:db8::1\tsix",
             "way=$(ip route | grep ^default | cut -d' ' -f3); grep -c \"^$way.host$\" /etc/hosts": "1",
             "cat /proc/sys/net/core/somaxconn /proc/sys/net/ipv4/ip_forward": "77\n0",
             "cat /proc/sys/kernel/msgmax /proc/sys/fs/mqueue/msg_max": "9000\n5",
